@@ -1,0 +1,1 @@
+//! milena: an Apache Kafka compatible broker.
