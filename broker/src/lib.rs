@@ -1,1 +1,5 @@
 //! milena: an Apache Kafka compatible broker.
+
+mod api;
+pub mod broker;
+pub mod clock;

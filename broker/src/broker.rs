@@ -1,0 +1,5 @@
+//! Owns every part; start order, stop order.
+
+/// A running broker.
+#[derive(Debug)]
+pub struct Broker {}
