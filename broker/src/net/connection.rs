@@ -1,0 +1,272 @@
+//! One client connection: receives, dispatches on the spot, answers strictly in order.
+//!
+//! One receive may bring many requests and one send carries many answers. Bytes are received into a buffer that
+//! belongs to the thread, not to the connection: an idle connection owns no buffer at all. Only the beginning of a
+//! frame whose rest has not arrived is kept by the connection, and it grows with what arrived, not with what the
+//! length prefix announced.
+
+use crate::api::{self, ConnectionInfo, Outcome, Pending};
+use crate::broker::Broker;
+use crate::net::registry::Registered;
+use crate::net::sendfile::Outgoing;
+use milena_protocol::frame::{self, Next};
+use milena_protocol::gather::Gather;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::os::fd::AsFd;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, Interest, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep};
+
+/// Size of a thread's receive buffer: what one receive can bring.
+const RECEIVE: usize = 1 << 20;
+/// Answers that may wait behind one that is not ready; then reading stops.
+const WAITING_MAX: usize = 128;
+/// Inline bytes that may wait for a client that does not read; then reading stops.
+const OUTGOING_MAX: usize = 1 << 20;
+/// Memory a connection keeps between requests, for each direction.
+const KEEP: usize = 16 << 10;
+
+thread_local! {
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// An answer in its place in the order.
+enum Slot {
+    Waiting(Pending<Gather>),
+    Ready(Gather),
+}
+
+/// Why a connection ends.
+enum End {
+    /// The client closed it, or it was idle too long, or the broker stops.
+    Quiet,
+    /// The client sent what cannot be served, or the socket failed.
+    Reason(String),
+}
+
+pub(crate) struct Connection {
+    // Dropped before the socket: fields drop in this order.
+    _registered: Registered,
+    stream: TcpStream,
+    broker: Arc<Broker>,
+    info: ConnectionInfo,
+    /// Received and not dispatched: the start of a frame, or frames held back by the bounds above.
+    held: Vec<u8>,
+    outgoing: Outgoing,
+    waiting: VecDeque<Slot>,
+    /// The client hung up, or the broker stops: what is answered is still sent, what is parked is dropped.
+    finished: bool,
+    idle: Pin<Box<Sleep>>,
+    active: Instant,
+}
+
+impl Connection {
+    /// Takes over an accepted socket.
+    pub(crate) fn new(stream: TcpStream, registered: Registered, info: ConnectionInfo, broker: Arc<Broker>) -> Self {
+        let active = Instant::now();
+        let idle = Box::pin(tokio::time::sleep_until(active + broker.idle_max()));
+        Self {
+            _registered: registered,
+            stream,
+            broker,
+            info,
+            held: Vec::new(),
+            outgoing: Outgoing::default(),
+            waiting: VecDeque::new(),
+            finished: false,
+            idle,
+            active,
+        }
+    }
+
+    /// Serves the connection to its end.
+    pub(crate) async fn run(mut self) {
+        if let End::Reason(reason) = poll_fn(|cx| self.poll(cx)).await {
+            tracing::info!("closing connection from {}: {reason}", self.info.peer);
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        loop {
+            self.collect_ready(cx);
+            if let Err(error) = self.poll_send(cx) {
+                return Poll::Ready(error);
+            }
+            if self.finished {
+                return if self.outgoing.is_empty() { Poll::Ready(End::Quiet) } else { Poll::Pending };
+            }
+            match self.poll_receive(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(end)) => return Poll::Ready(end),
+                Poll::Pending => break,
+            }
+        }
+        if self.held.is_empty() && self.held.capacity() > KEEP {
+            self.held = Vec::new();
+        }
+        self.poll_idle(cx)
+    }
+
+    /// Moves answers that have become ready into the outgoing bytes, in order.
+    fn collect_ready(&mut self, cx: &mut Context<'_>) {
+        for slot in &mut self.waiting {
+            if let Slot::Waiting(pending) = slot
+                && let Poll::Ready(answer) = pending.as_mut().poll(cx)
+            {
+                *slot = Slot::Ready(answer);
+            }
+        }
+        while let Some(Slot::Ready(_)) = self.waiting.front() {
+            if let Some(Slot::Ready(answer)) = self.waiting.pop_front() {
+                self.outgoing.gather().append(answer);
+            }
+            self.active = Instant::now();
+        }
+    }
+
+    /// Sends what the socket takes; the task is woken when it takes more.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        while !self.outgoing.is_empty() {
+            let Poll::Ready(ready) = self.stream.poll_write_ready(cx) else { return Ok(()) };
+            let sent = ready.and_then(|()| {
+                let (stream, outgoing) = (&self.stream, &mut self.outgoing);
+                stream.try_io(Interest::WRITABLE, || outgoing.send(stream.as_fd(), KEEP))
+            });
+            match sent {
+                Ok(()) => {}
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                Err(e) if gone(&e) => return Err(End::Quiet),
+                Err(e) => return Err(End::Reason(format!("cannot send: {e}"))),
+            }
+        }
+        Ok(())
+    }
+
+    fn may_dispatch(&self) -> bool {
+        self.waiting.len() < WAITING_MAX && self.outgoing.waiting_bytes() < OUTGOING_MAX
+    }
+
+    /// Receives once and dispatches what is complete.
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
+        if !self.may_dispatch() {
+            return Poll::Pending;
+        }
+        let limit = self.broker.frame_max();
+        let total = match frame::next(&self.held, limit) {
+            Ok(Next::Frame { .. }) => {
+                let held = std::mem::take(&mut self.held);
+                let used = self.dispatch_all(&held)?;
+                self.hold(&held[used..]);
+                return Poll::Ready(Ok(()));
+            }
+            Ok(Next::Needs { total }) => total,
+            Err(error) => return Poll::Ready(Err(End::Reason(error.to_string()))),
+        };
+        if total > RECEIVE {
+            return self.poll_receive_large(cx, total);
+        }
+        BUFFER.with_borrow_mut(|buffer| {
+            if buffer.is_empty() {
+                *buffer = vec![0; RECEIVE];
+            }
+            let start = self.held.len();
+            buffer[..start].copy_from_slice(&self.held);
+            let mut space = ReadBuf::new(&mut buffer[start..]);
+            if let Err(error) = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut space)) {
+                return Poll::Ready(Err(receive_failed(&error)));
+            }
+            let n = space.filled().len();
+            if n == 0 {
+                self.finished = true;
+                return Poll::Ready(Ok(()));
+            }
+            self.active = Instant::now();
+            self.held.clear();
+            let all = &buffer[..start + n];
+            let used = self.dispatch_all(all)?;
+            self.hold(&all[used..]);
+            Poll::Ready(Ok(()))
+        })
+    }
+
+    /// Receives into the connection's own memory, which doubles as bytes arrive: a frame beyond the thread's buffer.
+    fn poll_receive_large(&mut self, cx: &mut Context<'_>, total: usize) -> Poll<Result<(), End>> {
+        let room = (total - self.held.len()).min(self.held.len().max(RECEIVE));
+        let start = self.held.len();
+        self.held.resize(start + room, 0);
+        let mut space = ReadBuf::new(&mut self.held[start..]);
+        let read = Pin::new(&mut self.stream).poll_read(cx, &mut space);
+        let n = space.filled().len();
+        self.held.truncate(start + n);
+        match ready!(read) {
+            Err(error) => Poll::Ready(Err(receive_failed(&error))),
+            Ok(()) if n == 0 => Poll::Ready(Err(End::Quiet)),
+            Ok(()) => {
+                self.active = Instant::now();
+                Poll::Ready(Ok(()))
+            }
+        }
+    }
+
+    fn hold(&mut self, rest: &[u8]) {
+        self.held.clear();
+        self.held.extend_from_slice(rest);
+    }
+
+    /// Dispatches the complete frames at the start of `bytes` as far as the bounds allow; returns how much it took.
+    fn dispatch_all(&mut self, bytes: &[u8]) -> Result<usize, End> {
+        let mut used = 0;
+        while self.may_dispatch() {
+            match frame::next(&bytes[used..], self.broker.frame_max()) {
+                Ok(Next::Frame { len }) => {
+                    self.dispatch(&bytes[used + 4..used + 4 + len])?;
+                    used += 4 + len;
+                }
+                Ok(Next::Needs { .. }) => break,
+                Err(error) => return Err(End::Reason(error.to_string())),
+            }
+        }
+        Ok(used)
+    }
+
+    fn dispatch(&mut self, frame: &[u8]) -> Result<(), End> {
+        let mut apart = Gather::default();
+        let in_turn = self.waiting.is_empty();
+        let out = if in_turn { self.outgoing.gather() } else { &mut apart };
+        match api::handle(&self.broker, &self.info, frame, out) {
+            Outcome::Written if !in_turn => self.waiting.push_back(Slot::Ready(apart)),
+            Outcome::Written | Outcome::Nothing => {}
+            Outcome::Later(pending) => self.waiting.push_back(Slot::Waiting(pending)),
+            Outcome::Close(reason) => return Err(End::Reason(reason)),
+        }
+        Ok(())
+    }
+
+    /// Ends the connection when nothing was received for `connections.max.idle.ms`; a parked request is not idle.
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        while self.idle.as_mut().poll(cx).is_ready() {
+            let max = self.broker.idle_max();
+            let since = if self.waiting.is_empty() { self.active } else { Instant::now() };
+            if since.elapsed() >= max {
+                return Poll::Ready(End::Reason(format!("idle for {} s", max.as_secs())));
+            }
+            self.idle.as_mut().reset(since + max.max(Duration::from_millis(1)));
+        }
+        Poll::Pending
+    }
+}
+
+fn gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted)
+}
+
+fn receive_failed(error: &io::Error) -> End {
+    if gone(error) { End::Quiet } else { End::Reason(format!("cannot receive: {error}")) }
+}

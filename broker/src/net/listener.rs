@@ -1,0 +1,98 @@
+//! Listening sockets: binding them, and turning what they accept into connections.
+
+use crate::api::ConnectionInfo;
+use crate::broker::Broker;
+use crate::net::connection::Connection;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 1024;
+
+/// Binds every address that `host` stands for: an empty host is every address of the machine, `localhost` is both
+/// 127.0.0.1 and ::1. A name that does not resolve here, or not to this machine, is bound as every address, with a
+/// warning, because that is what people mean who write the name of a container.
+///
+/// # Errors
+/// The system's, naming the address, when none could be bound.
+pub(crate) fn bind(host: &str, port: u16) -> io::Result<Vec<TcpListener>> {
+    if host.is_empty() || host == "0.0.0.0" || host == "::" {
+        return bind_every(host, port);
+    }
+    let addresses: Vec<IpAddr> = if host == "localhost" {
+        vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
+    } else {
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        (bare, port).to_socket_addrs().map(|all| all.map(|a| a.ip()).collect()).unwrap_or_default()
+    };
+    let (mut bound, mut port, mut failed) = (Vec::new(), port, None);
+    for ip in addresses {
+        match bind_one(SocketAddr::new(ip, port)) {
+            Ok(listener) => {
+                // Port 0: the other addresses of the name get the port that the first one was given.
+                port = listener.local_addr()?.port();
+                bound.push(listener);
+            }
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(error),
+            Err(error) => failed = Some(error),
+        }
+    }
+    if bound.is_empty() {
+        let why = failed.map_or_else(|| "it does not resolve".to_owned(), |e| e.to_string());
+        tracing::warn!("listener host {host} is not an address of this machine ({why}); listening on every address");
+        return bind_every("", port);
+    }
+    Ok(bound)
+}
+
+fn bind_every(host: &str, port: u16) -> io::Result<Vec<TcpListener>> {
+    if host != "0.0.0.0"
+        && let Ok(listener) = bind_one(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port))
+    {
+        return Ok(vec![listener]);
+    }
+    Ok(vec![bind_one(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port))?])
+}
+
+fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Accepts connections until the task is aborted.
+pub(crate) async fn accept(listener: TcpListener, index: usize, broker: Arc<Broker>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                if let Err(reason) = start(stream, peer, index, &broker) {
+                    tracing::warn!("refused a connection from {peer}: {reason}");
+                }
+            }
+            Err(error) => {
+                // Out of file descriptors or memory: let connections end before the next try.
+                tracing::warn!("cannot accept a connection: {error}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+fn start(stream: TcpStream, peer: SocketAddr, index: usize, broker: &Arc<Broker>) -> Result<(), String> {
+    let local = stream.local_addr().map_err(|e| e.to_string())?;
+    stream.set_nodelay(true).map_err(|e| e.to_string())?;
+    let registered = broker.connections().register(stream.as_raw_fd(), peer.ip(), broker.connection_limits())?;
+    let info = ConnectionInfo { peer: canonical(peer), local: canonical(local), listener: index };
+    tokio::spawn(Connection::new(stream, registered, info, broker.clone()).run());
+    Ok(())
+}
+
+/// An IPv4 client of a dual-stack socket is shown as IPv4.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}

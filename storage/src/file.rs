@@ -1,0 +1,280 @@
+//! The only module that opens, writes, syncs, renames or removes files.
+//!
+//! A [`Disk`] is one log directory's access to its device. Faults are injected here, and here a failed write or sync
+//! poisons the directory: such an error is never retried, because the kernel marks the pages clean after it reported
+//! the failure once, and a second sync would succeed without the data being there.
+
+use crate::error::{Error, Result};
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// An operation that a test may let fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// Creating or opening for writing.
+    Open,
+    /// Writing, truncating or reserving space.
+    Write,
+    /// fsync, fdatasync, syncfs.
+    Sync,
+    /// Renaming or removing.
+    Rename,
+}
+
+/// Decides whether an operation fails; installed by tests only.
+pub type Faults = dyn Fn(Op, &Path) -> io::Result<()> + Send + Sync;
+
+/// One log directory's access to its device.
+#[derive(Clone)]
+pub struct Disk(Arc<Inner>);
+
+struct Inner {
+    root: PathBuf,
+    offline: AtomicBool,
+    faults: Option<Box<Faults>>,
+}
+
+impl std::fmt::Debug for Disk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Disk").field(&self.0.root).finish()
+    }
+}
+
+impl Disk {
+    /// The device under `root`.
+    #[must_use]
+    pub fn new(root: &Path) -> Self {
+        Self(Arc::new(Inner { root: root.to_path_buf(), offline: AtomicBool::new(false), faults: None }))
+    }
+
+    /// The same with operations that may fail.
+    #[must_use]
+    pub fn with_faults(root: &Path, faults: Box<Faults>) -> Self {
+        Self(Arc::new(Inner { root: root.to_path_buf(), offline: AtomicBool::new(false), faults: Some(faults) }))
+    }
+
+    /// The directory's path.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.0.root
+    }
+
+    /// Whether an earlier failure has taken the directory offline.
+    #[must_use]
+    pub fn is_offline(&self) -> bool {
+        self.0.offline.load(Ordering::Relaxed)
+    }
+
+    /// # Errors
+    /// [`Error::Offline`] after an earlier failed write or sync.
+    pub fn check_online(&self) -> Result<()> {
+        if self.is_offline() { Err(Error::Offline(self.0.root.clone())) } else { Ok(()) }
+    }
+
+    /// Opens an existing file for reading and writing.
+    ///
+    /// # Errors
+    /// [`Error::Io`], for example when the file is not there.
+    pub fn open(&self, path: &Path) -> Result<File> {
+        self.allowed(Op::Open, path).and_then(|()| OpenOptions::new().read(true).write(true).open(path)).map_err(|e| Error::io("open", path, e))
+    }
+
+    /// Opens an existing file for reading.
+    ///
+    /// # Errors
+    /// [`Error::Io`], for example when the file is not there.
+    pub fn open_read(&self, path: &Path) -> Result<File> {
+        File::open(path).map_err(|e| Error::io("open", path, e))
+    }
+
+    /// Creates an empty file for reading and writing; an old one of that name is emptied.
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::Full`].
+    pub fn create(&self, path: &Path) -> Result<File> {
+        self.allowed(Op::Open, path)
+            .and_then(|()| OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path))
+            .map_err(|e| Error::io("create", path, e))
+    }
+
+    /// Creates a directory and its missing parents.
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::Full`].
+    pub fn create_dir(&self, path: &Path) -> Result<()> {
+        self.allowed(Op::Open, path).and_then(|()| fs::create_dir_all(path)).map_err(|e| Error::io("create directory", path, e))
+    }
+
+    /// Reads a whole small file.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn read(&self, path: &Path) -> Result<Vec<u8>> {
+        fs::read(path).map_err(|e| Error::io("read", path, e))
+    }
+
+    /// Reads a whole small file, or nothing if it does not exist.
+    ///
+    /// # Errors
+    /// [`Error::Io`] other than "not found".
+    pub fn read_if_there(&self, path: &Path) -> Result<Option<Vec<u8>>> {
+        match fs::read(path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(Error::io("read", path, e)),
+        }
+    }
+
+    /// The names in a directory.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn list(&self, path: &Path) -> Result<Vec<OsString>> {
+        let names = fs::read_dir(path).and_then(|entries| entries.map(|e| e.map(|e| e.file_name())).collect());
+        names.map_err(|e| Error::io("list", path, e))
+    }
+
+    /// Writes all of `bytes` at `position`.
+    ///
+    /// # Errors
+    /// [`Error::Full`], or [`Error::Io`] and the directory is offline.
+    pub fn write_at(&self, file: &File, path: &Path, bytes: &[u8], position: u64) -> Result<()> {
+        let wrote = self.allowed(Op::Write, path).and_then(|()| file.write_all_at(bytes, position));
+        self.poisoning("write", path, wrote)
+    }
+
+    /// Reserves disk blocks for `from..from + len` and grows the file over them, so that a store into a mapping of
+    /// the range cannot meet a full disk.
+    ///
+    /// # Errors
+    /// [`Error::Full`], or [`Error::Io`] and the directory is offline.
+    pub fn allocate(&self, file: &File, path: &Path, from: u64, len: u64) -> Result<()> {
+        let flags = nix::fcntl::FallocateFlags::empty();
+        let done = self.allowed(Op::Write, path).and_then(|()| {
+            let from = i64::try_from(from).map_err(io::Error::other)?;
+            let len = i64::try_from(len).map_err(io::Error::other)?;
+            Ok(nix::fcntl::fallocate(file, flags, from, len)?)
+        });
+        self.poisoning("reserve space for", path, done)
+    }
+
+    /// Cuts or extends the file to `len` bytes.
+    ///
+    /// # Errors
+    /// [`Error::Io`] and the directory is offline.
+    pub fn truncate(&self, file: &File, path: &Path, len: u64) -> Result<()> {
+        let done = self.allowed(Op::Write, path).and_then(|()| file.set_len(len));
+        self.poisoning("truncate", path, done)
+    }
+
+    /// Waits until the file's data is on the device.
+    ///
+    /// # Errors
+    /// [`Error::Io`] and the directory is offline; never retry.
+    pub fn sync(&self, file: &File, path: &Path) -> Result<()> {
+        let done = self.allowed(Op::Sync, path).and_then(|()| file.sync_data());
+        self.poisoning("sync", path, done)
+    }
+
+    /// Waits until a directory's entries are on the device.
+    ///
+    /// # Errors
+    /// [`Error::Io`] and the directory is offline; never retry.
+    pub fn sync_dir(&self, path: &Path) -> Result<()> {
+        let done = self.allowed(Op::Sync, path).and_then(|()| File::open(path)).and_then(|dir| dir.sync_all());
+        self.poisoning("sync directory", path, done)
+    }
+
+    /// Waits until everything written to the file system of this directory is on the device.
+    ///
+    /// # Errors
+    /// [`Error::Io`] and the directory is offline; never retry.
+    pub fn sync_all(&self) -> Result<()> {
+        let done = self.allowed(Op::Sync, &self.0.root).and_then(|()| File::open(&self.0.root)).and_then(|root| Ok(nix::unistd::syncfs(root)?));
+        self.poisoning("sync file system of", &self.0.root, done)
+    }
+
+    /// Renames a file or directory.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        self.allowed(Op::Rename, from).and_then(|()| fs::rename(from, to)).map_err(|e| Error::io("rename", from, e))
+    }
+
+    /// Removes a file; one that is not there is fine.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn remove(&self, path: &Path) -> Result<()> {
+        match self.allowed(Op::Rename, path).and_then(|()| fs::remove_file(path)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path, e)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes a directory with everything in it; one that is not there is fine.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn remove_dir(&self, path: &Path) -> Result<()> {
+        match self.allowed(Op::Rename, path).and_then(|()| fs::remove_dir_all(path)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path, e)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Replaces a small file as a whole without waiting for the device: a later sync makes it durable.
+    ///
+    /// # Errors
+    /// [`Error::Full`], or [`Error::Io`] and the directory is offline.
+    pub fn write_whole(&self, path: &Path, bytes: &[u8]) -> Result<()> {
+        let done = self.allowed(Op::Write, path).and_then(|()| fs::write(path, bytes));
+        self.poisoning("write", path, done)
+    }
+
+    /// Replaces a small file so that a crash leaves the old or the new one: `.tmp`, sync, rename, and, if `durable`,
+    /// sync of the directory.
+    ///
+    /// # Errors
+    /// [`Error::Full`], or [`Error::Io`] and the directory is offline.
+    pub fn write_atomically(&self, path: &Path, bytes: &[u8], durable: bool) -> Result<()> {
+        let mut tmp = path.as_os_str().to_owned();
+        tmp.push(".tmp");
+        let tmp = PathBuf::from(tmp);
+        let file = self.create(&tmp)?;
+        self.write_at(&file, &tmp, bytes, 0)?;
+        if durable {
+            self.sync(&file, &tmp)?;
+        }
+        self.rename(&tmp, path)?;
+        if durable && let Some(parent) = path.parent() {
+            self.sync_dir(parent)?;
+        }
+        Ok(())
+    }
+
+    fn allowed(&self, op: Op, path: &Path) -> io::Result<()> {
+        self.0.faults.as_ref().map_or(Ok(()), |faults| faults(op, path))
+    }
+
+    /// Turns a failure into an error and takes the directory offline, unless the disk is just full.
+    fn poisoning<T>(&self, op: &'static str, path: &Path, done: io::Result<T>) -> Result<T> {
+        done.map_err(|source| {
+            let error = Error::io(op, path, source);
+            if !matches!(error, Error::Full(_)) && !self.0.offline.swap(true, Ordering::Relaxed) {
+                tracing::error!(
+                    "{error}; log directory {} is offline now: its partitions answer KAFKA_STORAGE_ERROR. \
+                     Check the device, then restart the broker",
+                    self.0.root.display()
+                );
+            }
+            error
+        })
+    }
+}

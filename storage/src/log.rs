@@ -1,0 +1,369 @@
+//! One partition's log: a chain of segments, of which the last one grows.
+//!
+//! ```text
+//! Log ── writer (one at a time): producers, leader epochs, the mapped tail
+//!     └─ segments (immutable list): closed, closed, ..., active ── published end (one atomic word)
+//! ```
+//! **Invariants.** Bytes below a segment's published end never change. No reader goes beyond a published end that it
+//! loaded with acquire ordering. Every segment but the last is exactly its valid length and has complete index files
+//! *before* the next one exists. Nothing is synced under the writer's lock.
+
+mod append;
+mod read;
+pub(crate) mod recovery;
+
+pub use append::{Append, Appended};
+pub use read::{Bound, Slice};
+
+use crate::config::LogConfig;
+use crate::error::{Error, Result};
+use crate::file::Disk;
+use crate::file_name::{self, SegmentFileKind};
+use crate::leader_epochs::LeaderEpochs;
+use crate::mapped::MappedTail;
+use crate::producers::Producers;
+use crate::segment::Segment;
+use parking_lot::{Mutex, RwLock};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+pub use recovery::Start;
+
+/// A mapped tail that took no append for this long goes back to `pwrite`, in milliseconds.
+const IDLE_MS: i64 = 10_000;
+
+type Segments = Arc<Vec<Arc<Segment>>>;
+
+/// One partition's log. All methods may be called from any thread; they may block on the disk.
+#[derive(Debug)]
+pub struct Log {
+    disk: Disk,
+    dir: RwLock<PathBuf>,
+    config: RwLock<Arc<LogConfig>>,
+    segments: RwLock<Segments>,
+    log_start: AtomicI64,
+    /// First offset of the oldest open transaction, `i64::MAX` without one.
+    first_unstable: AtomicI64,
+    /// Everything below is on the device.
+    recovery_point: AtomicI64,
+    /// Whether the tail is mapped, for the thread that looks for idle ones.
+    mapped: AtomicBool,
+    writer: Mutex<Writer>,
+}
+
+/// What only the one appending thread touches.
+#[derive(Debug)]
+struct Writer {
+    active: Arc<Segment>,
+    tail: Tail,
+    next_offset: i64,
+    /// Byte position of the end of the active segment.
+    end: u32,
+    producers: Producers,
+    epochs: LeaderEpochs,
+    /// The epochs in memory are not those of the file.
+    epochs_changed: bool,
+    roll: RollClock,
+    /// Records appended since the last flush.
+    unflushed: i64,
+    /// When the oldest of them came.
+    unflushed_since_ms: i64,
+    last_append_ms: i64,
+    scratch: Vec<u8>,
+    closed: bool,
+}
+
+/// What decides when the active segment is old enough to roll.
+#[derive(Clone, Copy, Debug)]
+struct RollClock {
+    /// Largest timestamp of the segment's first batch.
+    first_timestamp: Option<i64>,
+    created_ms: i64,
+    jitter_ms: i64,
+}
+
+/// How bytes reach the active segment.
+#[derive(Debug)]
+enum Tail {
+    /// By `pwrite`: a partition that takes little. Bytes since the window began.
+    Cold { since_ms: i64, bytes: usize },
+    /// By stores into the mapping.
+    Mapped(MappedTail),
+}
+
+impl Tail {
+    const COLD: Self = Self::Cold { since_ms: 0, bytes: 0 };
+}
+
+impl Log {
+    /// Opens the log in `dir`, which must exist, and recovers it if `start` says that it was not stopped cleanly.
+    ///
+    /// # Errors
+    /// [`Error`] if a file cannot be read, or the directory cannot be repaired.
+    pub fn open(disk: &Disk, dir: &Path, config: LogConfig, start: &Start) -> Result<Self> {
+        let loaded = recovery::load(disk, dir, &config, start)?;
+        let first_unstable = loaded.writer.producers.first_unstable_offset().unwrap_or(i64::MAX);
+        Ok(Self {
+            disk: disk.clone(),
+            dir: RwLock::new(dir.to_path_buf()),
+            config: RwLock::new(Arc::new(config)),
+            segments: RwLock::new(Arc::new(loaded.segments)),
+            log_start: AtomicI64::new(loaded.log_start),
+            first_unstable: AtomicI64::new(first_unstable),
+            recovery_point: AtomicI64::new(loaded.recovery_point),
+            mapped: AtomicBool::new(false),
+            writer: Mutex::new(loaded.writer),
+        })
+    }
+
+    /// The directory of the log's files.
+    #[must_use]
+    pub fn dir(&self) -> PathBuf {
+        self.dir.read().clone()
+    }
+
+    /// The settings in force.
+    #[must_use]
+    pub fn config(&self) -> Arc<LogConfig> {
+        self.config.read().clone()
+    }
+
+    /// Puts other settings in force, at once.
+    pub fn set_config(&self, config: LogConfig) {
+        let limits = append::index_limits(&config);
+        let writer = self.writer.lock();
+        *self.config.write() = Arc::new(config);
+        writer.active.with_active(|indexes| indexes.set_limits(limits));
+    }
+
+    fn segments(&self) -> Segments {
+        self.segments.read().clone()
+    }
+
+    fn active(&self) -> Arc<Segment> {
+        self.segments.read().last().expect("a log has at least one segment").clone()
+    }
+
+    /// The first offset that may be read.
+    #[must_use]
+    pub fn start_offset(&self) -> i64 {
+        self.log_start.load(Ordering::Acquire)
+    }
+
+    /// The offset that the next record gets.
+    #[must_use]
+    pub fn end_offset(&self) -> i64 {
+        self.active().published().next_offset
+    }
+
+    /// The first offset that a read_committed consumer may not read yet: that of the oldest open transaction, else
+    /// the end.
+    #[must_use]
+    pub fn last_stable_offset(&self) -> i64 {
+        self.first_unstable.load(Ordering::Acquire).min(self.end_offset())
+    }
+
+    /// Everything below is on the device.
+    #[must_use]
+    pub fn recovery_point(&self) -> i64 {
+        self.recovery_point.load(Ordering::Acquire)
+    }
+
+    /// The latest leader epoch that wrote a batch, and -1 before the first one.
+    #[must_use]
+    pub fn latest_epoch(&self) -> i32 {
+        self.writer.lock().epochs.latest().map_or(-1, |e| e.epoch)
+    }
+
+    /// The largest epoch that is not above `epoch`, and where it ends; `None` if there is none (KIP-101).
+    #[must_use]
+    pub fn end_offset_for_epoch(&self, epoch: i32) -> Option<(i32, i64)> {
+        let writer = self.writer.lock();
+        writer.epochs.end_offset_for(epoch, writer.next_offset).map(|e| (e.epoch, e.end_offset))
+    }
+
+    /// Bytes of all segments.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.segments().iter().map(|s| u64::from(s.published().position)).sum()
+    }
+
+    /// Moves the log start up to `offset` (DeleteRecords); the segments below go with the next retention pass.
+    /// Returns the log start offset that is in force then.
+    ///
+    /// # Errors
+    /// [`Error::OffsetOutOfRange`] if it is negative or beyond the end.
+    pub fn delete_before(&self, offset: i64) -> Result<i64> {
+        let writer = self.writer.lock();
+        let (start, end) = (self.start_offset(), writer.next_offset);
+        if offset < 0 || offset > end {
+            return Err(Error::OffsetOutOfRange { offset, start, end });
+        }
+        self.log_start.fetch_max(offset, Ordering::AcqRel);
+        Ok(start.max(offset))
+    }
+
+    /// Waits until everything appended so far is on the device. Appends go on meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Io`] of the sync: the log directory is offline then, and what was not acknowledged may be lost.
+    pub fn flush(&self) -> Result<()> {
+        let (upto, segments) = {
+            let mut writer = self.writer.lock();
+            if writer.closed {
+                return Ok(());
+            }
+            let upto = writer.next_offset;
+            if upto <= self.recovery_point() {
+                return Ok(());
+            }
+            self.write_epochs(&mut writer)?;
+            writer.unflushed = 0;
+            let from = self.recovery_point();
+            let all = self.segments();
+            let first = all.partition_point(|s| s.base_offset <= from).saturating_sub(1);
+            (upto, all[first..].to_vec())
+        };
+        self.disk.check_online()?;
+        for segment in &segments {
+            let path = segment.path(SegmentFileKind::Log);
+            self.disk.sync(&*segment.file(&self.disk)?, &path)?;
+        }
+        let dir = self.dir();
+        if segments.len() > 1 || segments[0].base_offset >= self.recovery_point() {
+            // A file that is new since the last flush exists only when its directory says so.
+            self.disk.sync_dir(&dir)?;
+            if let Some(parent) = dir.parent() {
+                self.disk.sync_dir(parent)?;
+            }
+        }
+        self.recovery_point.fetch_max(upto, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// Whether `flush.ms` has run out for records that are not synced.
+    #[must_use]
+    pub fn flush_overdue(&self, now_ms: i64) -> bool {
+        let limit = self.config.read().flush_ms;
+        if limit == i64::MAX {
+            return false;
+        }
+        let writer = self.writer.lock();
+        writer.unflushed > 0 && now_ms - writer.unflushed_since_ms >= limit
+    }
+
+    /// Lets go of what an idle log need not hold: its mapping after ten seconds without an append, files nobody
+    /// reads.
+    pub fn release_idle(&self, now_ms: i64) {
+        if self.mapped.load(Ordering::Relaxed) {
+            let mut writer = self.writer.lock();
+            if now_ms - writer.last_append_ms >= IDLE_MS && !writer.closed {
+                // A failure leaves a zero tail, which recovery and the next append handle.
+                let _ = self.unmap(&mut writer);
+            }
+        }
+        if !self.mapped.load(Ordering::Relaxed) {
+            for segment in self.segments().iter() {
+                segment.close_idle_file();
+            }
+        }
+    }
+
+    /// Drops idempotent producers that were silent for `producer.id.expiration.ms`.
+    pub fn expire_producers(&self, now_ms: i64) {
+        let expiration = self.config.read().producer_id_expiration_ms;
+        self.writer.lock().producers.expire(now_ms, expiration);
+    }
+
+    /// Ends the log cleanly: every file has its exact length, indexes and the producer snapshot are complete.
+    /// Nothing is synced: the caller syncs the file system once for all logs.
+    ///
+    /// # Errors
+    /// [`Error`] if a file cannot be written; then the directory must not be marked as cleanly stopped.
+    pub fn close(&self) -> Result<()> {
+        let mut writer = self.writer.lock();
+        if writer.closed {
+            return Ok(());
+        }
+        writer.closed = true;
+        self.unmap(&mut writer)?;
+        self.write_epochs(&mut writer)?;
+        let active = writer.active.clone();
+        self.write_indexes(&active)?;
+        if writer.next_offset > 0 {
+            self.write_snapshot(&writer)?;
+        }
+        Ok(())
+    }
+
+    /// Marks everything as synced, after the caller has synced the whole file system behind [`Log::close`].
+    pub fn synced_by_caller(&self) {
+        let end = self.end_offset();
+        self.recovery_point.fetch_max(end, Ordering::AcqRel);
+    }
+
+    /// Ends the log for ever: appends fail from now on, and its directory is renamed to `to`. Reads in flight go on.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the rename fails.
+    pub fn retire(&self, to: &Path) -> Result<()> {
+        let mut writer = self.writer.lock();
+        writer.closed = true;
+        writer.tail = Tail::COLD;
+        self.mapped.store(false, Ordering::Relaxed);
+        let mut dir = self.dir.write();
+        self.disk.rename(&dir, to)?;
+        *dir = to.to_path_buf();
+        Ok(())
+    }
+
+    /// Cuts the zeros behind the end and gives up the mapping.
+    fn unmap(&self, writer: &mut Writer) -> Result<()> {
+        if let Tail::Mapped(_) = writer.tail {
+            writer.tail = Tail::COLD;
+            self.mapped.store(false, Ordering::Relaxed);
+        }
+        let path = writer.active.path(SegmentFileKind::Log);
+        if self.disk.is_offline() {
+            return self.disk.check_online();
+        }
+        let file = writer.active.file(&self.disk)?;
+        let len = file.metadata().map_err(|e| Error::io("stat", &path, e))?.len();
+        if len != u64::from(writer.end) {
+            self.disk.truncate(&file, &path, u64::from(writer.end))?;
+        }
+        Ok(())
+    }
+
+    fn write_epochs(&self, writer: &mut Writer) -> Result<()> {
+        if writer.epochs_changed {
+            let path = self.dir().join(file_name::LEADER_EPOCH_CHECKPOINT);
+            self.disk.write_atomically(&path, &writer.epochs.to_checkpoint(), true)?;
+            writer.epochs_changed = false;
+        }
+        Ok(())
+    }
+
+    /// Writes the index files of the active segment, final time entry included.
+    fn write_indexes(&self, active: &Segment) -> Result<()> {
+        let bytes = active.with_active(|indexes| {
+            indexes.close();
+            (indexes.offsets().encode(), indexes.times().encode())
+        });
+        if let Some((offsets, times)) = bytes {
+            self.disk.write_whole(&active.path(SegmentFileKind::OffsetIndex), &offsets)?;
+            self.disk.write_whole(&active.path(SegmentFileKind::TimeIndex), &times)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the producer state at the end of the log.
+    fn write_snapshot(&self, writer: &Writer) -> Result<()> {
+        let name = file_name::SegmentFile::live(writer.next_offset, SegmentFileKind::ProducerSnapshot).to_string();
+        self.disk.write_whole(&self.dir().join(name), &writer.producers.snapshot())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,277 @@
+//! Appending one batch: one copy into the active segment, then everything becomes visible at once.
+
+use super::{Log, RollClock, Tail, Writer};
+use crate::config::LogConfig;
+use crate::error::{Error, Result};
+use crate::file_name::{SegmentFile, SegmentFileKind};
+use crate::index::aborted::AbortedTransaction;
+use crate::index::{ActiveIndexes, IndexLimits, IndexedBatch};
+use crate::mapped::MappedTail;
+use crate::producers::{Checked, Origin};
+use crate::segment::{Published, Segment};
+use milena_protocol::records::batch::{BatchHeader, HEADER_LEN};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// A live tail ends in these bytes: every reader of Kafka's takes them for a batch that is cut off at the end of the
+/// file (base offset, length 0x7FFFFFF3, leader epoch, magic 2), so zeros behind them are never looked at.
+pub(crate) const TERMINATOR: [u8; 17] = *b"\0\0\0\0\0\0\0\0\x7f\xff\xff\xf3\0\0\0\0\x02";
+/// A tail is mapped once this many bytes came within a second.
+const HOT_BYTES: usize = 64 << 10;
+/// That second, in milliseconds.
+const HOT_WINDOW_MS: i64 = 1000;
+
+/// How a batch is appended.
+#[derive(Clone, Copy, Debug)]
+pub struct Append {
+    /// Written into the batch.
+    pub leader_epoch: i32,
+    /// Who made it: decides how the producer's sequence is checked.
+    pub origin: Origin,
+    /// Wall clock, in milliseconds.
+    pub now_ms: i64,
+}
+
+/// Where a batch went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// Offset of the first record.
+    pub base_offset: i64,
+    /// Offset of the last record.
+    pub last_offset: i64,
+    /// Largest timestamp of the batch (of the original one for a duplicate).
+    pub timestamp: i64,
+    /// The batch was in the log already: a producer sent it again.
+    pub duplicate: bool,
+    /// `flush.messages` is reached: [`Log::flush`] must come before the acknowledgement.
+    pub flush_due: bool,
+}
+
+pub(super) fn index_limits(config: &LogConfig) -> IndexLimits {
+    IndexLimits { interval_bytes: config.index_interval_bytes, max_bytes: config.segment_index_bytes }
+}
+
+impl Log {
+    /// Appends one batch that was validated: `header` with final CRC and `body` behind it. Base offset and leader
+    /// epoch, which the CRC does not cover, are filled in here.
+    ///
+    /// # Errors
+    /// [`Error::Producer`] if the sequence does not fit, [`Error::Full`], [`Error::Offline`],
+    /// [`Error::BatchTooLarge`], [`Error::Closed`]. Nothing is appended then.
+    ///
+    /// # Panics
+    /// If the header's length is not that of the body: the log would not be readable behind it.
+    pub fn append(&self, header: &BatchHeader, body: &[u8], how: &Append) -> Result<Appended> {
+        assert_eq!(header.size(), HEADER_LEN + body.len(), "a batch is as long as its header says");
+        self.disk.check_online()?;
+        let mut guard = self.writer.lock();
+        let writer = &mut *guard;
+        if writer.closed {
+            return Err(Error::Closed);
+        }
+        match writer.producers.check(header, how.origin)? {
+            Checked::Append => {}
+            Checked::Duplicate { base_offset, last_offset, timestamp } => {
+                return Ok(Appended { base_offset, last_offset, timestamp, duplicate: true, flush_due: false });
+            }
+        }
+        let config = self.config();
+        let mut header = *header;
+        header.base_offset = writer.next_offset;
+        header.partition_leader_epoch = how.leader_epoch;
+        self.roll_if_due(writer, &header, &config, how.now_ms)?;
+        self.store(writer, &header, body, &config, how.now_ms)?;
+        self.take_note(writer, &header, how.now_ms)?;
+        writer.unflushed += i64::from(header.record_count);
+        Ok(Appended {
+            base_offset: header.base_offset,
+            last_offset: header.last_offset(),
+            timestamp: header.max_timestamp,
+            duplicate: false,
+            flush_due: writer.unflushed >= config.flush_messages,
+        })
+    }
+
+    /// Everything that follows from a stored batch, publication last.
+    fn take_note(&self, writer: &mut Writer, header: &BatchHeader, now_ms: i64) -> Result<()> {
+        let size = header.size();
+        let batch = IndexedBatch {
+            last_offset: header.last_offset(),
+            max_timestamp: header.max_timestamp,
+            position: writer.end,
+            size: size as u32,
+        };
+        let active = writer.active.clone();
+        if let Some(Err(error)) = active.with_active(|indexes| indexes.append(&batch)) {
+            return Err(Error::Corrupt {
+                path: active.path(SegmentFileKind::OffsetIndex),
+                position: u64::from(writer.end),
+                reason: error.to_string(),
+            });
+        }
+        if writer.epochs.assign(header.partition_leader_epoch, header.base_offset) {
+            writer.epochs_changed = true;
+        }
+        if writer.unflushed == 0 {
+            writer.unflushed_since_ms = now_ms;
+        }
+        writer.last_append_ms = now_ms;
+        writer.roll.first_timestamp.get_or_insert(header.max_timestamp);
+        writer.next_offset = header.next_offset();
+        writer.end += size as u32;
+        if header.producer_id >= 0 {
+            let aborted = writer.producers.apply(header, self.control_kind(header, &active, batch.position)?);
+            if let Some(aborted) = aborted {
+                self.append_aborted(&active, &aborted)?;
+            }
+            let unstable = writer.producers.first_unstable_offset().unwrap_or(i64::MAX);
+            self.first_unstable.store(unstable, Ordering::Release);
+        }
+        active.publish(Published { next_offset: writer.next_offset, position: writer.end });
+        Ok(())
+    }
+
+    fn append_aborted(&self, active: &Segment, aborted: &AbortedTransaction) -> Result<()> {
+        let path = active.path(SegmentFileKind::AbortedIndex);
+        let file = if path.exists() { self.disk.open(&path)? } else { self.disk.create(&path)? };
+        let end = file.metadata().map_err(|e| Error::io("stat", &path, e))?.len();
+        self.disk.write_at(&file, &path, &aborted.encode(), end)
+    }
+
+    /// Copies the batch behind the end. The bytes are invisible until they are published.
+    fn store(&self, writer: &mut Writer, header: &BatchHeader, body: &[u8], config: &LogConfig, now_ms: i64) -> Result<()> {
+        let active = writer.active.clone();
+        let path = || active.path(SegmentFileKind::Log);
+        let (end, size) = (writer.end as usize, header.size());
+        self.map_if_hot(writer, size, config, now_ms);
+        let mut head = [0; HEADER_LEN];
+        header.write(&mut head);
+        match &mut writer.tail {
+            Tail::Mapped(tail) => {
+                let reach = end + size + TERMINATOR.len();
+                if !tail.is_ready(reach) {
+                    tail.prepare(&self.disk, &*active.file(&self.disk)?, &path(), reach)?;
+                }
+                // The terminator of the new end first, the prefix that makes the batch one last: a process that dies
+                // in between leaves a tail that ends where it did before.
+                tail.put(end + size, &TERMINATOR);
+                tail.put(end + HEADER_LEN, body);
+                tail.put(end + 12, &head[12..]);
+                tail.put(end, &head[..12]);
+                tail.release_behind(end + size);
+            }
+            Tail::Cold { .. } => {
+                writer.scratch.clear();
+                writer.scratch.extend_from_slice(&head);
+                writer.scratch.extend_from_slice(body);
+                self.disk.write_at(&*active.file(&self.disk)?, &path(), &writer.scratch, end as u64)?;
+                if writer.scratch.capacity() > HOT_BYTES {
+                    writer.scratch = Vec::new();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes over to a mapped tail when enough bytes come.
+    fn map_if_hot(&self, writer: &mut Writer, size: usize, config: &LogConfig, now_ms: i64) {
+        let Tail::Cold { since_ms, bytes } = &mut writer.tail else { return };
+        if now_ms - *since_ms > HOT_WINDOW_MS {
+            (*since_ms, *bytes) = (now_ms, 0);
+        }
+        *bytes += size;
+        if !config.mapped || *bytes < HOT_BYTES {
+            return;
+        }
+        let path = writer.active.path(SegmentFileKind::Log);
+        let limit = (config.segment_bytes as usize).max(writer.end as usize + size) + TERMINATOR.len();
+        let mapped = writer.active.file(&self.disk).and_then(|file| MappedTail::new(&file, &path, writer.end as usize, limit));
+        match mapped {
+            Ok(tail) => {
+                writer.tail = Tail::Mapped(tail);
+                self.mapped.store(true, Ordering::Relaxed);
+            }
+            Err(error) => {
+                tracing::warn!("{error}; appending by pwrite");
+                writer.tail = Tail::Cold { since_ms: i64::MAX, bytes: 0 };
+            }
+        }
+    }
+
+    fn roll_if_due(&self, writer: &mut Writer, header: &BatchHeader, config: &LogConfig, now_ms: i64) -> Result<()> {
+        let size = header.size();
+        if size > config.segment_bytes as usize {
+            return Err(Error::BatchTooLarge { size, max: config.segment_bytes as usize });
+        }
+        if writer.end == 0 {
+            if header.base_offset != writer.active.base_offset {
+                // Cannot be: an empty active segment starts at the log end.
+                return Err(Error::Closed);
+            }
+            return Ok(());
+        }
+        let full = writer.end as usize + size > config.segment_bytes as usize;
+        let waited = match writer.roll.first_timestamp {
+            Some(first) if first >= 0 => header.max_timestamp - first,
+            _ => now_ms - writer.roll.created_ms,
+        };
+        let old = waited > config.segment_ms - writer.roll.jitter_ms;
+        let unindexable = writer
+            .active
+            .with_active(|indexes| indexes.is_full() || !indexes.holds(header.last_offset()))
+            .unwrap_or(true);
+        if full || old || unindexable { self.roll(writer, config, now_ms) } else { Ok(()) }
+    }
+
+    /// Ends the active segment and begins one at the log end. The old one has its final length and complete files
+    /// before the new one exists, so that no reader of the directory meets a tail in the middle of a log.
+    fn roll(&self, writer: &mut Writer, config: &LogConfig, now_ms: i64) -> Result<()> {
+        let old = writer.active.clone();
+        self.unmap(writer)?;
+        self.write_indexes(&old)?;
+        self.write_snapshot(writer)?;
+        self.write_epochs(writer)?;
+        let base = writer.next_offset;
+        let name = SegmentFile::live(base, SegmentFileKind::Log).to_string();
+        let dir = self.dir();
+        let file = Arc::new(self.disk.create(&dir.join(name))?);
+        old.close_indexes();
+        let indexes = ActiveIndexes::new(base, index_limits(config));
+        let end = Published { next_offset: base, position: 0 };
+        let active = Arc::new(Segment::active(&dir, base, Some(file), end, indexes));
+        {
+            let mut segments = self.segments.write();
+            let mut list = Vec::clone(&segments);
+            list.push(active.clone());
+            *segments = Arc::new(list);
+        }
+        let hot = matches!(writer.tail, Tail::Mapped(_)) || now_ms - writer.last_append_ms < HOT_WINDOW_MS;
+        writer.active = active;
+        writer.end = 0;
+        writer.roll = RollClock { first_timestamp: None, created_ms: now_ms, jitter_ms: jitter(config, base) };
+        writer.tail = if hot { Tail::Cold { since_ms: now_ms, bytes: HOT_BYTES } } else { Tail::COLD };
+        Ok(())
+    }
+
+    /// The type of a control batch's record, read back from the segment (it is tiny and rare).
+    fn control_kind(&self, header: &BatchHeader, active: &Segment, position: u32) -> Result<Option<crate::producers::Marker>> {
+        if !header.attributes.is_control() {
+            return Ok(None);
+        }
+        let mut bytes = vec![0; header.size()];
+        let path = active.path(SegmentFileKind::Log);
+        active.file(&self.disk)?.read_exact_at(&mut bytes, u64::from(position)).map_err(|e| Error::io("read", &path, e))?;
+        Ok(super::recovery::marker_of(&bytes))
+    }
+}
+
+/// Up to `segment.jitter.ms`, spread over segments by their base offset so that a restart draws the same.
+pub(super) fn jitter(config: &LogConfig, base_offset: i64) -> i64 {
+    let most = config.segment_jitter_ms.min(config.segment_ms);
+    if most <= 0 {
+        return 0;
+    }
+    let mixed = (base_offset as u64 ^ 0x9e37_79b9_7f4a_7c15).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    ((mixed >> 1) as i64) % most
+}

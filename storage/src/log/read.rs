@@ -1,0 +1,238 @@
+//! Reading: from an offset to a range of an open file. No record byte passes through here.
+
+use super::Log;
+use crate::error::{Error, Result};
+use crate::file_name::SegmentFileKind;
+use crate::index::aborted::{self, AbortedTransaction, Search};
+use crate::segment::{Place, Published, Segment, read_batch};
+use milena_protocol::records::batch::{BatchHeader, HEADER_LEN, TimestampType};
+use milena_protocol::records::compression::{Codec, decompress};
+use milena_protocol::records::record::Records;
+use std::fs::File;
+use std::sync::Arc;
+
+/// Decompressed size at which a lookup by time stops looking into a batch: far above what a client may send.
+const INFLATED_MAX: usize = 1 << 30;
+
+/// Where a reader must stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// At the end of the log (read_uncommitted).
+    End,
+    /// At the last stable offset (read_committed).
+    Stable,
+}
+
+/// Whole batches in a log file, and the state of the log when they were found.
+#[derive(Clone, Debug)]
+pub struct Slice {
+    /// The open file; the bytes stay readable and unchanged while it is held.
+    pub file: Arc<File>,
+    /// First byte.
+    pub position: u64,
+    /// Number of bytes; 0 when there is nothing to read yet.
+    pub len: usize,
+    /// The bytes lie at the end of the log, so they were written a moment ago and are in the page cache.
+    pub fresh: bool,
+    /// Log start offset.
+    pub log_start: i64,
+    /// End of the log, which is the high watermark of a partition with one replica.
+    pub high_watermark: i64,
+    /// Last stable offset.
+    pub last_stable: i64,
+    /// For [`Bound::Stable`]: transactions in the range that were aborted, by first offset.
+    pub aborted: Vec<AbortedTransaction>,
+}
+
+/// A record's timestamp and offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimestampedOffset {
+    /// Milliseconds since 1970.
+    pub timestamp: i64,
+    /// Offset of the record.
+    pub offset: i64,
+}
+
+/// Bytes within which of the log end a range counts as fresh.
+const FRESH: u32 = 4 << 20;
+
+impl Log {
+    /// Finds up to `max_bytes` of whole batches, the first of which holds `offset`. With `at_least_one` the first
+    /// batch is given even if it is larger.
+    ///
+    /// # Errors
+    /// [`Error::OffsetOutOfRange`] below the log start or beyond the end; [`Error::Corrupt`] on a damaged log.
+    pub fn read(&self, offset: i64, max_bytes: usize, at_least_one: bool, bound: Bound) -> Result<Slice> {
+        let segments = self.segments();
+        let last = segments.last().expect("a log has at least one segment");
+        let (start, end) = (self.start_offset(), last.published());
+        let stable = self.last_stable_offset().min(end.next_offset);
+        if offset < start || offset > end.next_offset {
+            return Err(Error::OffsetOutOfRange { offset, start, end: end.next_offset });
+        }
+        let stop = if bound == Bound::Stable { stable } else { end.next_offset };
+        let empty = |segment: &Segment| {
+            Ok(Slice {
+                file: segment.file(&self.disk)?,
+                position: 0,
+                len: 0,
+                fresh: true,
+                log_start: start,
+                high_watermark: end.next_offset,
+                last_stable: stable,
+                aborted: Vec::new(),
+            })
+        };
+        if offset >= stop {
+            return empty(last);
+        }
+        let mut index = segments.partition_point(|s| s.base_offset <= offset).saturating_sub(1);
+        let (segment, place, segment_end) = loop {
+            let Some(segment) = segments.get(index) else { return empty(last) };
+            let segment_end = if index + 1 == segments.len() { end } else { segment.published() };
+            // Compaction may leave a gap at the end of a segment: the next one goes on.
+            if let Some(place) = segment.find(&self.disk, offset, segment_end)? {
+                break (segment, place, segment_end);
+            }
+            index += 1;
+        };
+        if place.base_offset >= stop {
+            return empty(last);
+        }
+        let limit = self.limit(segment, segment_end, stop)?;
+        let upto = self.upto(segment, place, limit, max_bytes, at_least_one)?;
+        let mut slice = empty(segment)?;
+        slice.position = u64::from(place.position);
+        slice.len = (upto - place.position) as usize;
+        slice.fresh = index + 1 == segments.len() && end.position - place.position <= FRESH;
+        if bound == Bound::Stable {
+            slice.aborted = self.aborted(&segments[index..], offset, slice.position + slice.len as u64)?;
+        }
+        Ok(slice)
+    }
+
+    /// The position in `segment` at which a reader that may not see `stop` ends.
+    fn limit(&self, segment: &Segment, end: Published, stop: i64) -> Result<u32> {
+        if stop >= end.next_offset {
+            return Ok(end.position);
+        }
+        Ok(segment.find(&self.disk, stop, end)?.map_or(end.position, |p| p.position))
+    }
+
+    fn upto(&self, segment: &Segment, first: Place, limit: u32, max_bytes: usize, at_least_one: bool) -> Result<u32> {
+        let wanted = u64::from(first.position) + max_bytes as u64;
+        if wanted >= u64::from(limit) {
+            return Ok(limit);
+        }
+        if first.size as usize >= max_bytes {
+            let whole = at_least_one || first.size as usize == max_bytes;
+            return Ok(if whole { first.position + first.size } else { first.position });
+        }
+        segment.cut(&self.disk, first, wanted as u32, limit)
+    }
+
+    /// Aborted transactions that a read_committed consumer of the range needs to know.
+    fn aborted(&self, segments: &[Arc<Segment>], offset: i64, range_end: u64) -> Result<Vec<AbortedTransaction>> {
+        let upper = match segments[0].offset_behind(&self.disk, range_end)? {
+            Some(offset) => offset,
+            None => segments.get(1).map_or_else(|| self.end_offset(), |next| next.base_offset),
+        };
+        let mut found = Vec::new();
+        for segment in segments {
+            let path = segment.path(SegmentFileKind::AbortedIndex);
+            let Ok(file) = self.disk.open_read(&path) else { continue };
+            let search = aborted::collect(&file, offset, upper, &mut found)
+                .map_err(|e| Error::Corrupt { path, position: 0, reason: e.to_string() })?;
+            if search == Search::Complete {
+                break;
+            }
+        }
+        found.sort_by_key(|t| t.first_offset);
+        Ok(found)
+    }
+
+    /// Reads whole batches from `offset` on into memory, for replaying internal topics. Empty at the end.
+    ///
+    /// # Errors
+    /// As [`Log::read`].
+    pub fn read_batches(&self, offset: i64, max_bytes: usize) -> Result<Vec<u8>> {
+        use std::os::unix::fs::FileExt;
+        let slice = self.read(offset, max_bytes, true, Bound::End)?;
+        let mut bytes = vec![0; slice.len];
+        slice.file.read_exact_at(&mut bytes, slice.position).map_err(|e| Error::io("read", &self.dir(), e))?;
+        Ok(bytes)
+    }
+
+    /// The first record whose timestamp is `timestamp` or later, at or behind the log start.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] on a damaged log.
+    pub fn offset_for_timestamp(&self, timestamp: i64) -> Result<Option<TimestampedOffset>> {
+        let segments = self.segments();
+        let start = self.start_offset();
+        for segment in segments.iter() {
+            let end = segment.published();
+            if end.next_offset <= start || segment.largest_timestamp(&self.disk)?.is_none_or(|t| t < timestamp) {
+                continue;
+            }
+            let mut from = segment.floor_of_time(&self.disk, timestamp)?;
+            while let Some(place) = segment.walk(&self.disk, from, end.position, |p| p.last_offset >= start)? {
+                if let Some(found) = self.first_at(segment, place, timestamp, start)? {
+                    return Ok(Some(found));
+                }
+                from = place.position + place.size;
+            }
+        }
+        Ok(None)
+    }
+
+    /// The first record with the largest timestamp of the log; `None` if it is empty.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] on a damaged log.
+    pub fn offset_of_max_timestamp(&self) -> Result<Option<TimestampedOffset>> {
+        let mut largest = None;
+        for segment in self.segments().iter() {
+            if segment.published().next_offset > self.start_offset() {
+                largest = largest.max(segment.largest_timestamp(&self.disk)?);
+            }
+        }
+        let Some(largest) = largest else { return Ok(None) };
+        let found = self.offset_for_timestamp(largest)?;
+        // Every remaining record may be older than what the indexes remember of records before the log start.
+        Ok(found)
+    }
+
+    /// The first record of a batch with that timestamp or a later one.
+    fn first_at(&self, segment: &Segment, place: Place, timestamp: i64, start: i64) -> Result<Option<TimestampedOffset>> {
+        let head = segment.read(&self.disk, place.position, HEADER_LEN)?;
+        let corrupt = |reason: String| Error::Corrupt {
+            path: segment.path(SegmentFileKind::Log),
+            position: u64::from(place.position),
+            reason,
+        };
+        let header = BatchHeader::read(&head).map_err(|e| corrupt(e.to_string()))?;
+        if header.max_timestamp < timestamp {
+            return Ok(None);
+        }
+        let (header, bytes) = read_batch(segment, &self.disk, place)?;
+        let codec = header.attributes.codec().map_err(|e| corrupt(e.to_string()))?;
+        let inflated;
+        let body = if codec == Codec::None {
+            &bytes[HEADER_LEN..]
+        } else {
+            inflated = decompress(codec, &bytes[HEADER_LEN..], INFLATED_MAX).map_err(|e| corrupt(e.to_string()))?;
+            &inflated
+        };
+        let appended = header.attributes.timestamp_type() == TimestampType::LogAppendTime;
+        for record in Records::new(body, header.record_count) {
+            let record = record.map_err(|e| corrupt(e.to_string()))?;
+            let at = if appended { header.max_timestamp } else { header.base_timestamp.wrapping_add(record.timestamp_delta) };
+            let offset = header.base_offset + i64::from(record.offset_delta);
+            if at >= timestamp && offset >= start {
+                return Ok(Some(TimestampedOffset { timestamp: at, offset }));
+            }
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,306 @@
+//! One segment of a log: a file of record batches, its indexes, and how far it is published.
+
+use crate::error::{Error, Result};
+use crate::file::Disk;
+use crate::file_name::{SegmentFile, SegmentFileKind};
+use crate::index::{ActiveIndexes, ReadAt, offset, time};
+use milena_protocol::records::batch::{BatchHeader, HEADER_LEN};
+use parking_lot::{Mutex, RwLock};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+/// One read brings in this much when batch headers are walked.
+const WALK: usize = 4096;
+/// The part of a batch header that places it: base offset, length, leader epoch, magic, CRC, attributes, last offset delta.
+const PLACE: usize = 27;
+
+impl ReadAt for File {
+    fn read_exact_at(&self, buf: &mut [u8], pos: u64) -> io::Result<()> {
+        FileExt::read_exact_at(self, buf, pos)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+}
+
+/// How far a segment is published: readers stop there. One word, so that a reader sees both or neither.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Published {
+    /// The offset after the last record.
+    pub(crate) next_offset: i64,
+    /// The byte after the last batch.
+    pub(crate) position: u32,
+}
+
+/// Where a batch lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) base_offset: i64,
+    pub(crate) last_offset: i64,
+    pub(crate) position: u32,
+    pub(crate) size: u32,
+}
+
+/// The indexes of a segment.
+#[derive(Debug)]
+enum Indexes {
+    /// In memory, growing.
+    Active(ActiveIndexes),
+    /// In complete files beside the log file.
+    Closed,
+}
+
+/// A segment. Published bytes never change, so readers need no lock.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    pub(crate) base_offset: i64,
+    dir: PathBuf,
+    file: Mutex<Option<Arc<File>>>,
+    /// `relative next offset << 32 | position`
+    published: AtomicU64,
+    indexes: RwLock<Indexes>,
+    /// Largest timestamp of a closed segment, -1 unknown or none.
+    largest_timestamp: AtomicI64,
+}
+
+impl Segment {
+    /// The active segment: its indexes grow in memory.
+    pub(crate) fn active(dir: &Path, base_offset: i64, file: Option<Arc<File>>, end: Published, indexes: ActiveIndexes) -> Self {
+        let segment = Self {
+            base_offset,
+            dir: dir.to_path_buf(),
+            file: Mutex::new(file),
+            published: AtomicU64::new(0),
+            indexes: RwLock::new(Indexes::Active(indexes)),
+            largest_timestamp: AtomicI64::new(-1),
+        };
+        segment.publish(end);
+        segment
+    }
+
+    /// A segment that no longer grows, with complete files.
+    pub(crate) fn closed(dir: &Path, base_offset: i64, end: Published) -> Self {
+        let segment = Self {
+            base_offset,
+            dir: dir.to_path_buf(),
+            file: Mutex::new(None),
+            published: AtomicU64::new(0),
+            indexes: RwLock::new(Indexes::Closed),
+            largest_timestamp: AtomicI64::new(-1),
+        };
+        segment.publish(end);
+        segment
+    }
+
+    /// The path of one of the segment's files.
+    pub(crate) fn path(&self, kind: SegmentFileKind) -> PathBuf {
+        self.dir.join(SegmentFile::live(self.base_offset, kind).to_string())
+    }
+
+    /// Makes everything before `end` visible to readers.
+    pub(crate) fn publish(&self, end: Published) {
+        let relative = (end.next_offset - self.base_offset).clamp(0, i64::from(u32::MAX)) as u64;
+        self.published.store(relative << 32 | u64::from(end.position), Ordering::Release);
+    }
+
+    /// How far readers may go.
+    pub(crate) fn published(&self) -> Published {
+        let word = self.published.load(Ordering::Acquire);
+        Published { next_offset: self.base_offset + (word >> 32) as i64, position: word as u32 }
+    }
+
+    /// The open log file; it is opened on first use and stays readable after it was unlinked.
+    pub(crate) fn file(&self, disk: &Disk) -> Result<Arc<File>> {
+        let mut file = self.file.lock();
+        if let Some(file) = &*file {
+            return Ok(file.clone());
+        }
+        let opened = Arc::new(disk.open(&self.path(SegmentFileKind::Log))?);
+        *file = Some(opened.clone());
+        Ok(opened)
+    }
+
+    /// Lets go of the open file if nobody else uses it; the next reader opens it again.
+    pub(crate) fn close_idle_file(&self) -> bool {
+        let mut file = self.file.lock();
+        let idle = file.as_ref().is_some_and(|f| Arc::strong_count(f) == 1);
+        if idle {
+            *file = None;
+        }
+        idle
+    }
+
+    /// Changes the growing indexes; nothing happens to those of a closed segment.
+    pub(crate) fn with_active<R>(&self, change: impl FnOnce(&mut ActiveIndexes) -> R) -> Option<R> {
+        match &mut *self.indexes.write() {
+            Indexes::Active(indexes) => Some(change(indexes)),
+            Indexes::Closed => None,
+        }
+    }
+
+    /// Goes over to the index files, which must be complete.
+    pub(crate) fn close_indexes(&self) {
+        let mut indexes = self.indexes.write();
+        if let Indexes::Active(active) = &*indexes {
+            self.largest_timestamp.store(active.max_timestamp().timestamp, Ordering::Relaxed);
+            *indexes = Indexes::Closed;
+        }
+    }
+
+    /// A position at or before the batch that holds `offset`, from the offset index.
+    fn floor(&self, disk: &Disk, wanted: i64) -> Result<u32> {
+        match &*self.indexes.read() {
+            Indexes::Active(indexes) => return Ok(indexes.position_of(wanted).position),
+            Indexes::Closed => {}
+        }
+        let path = self.path(SegmentFileKind::OffsetIndex);
+        // Without its index a segment is searched from its start: slower, never wrong.
+        let Ok(file) = disk.open_read(&path) else { return Ok(0) };
+        offset::lookup(&file, self.base_offset, wanted).map(|at| at.position).map_err(|e| self.index_error(&path, &e))
+    }
+
+    fn index_error(&self, path: &Path, error: &crate::index::IndexError) -> Error {
+        Error::Corrupt { path: path.to_path_buf(), position: 0, reason: error.to_string() }
+    }
+
+    /// The batch that holds `offset`, or the first one after it; `None` at the end of the segment.
+    pub(crate) fn find(&self, disk: &Disk, offset: i64, end: Published) -> Result<Option<Place>> {
+        let from = self.floor(disk, offset)?;
+        self.walk(disk, from, end.position, |place| place.last_offset >= offset)
+    }
+
+    /// The first batch at or after position `from` that `wanted` accepts.
+    pub(crate) fn walk(&self, disk: &Disk, from: u32, end: u32, mut wanted: impl FnMut(&Place) -> bool) -> Result<Option<Place>> {
+        let mut walk = Walk::new(self, disk, from, end)?;
+        while let Some(place) = walk.next()? {
+            if wanted(&place) {
+                return Ok(Some(place));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The last batch bound at or before `to`, at least the end of `first`.
+    pub(crate) fn cut(&self, disk: &Disk, first: Place, to: u32, end: u32) -> Result<u32> {
+        let mut cut = first.position + first.size;
+        if let Indexes::Active(indexes) = &*self.indexes.read()
+            && let Some(at) = indexes.offsets().floor_position(to)
+            && at > cut
+        {
+            return Ok(at);
+        }
+        self.walk(disk, cut, end, |place| {
+            let fits = place.position + place.size <= to;
+            if fits {
+                cut = place.position + place.size;
+            }
+            !fits
+        })?;
+        Ok(cut)
+    }
+
+    /// The largest timestamp of the segment, or `None` if it has no record with one.
+    pub(crate) fn largest_timestamp(&self, disk: &Disk) -> Result<Option<i64>> {
+        if let Indexes::Active(indexes) = &*self.indexes.read() {
+            return Ok(Some(indexes.max_timestamp().timestamp).filter(|t| *t >= 0));
+        }
+        let known = self.largest_timestamp.load(Ordering::Relaxed);
+        if known >= 0 {
+            return Ok(Some(known));
+        }
+        let path = self.path(SegmentFileKind::TimeIndex);
+        let Ok(file) = disk.open_read(&path) else { return Ok(None) };
+        let last = time::last_entry(&file, self.base_offset).map_err(|e| self.index_error(&path, &e))?;
+        let found = last.map(|e| e.timestamp);
+        self.largest_timestamp.store(found.unwrap_or(-1), Ordering::Relaxed);
+        Ok(found)
+    }
+
+    /// A position at or before the first batch whose largest timestamp is `timestamp` or later.
+    pub(crate) fn floor_of_time(&self, disk: &Disk, timestamp: i64) -> Result<u32> {
+        let entry = match &*self.indexes.read() {
+            Indexes::Active(indexes) => indexes.times().lookup(timestamp),
+            Indexes::Closed => {
+                let path = self.path(SegmentFileKind::TimeIndex);
+                let Ok(file) = disk.open_read(&path) else { return Ok(0) };
+                time::lookup(&file, self.base_offset, timestamp).map_err(|e| self.index_error(&path, &e))?
+            }
+        };
+        self.floor(disk, entry.offset)
+    }
+
+    /// Reads `len` bytes at `position`.
+    pub(crate) fn read(&self, disk: &Disk, position: u32, len: usize) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; len];
+        let file = self.file(disk)?;
+        FileExt::read_exact_at(&*file, &mut bytes, u64::from(position))
+            .map_err(|e| Error::io("read", &self.path(SegmentFileKind::Log), e))?;
+        Ok(bytes)
+    }
+}
+
+/// Walks the batches of a segment by their headers, a block at a time.
+pub(crate) struct Walk<'a> {
+    segment: &'a Segment,
+    file: Arc<File>,
+    block: [u8; WALK],
+    /// Where the block starts, and how much of it is filled.
+    start: u32,
+    filled: usize,
+    at: u32,
+    end: u32,
+}
+
+impl<'a> Walk<'a> {
+    pub(crate) fn new(segment: &'a Segment, disk: &Disk, from: u32, end: u32) -> Result<Self> {
+        Ok(Self { segment, file: segment.file(disk)?, block: [0; WALK], start: from, filled: 0, at: from, end })
+    }
+
+    /// The next batch.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if a header makes no sense: it is reported on every read and never skipped.
+    pub(crate) fn next(&mut self) -> Result<Option<Place>> {
+        if self.at as usize + HEADER_LEN > self.end as usize {
+            return Ok(None);
+        }
+        let mut from = (self.at - self.start) as usize;
+        if from + PLACE > self.filled {
+            let len = WALK.min((self.end - self.at) as usize);
+            FileExt::read_exact_at(&*self.file, &mut self.block[..len], u64::from(self.at))
+                .map_err(|e| Error::io("read", &self.segment.path(SegmentFileKind::Log), e))?;
+            (self.start, self.filled, from) = (self.at, len, 0);
+        }
+        let header = &self.block[from..from + PLACE];
+        let base_offset = i64::from_be_bytes(header[0..8].try_into().expect("8 bytes"));
+        let length = i32::from_be_bytes(header[8..12].try_into().expect("4 bytes"));
+        let delta = i32::from_be_bytes(header[23..27].try_into().expect("4 bytes"));
+        let size = u32::try_from(length).ok().map(|n| n + 12).filter(|n| *n as usize >= HEADER_LEN);
+        let Some(size) = size.filter(|n| delta >= 0 && base_offset >= 0 && header[16] == 2 && u64::from(self.at) + u64::from(*n) <= u64::from(self.end)) else {
+            return Err(Error::Corrupt {
+                path: self.segment.path(SegmentFileKind::Log),
+                position: u64::from(self.at),
+                reason: format!("no batch header there (base offset {base_offset}, length {length}, magic {}, last offset delta {delta})", header[16]),
+            });
+        };
+        let place = Place { base_offset, last_offset: base_offset + i64::from(delta), position: self.at, size };
+        self.at += size;
+        Ok(Some(place))
+    }
+}
+
+/// Reads one whole batch: its header and its bytes.
+pub(crate) fn read_batch(segment: &Segment, disk: &Disk, place: Place) -> Result<(BatchHeader, Vec<u8>)> {
+    let bytes = segment.read(disk, place.position, place.size as usize)?;
+    let header = BatchHeader::read(&bytes).map_err(|e| Error::Corrupt {
+        path: segment.path(SegmentFileKind::Log),
+        position: u64::from(place.position),
+        reason: e.to_string(),
+    })?;
+    Ok((header, bytes))
+}
