@@ -1,1 +1,3 @@
 //! Bytes to messages and back: frames, headers, record batches, stored schemas. No I/O, no clock, no threads.
+
+pub mod stored;
