@@ -4,3 +4,4 @@ pub mod frame;
 pub mod gather;
 pub mod header;
 pub mod records;
+pub mod stored;
