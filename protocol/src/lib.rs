@@ -6,4 +6,5 @@ pub mod gather;
 pub mod header;
 pub mod produce;
 pub mod records;
+pub mod stored;
 pub mod wire;

@@ -1,1 +1,17 @@
 //! Partition logs on disk, in the file formats of Apache Kafka 4.1. Blocking; knows no requests and no error codes.
+
+pub mod checkpoint;
+pub mod config;
+pub mod error;
+pub mod file;
+pub mod file_name;
+pub mod index;
+pub mod leader_epochs;
+pub mod log;
+pub mod log_dir;
+mod mapped;
+pub mod producers;
+mod segment;
+
+#[cfg(test)]
+mod golden;

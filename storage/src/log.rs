@@ -103,7 +103,7 @@ impl Log {
     /// [`Error`] if a file cannot be read, or the directory cannot be repaired.
     pub fn open(disk: &Disk, dir: &Path, config: LogConfig, start: &Start) -> Result<Self> {
         let loaded = recovery::load(disk, dir, &config, start)?;
-        let first_unstable = loaded.writer.producers.first_unstable_offset().unwrap_or(i64::MAX);
+        let first_unstable = loaded.writer.producers.first_unstable_offset(loaded.writer.next_offset).unwrap_or(i64::MAX);
         Ok(Self {
             disk: disk.clone(),
             dir: RwLock::new(dir.to_path_buf()),
@@ -273,7 +273,7 @@ impl Log {
     /// Drops idempotent producers that were silent for `producer.id.expiration.ms`.
     pub fn expire_producers(&self, now_ms: i64) {
         let expiration = self.config.read().producer_id_expiration_ms;
-        self.writer.lock().producers.expire(now_ms, expiration);
+        self.writer.lock().producers.remove_expired(now_ms, expiration);
     }
 
     /// Ends the log cleanly: every file has its exact length, indexes and the producer snapshot are complete.
@@ -339,7 +339,7 @@ impl Log {
     fn write_epochs(&self, writer: &mut Writer) -> Result<()> {
         if writer.epochs_changed {
             let path = self.dir().join(file_name::LEADER_EPOCH_CHECKPOINT);
-            self.disk.write_atomically(&path, &writer.epochs.to_checkpoint(), true)?;
+            self.disk.write_atomically(&path, &writer.epochs.encode(), true)?;
             writer.epochs_changed = false;
         }
         Ok(())
@@ -347,15 +347,7 @@ impl Log {
 
     /// Writes the index files of the active segment, final time entry included.
     fn write_indexes(&self, active: &Segment) -> Result<()> {
-        let bytes = active.with_active(|indexes| {
-            indexes.close();
-            (indexes.offsets().encode(), indexes.times().encode())
-        });
-        if let Some((offsets, times)) = bytes {
-            self.disk.write_whole(&active.path(SegmentFileKind::OffsetIndex), &offsets)?;
-            self.disk.write_whole(&active.path(SegmentFileKind::TimeIndex), &times)?;
-        }
-        Ok(())
+        write_indexes(&self.disk, active)
     }
 
     /// Writes the producer state at the end of the log.
@@ -363,6 +355,22 @@ impl Log {
         let name = file_name::SegmentFile::live(writer.next_offset, SegmentFileKind::ProducerSnapshot).to_string();
         self.disk.write_whole(&self.dir().join(name), &writer.producers.snapshot())
     }
+}
+
+/// Writes what the growing indexes of a segment hold; nothing if they are closed.
+fn write_indexes(disk: &Disk, segment: &Segment) -> Result<()> {
+    let bytes = segment.with_active(|indexes| {
+        indexes.close();
+        let (mut offsets, mut times) = (Vec::new(), Vec::new());
+        indexes.offsets().encode(0, &mut offsets);
+        indexes.times().encode(0, &mut times);
+        (offsets, times)
+    });
+    if let Some((offsets, times)) = bytes {
+        disk.write_whole(&segment.path(SegmentFileKind::OffsetIndex), &offsets)?;
+        disk.write_whole(&segment.path(SegmentFileKind::TimeIndex), &times)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

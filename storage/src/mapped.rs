@@ -94,6 +94,7 @@ impl MappedTail {
         let from = self.ready / PAGE * PAGE;
         // SAFETY: the range lies inside the mapping (`to <= limit`, checked by `prepare`) and starts on a page;
         // populating changes no byte.
+        #[expect(unsafe_code, reason = "the mapping is this module's to handle")]
         let done = unsafe { libc::madvise(self.map.as_mut_ptr().add(from).cast(), to - from, libc::MADV_POPULATE_WRITE) };
         if done != 0 {
             let error = std::io::Error::last_os_error();
@@ -120,7 +121,10 @@ impl MappedTail {
         // SAFETY: `at..at + len` is inside the mapping and below `ready`, so the pages exist and have disk blocks.
         // `bytes` is ordinary memory and cannot overlap the mapping, of which no reference is ever made. Readers
         // of the file stop at the published end, and the caller publishes only after this store.
-        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.map.as_mut_ptr().add(at), bytes.len()) }
+        #[expect(unsafe_code, reason = "the mapping is this module's to handle")]
+        unsafe {
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.map.as_mut_ptr().add(at), bytes.len());
+        }
     }
 
     /// Lets go of the pages of published bytes, so that resident memory stays flat; the page cache keeps them.
@@ -131,6 +135,7 @@ impl MappedTail {
         }
         // SAFETY: the range lies inside the mapping and on page bounds; the mapping is shared and backed by a file,
         // so dropping the page table entries loses nothing, and no reference into it exists.
+        #[expect(unsafe_code, reason = "the mapping is this module's to handle")]
         unsafe {
             libc::madvise(self.map.as_mut_ptr().add(self.released).cast(), page - self.released, libc::MADV_DONTNEED);
         }

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::file::Disk;
 use crate::file_name::{SegmentFile, SegmentFileKind};
 use crate::index::{ActiveIndexes, ReadAt, offset, time};
-use milena_protocol::records::batch::{BatchHeader, HEADER_LEN};
+use milena_protocol::records::{BatchHeader, HEADER_LEN};
 use parking_lot::{Mutex, RwLock};
 use std::fs::File;
 use std::io;
@@ -204,6 +204,19 @@ impl Segment {
         Ok(cut)
     }
 
+    /// The offset of the first index entry at or behind a position: no batch that begins before the position has a
+    /// larger last offset. `None` if there is no entry there.
+    pub(crate) fn offset_behind(&self, disk: &Disk, position: u64) -> Result<Option<i64>> {
+        match &*self.indexes.read() {
+            Indexes::Active(indexes) => return Ok(indexes.offsets().first_at_or_behind(position).map(|at| at.offset)),
+            Indexes::Closed => {}
+        }
+        let path = self.path(SegmentFileKind::OffsetIndex);
+        let Ok(file) = disk.open_read(&path) else { return Ok(None) };
+        let found = offset::first_at_or_behind(&file, self.base_offset, position).map_err(|e| self.index_error(&path, &e))?;
+        Ok(found.map(|at| at.offset))
+    }
+
     /// The largest timestamp of the segment, or `None` if it has no record with one.
     pub(crate) fn largest_timestamp(&self, disk: &Disk) -> Result<Option<i64>> {
         if let Indexes::Active(indexes) = &*self.indexes.read() {
@@ -215,10 +228,9 @@ impl Segment {
         }
         let path = self.path(SegmentFileKind::TimeIndex);
         let Ok(file) = disk.open_read(&path) else { return Ok(None) };
-        let last = time::last_entry(&file, self.base_offset).map_err(|e| self.index_error(&path, &e))?;
-        let found = last.map(|e| e.timestamp);
-        self.largest_timestamp.store(found.unwrap_or(-1), Ordering::Relaxed);
-        Ok(found)
+        let last = time::last(&file, self.base_offset).map_err(|e| self.index_error(&path, &e))?;
+        self.largest_timestamp.store(last.timestamp, Ordering::Relaxed);
+        Ok(Some(last.timestamp).filter(|t| *t >= 0))
     }
 
     /// A position at or before the first batch whose largest timestamp is `timestamp` or later.

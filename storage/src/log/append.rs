@@ -3,14 +3,14 @@
 use super::{Log, RollClock, Tail, Writer};
 use crate::config::LogConfig;
 use crate::error::{Error, Result};
+use crate::file::Disk;
 use crate::file_name::{SegmentFile, SegmentFileKind};
 use crate::index::aborted::AbortedTransaction;
 use crate::index::{ActiveIndexes, IndexLimits, IndexedBatch};
 use crate::mapped::MappedTail;
 use crate::producers::{Checked, Origin};
 use crate::segment::{Published, Segment};
-use milena_protocol::records::batch::{BatchHeader, HEADER_LEN};
-use std::os::unix::fs::FileExt;
+use milena_protocol::records::{BatchHeader, EndTransactionMarker, HEADER_LEN};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -70,7 +70,8 @@ impl Log {
         if writer.closed {
             return Err(Error::Closed);
         }
-        match writer.producers.check(header, how.origin)? {
+        let marker = super::recovery::marker_of(header, body);
+        match writer.producers.check(header, marker.as_ref(), how.origin)? {
             Checked::Append => {}
             Checked::Duplicate { base_offset, last_offset, timestamp } => {
                 return Ok(Appended { base_offset, last_offset, timestamp, duplicate: true, flush_due: false });
@@ -82,7 +83,7 @@ impl Log {
         header.partition_leader_epoch = how.leader_epoch;
         self.roll_if_due(writer, &header, &config, how.now_ms)?;
         self.store(writer, &header, body, &config, how.now_ms)?;
-        self.take_note(writer, &header, how.now_ms)?;
+        self.take_note(writer, &header, marker.as_ref(), how.now_ms)?;
         writer.unflushed += i64::from(header.record_count);
         Ok(Appended {
             base_offset: header.base_offset,
@@ -94,7 +95,7 @@ impl Log {
     }
 
     /// Everything that follows from a stored batch, publication last.
-    fn take_note(&self, writer: &mut Writer, header: &BatchHeader, now_ms: i64) -> Result<()> {
+    fn take_note(&self, writer: &mut Writer, header: &BatchHeader, marker: Option<&EndTransactionMarker>, now_ms: i64) -> Result<()> {
         let size = header.size();
         let batch = IndexedBatch {
             last_offset: header.last_offset(),
@@ -110,9 +111,8 @@ impl Log {
                 reason: error.to_string(),
             });
         }
-        if writer.epochs.assign(header.partition_leader_epoch, header.base_offset) {
-            writer.epochs_changed = true;
-        }
+        // A negative epoch stands for none and is not remembered.
+        writer.epochs_changed |= writer.epochs.assign(header.partition_leader_epoch, header.base_offset).unwrap_or(false);
         if writer.unflushed == 0 {
             writer.unflushed_since_ms = now_ms;
         }
@@ -121,22 +121,15 @@ impl Log {
         writer.next_offset = header.next_offset();
         writer.end += size as u32;
         if header.producer_id >= 0 {
-            let aborted = writer.producers.apply(header, self.control_kind(header, &active, batch.position)?);
-            if let Some(aborted) = aborted {
-                self.append_aborted(&active, &aborted)?;
+            if let Some(aborted) = writer.producers.apply(header, marker, header.base_offset) {
+                append_aborted(&self.disk, &active, &aborted)?;
             }
-            let unstable = writer.producers.first_unstable_offset().unwrap_or(i64::MAX);
+            writer.producers.forget_ended_before(writer.next_offset);
+            let unstable = writer.producers.first_unstable_offset(writer.next_offset).unwrap_or(i64::MAX);
             self.first_unstable.store(unstable, Ordering::Release);
         }
         active.publish(Published { next_offset: writer.next_offset, position: writer.end });
         Ok(())
-    }
-
-    fn append_aborted(&self, active: &Segment, aborted: &AbortedTransaction) -> Result<()> {
-        let path = active.path(SegmentFileKind::AbortedIndex);
-        let file = if path.exists() { self.disk.open(&path)? } else { self.disk.create(&path)? };
-        let end = file.metadata().map_err(|e| Error::io("stat", &path, e))?.len();
-        self.disk.write_at(&file, &path, &aborted.encode(), end)
     }
 
     /// Copies the batch behind the end. The bytes are invisible until they are published.
@@ -253,17 +246,6 @@ impl Log {
         writer.tail = if hot { Tail::Cold { since_ms: now_ms, bytes: HOT_BYTES } } else { Tail::COLD };
         Ok(())
     }
-
-    /// The type of a control batch's record, read back from the segment (it is tiny and rare).
-    fn control_kind(&self, header: &BatchHeader, active: &Segment, position: u32) -> Result<Option<crate::producers::Marker>> {
-        if !header.attributes.is_control() {
-            return Ok(None);
-        }
-        let mut bytes = vec![0; header.size()];
-        let path = active.path(SegmentFileKind::Log);
-        active.file(&self.disk)?.read_exact_at(&mut bytes, u64::from(position)).map_err(|e| Error::io("read", &path, e))?;
-        Ok(super::recovery::marker_of(&bytes))
-    }
 }
 
 /// Up to `segment.jitter.ms`, spread over segments by their base offset so that a restart draws the same.
@@ -274,4 +256,12 @@ pub(super) fn jitter(config: &LogConfig, base_offset: i64) -> i64 {
     }
     let mixed = (base_offset as u64 ^ 0x9e37_79b9_7f4a_7c15).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     ((mixed >> 1) as i64) % most
+}
+
+/// Puts an aborted transaction into the index of the segment that holds its marker.
+pub(super) fn append_aborted(disk: &Disk, segment: &Segment, aborted: &AbortedTransaction) -> Result<()> {
+    let path = segment.path(SegmentFileKind::TransactionIndex);
+    let file = if path.exists() { disk.open(&path)? } else { disk.create(&path)? };
+    let end = file.metadata().map_err(|e| Error::io("stat", &path, e))?.len();
+    disk.write_at(&file, &path, &aborted.encode(), end)
 }

@@ -5,9 +5,9 @@ use crate::error::{Error, Result};
 use crate::file_name::SegmentFileKind;
 use crate::index::aborted::{self, AbortedTransaction, Search};
 use crate::segment::{Place, Published, Segment, read_batch};
-use milena_protocol::records::batch::{BatchHeader, HEADER_LEN, TimestampType};
-use milena_protocol::records::compression::{Codec, decompress};
-use milena_protocol::records::record::Records;
+use milena_protocol::records::{BatchHeader, HEADER_LEN, TimestampType};
+use milena_protocol::records::{Codec, decompress};
+use milena_protocol::records::Records;
 use std::fs::File;
 use std::sync::Arc;
 
@@ -139,7 +139,7 @@ impl Log {
         };
         let mut found = Vec::new();
         for segment in segments {
-            let path = segment.path(SegmentFileKind::AbortedIndex);
+            let path = segment.path(SegmentFileKind::TransactionIndex);
             let Ok(file) = self.disk.open_read(&path) else { continue };
             let search = aborted::collect(&file, offset, upper, &mut found)
                 .map_err(|e| Error::Corrupt { path, position: 0, reason: e.to_string() })?;

@@ -24,12 +24,12 @@ use crate::error::{Error, Result};
 use crate::file::Disk;
 use crate::file_name::{self, FileStage, SegmentFile, SegmentFileKind};
 use crate::index::{ActiveIndexes, IndexedBatch, offset, time};
-use crate::leader_epochs::{EpochEntry, LeaderEpochs};
+use crate::leader_epochs::LeaderEpochs;
 use crate::producers::Producers;
 use crate::segment::{Published, Segment, Walk, read_batch};
-use milena_protocol::records::batch::{BatchHeader, HEADER_LEN, crc_matches};
-use milena_protocol::records::control::EndTransactionMarker;
-use milena_protocol::records::record::Records;
+use milena_protocol::records::{BatchHeader, HEADER_LEN, crc_matches};
+use milena_protocol::records::EndTransactionMarker;
+use milena_protocol::records::Records;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
@@ -67,6 +67,8 @@ struct Loader<'a> {
     epochs_changed: bool,
     /// Something was cut off or rebuilt: later checks must not trust what was written before.
     repaired: bool,
+    /// Base offset of the first segment that was scanned.
+    scanned_from: Option<i64>,
 }
 
 /// The end-transaction marker of a control batch, if it is one.
@@ -79,7 +81,7 @@ pub(super) fn marker_of(header: &BatchHeader, body: &[u8]) -> Option<EndTransact
 }
 
 pub(super) fn load(disk: &Disk, dir: &Path, config: &LogConfig, start: &Start) -> Result<Loaded> {
-    let mut loader = Loader { disk, dir, config, start, epochs: LeaderEpochs::new(), epochs_changed: false, repaired: false };
+    let mut loader = Loader { disk, dir, config, start, epochs: LeaderEpochs::new(), epochs_changed: false, repaired: false, scanned_from: None };
     let mut files = loader.tidy()?;
     if files.is_empty() {
         loader.create(start.log_start)?;
@@ -138,13 +140,13 @@ impl Loader<'_> {
     fn finish_swap(&self, swap: &SegmentFile, all: &[SegmentFile], logs: &mut BTreeMap<i64, u64>) -> Result<()> {
         let from = self.dir.join(swap.to_string());
         let bytes = self.disk.read(&from)?;
-        let next = milena_protocol::records::batch::Batches::new(&bytes)
+        let next = milena_protocol::records::Batches::new(&bytes)
             .map_while(std::result::Result::ok)
             .last()
             .map_or(swap.base_offset, |(header, _)| header.next_offset());
         let replaced: Vec<i64> = logs.range(swap.base_offset..next).map(|(base, _)| *base).collect();
         for base in replaced {
-            for kind in [SegmentFileKind::Log, SegmentFileKind::OffsetIndex, SegmentFileKind::TimeIndex, SegmentFileKind::AbortedIndex] {
+            for kind in [SegmentFileKind::Log, SegmentFileKind::OffsetIndex, SegmentFileKind::TimeIndex, SegmentFileKind::TransactionIndex] {
                 self.disk.remove(&self.path(base, kind))?;
             }
             logs.remove(&base);
@@ -162,10 +164,7 @@ impl Loader<'_> {
         let Some(bytes) = self.disk.read_if_there(&path)? else { return Ok(()) };
         let parsed = milena_protocol::stored::checkpoint::parse_leader_epochs(&bytes)
             .map_err(|e| e.to_string())
-            .and_then(|all| {
-                let entries = all.into_iter().map(|(epoch, start_offset)| EpochEntry { epoch, start_offset });
-                LeaderEpochs::restore(entries).map_err(|e| e.to_string())
-            });
+            .and_then(|entries| LeaderEpochs::restore(entries).map_err(|e| e.to_string()));
         match parsed {
             Ok(epochs) => self.epochs = epochs,
             Err(reason) => {
@@ -200,7 +199,7 @@ impl Loader<'_> {
                 break;
             }
             let segment = Segment::active(self.dir, base, None, Published { next_offset: bases[i + 1], ..end }, indexes);
-            self.write_rebuilt_indexes(&segment)?;
+            super::write_indexes(self.disk, &segment)?;
             segment.close_indexes();
             segments.push(Arc::new(segment));
         }
@@ -258,6 +257,8 @@ impl Loader<'_> {
     /// something behind it was cut off.
     fn scan(&mut self, base: i64, length: u64) -> Result<(Published, ActiveIndexes, bool)> {
         self.repaired = true;
+        self.scanned_from.get_or_insert(base);
+        self.disk.remove(&self.path(base, SegmentFileKind::TransactionIndex))?;
         let path = self.path(base, SegmentFileKind::Log);
         let file = self.disk.open(&path)?;
         let mut indexes = ActiveIndexes::new(base, index_limits(self.config));
@@ -309,18 +310,9 @@ impl Loader<'_> {
             to.push(".quarantined");
             tracing::error!("{} lies behind a damaged segment and is set aside as .quarantined", from.display());
             self.disk.rename(&from, Path::new(&to))?;
-            for kind in [SegmentFileKind::OffsetIndex, SegmentFileKind::TimeIndex, SegmentFileKind::AbortedIndex] {
+            for kind in [SegmentFileKind::OffsetIndex, SegmentFileKind::TimeIndex, SegmentFileKind::TransactionIndex] {
                 self.disk.remove(&self.path(base, kind))?;
             }
-        }
-        Ok(())
-    }
-
-    fn write_rebuilt_indexes(&self, segment: &Segment) -> Result<()> {
-        let bytes = segment.with_active(super::close_and_encode);
-        if let Some((offsets, times)) = bytes {
-            self.disk.write_whole(&segment.path(SegmentFileKind::OffsetIndex), &offsets)?;
-            self.disk.write_whole(&segment.path(SegmentFileKind::TimeIndex), &times)?;
         }
         Ok(())
     }
@@ -369,6 +361,8 @@ impl Loader<'_> {
                 }
             }
         }
+        // The aborted transactions of scanned segments are found again by replaying those segments.
+        snapshots.retain(|s| self.scanned_from.is_none_or(|from| *s <= from));
         snapshots.sort_unstable();
         let mut producers = Producers::new();
         let mut from = segments[0].base_offset;
@@ -410,7 +404,10 @@ impl Loader<'_> {
                     None
                 };
                 // What is in the log was accepted once: its state is taken as it comes.
-                producers.apply(&header, marker.as_ref(), header.base_offset);
+                let aborted = producers.apply(&header, marker.as_ref(), header.base_offset);
+                if let Some(aborted) = aborted.filter(|_| self.scanned_from.is_some_and(|from| segment.base_offset >= from)) {
+                    super::append::append_aborted(self.disk, segment, &aborted)?;
+                }
             }
         }
         Ok(())

@@ -1,0 +1,296 @@
+//! The log against a plain model: appends, rolls, reads, clean stops, deaths and damage.
+
+use super::{Append, Bound, Log, Start};
+use crate::config::LogConfig;
+use crate::error::Error;
+use crate::file::{Disk, Op};
+use crate::producers::Origin;
+use milena_protocol::records::{BatchBuilder, BatchHeader, Batches, HEADER_LEN};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+const HOW: Append = Append { leader_epoch: 3, origin: Origin::Client, now_ms: 1_000_000 };
+
+/// xorshift: deterministic, good enough to mix cases.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self, below: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % below as u64) as usize
+    }
+}
+
+fn batch(timestamp: i64, records: usize, size: usize) -> Vec<u8> {
+    let mut builder = BatchBuilder::new();
+    for i in 0..records {
+        builder.append(timestamp + i as i64, Some(b"key"), Some(&vec![b'v'; size]), &[]);
+    }
+    builder.build().unwrap()
+}
+
+fn append(log: &Log, batch: &[u8], how: &Append) -> Result<i64, Error> {
+    let header = BatchHeader::read(batch).unwrap();
+    log.append(&header, &batch[HEADER_LEN..], how).map(|done| done.base_offset)
+}
+
+/// What the log must hold: each batch with its final base offset and epoch.
+fn stored(batch: &[u8], base_offset: i64, epoch: i32) -> Vec<u8> {
+    let mut stored = batch.to_vec();
+    stored[..8].copy_from_slice(&base_offset.to_be_bytes());
+    stored[12..16].copy_from_slice(&epoch.to_be_bytes());
+    stored
+}
+
+fn read_all(log: &Log, max_bytes: usize) -> Vec<u8> {
+    let (mut all, mut offset) = (Vec::new(), log.start_offset());
+    loop {
+        let bytes = log.read_batches(offset, max_bytes).unwrap();
+        if bytes.is_empty() {
+            return all;
+        }
+        offset = Batches::new(&bytes).map(|b| b.unwrap().0.next_offset()).last().unwrap();
+        all.extend_from_slice(&bytes);
+    }
+}
+
+fn open(dir: &Path, config: &LogConfig, clean: bool) -> Log {
+    let start = Start { clean, now_ms: HOW.now_ms, ..Start::default() };
+    Log::open(&Disk::new(dir), dir, config.clone(), &start).unwrap()
+}
+
+#[test]
+fn equals_a_model_through_rolls_stops_and_deaths() {
+    for (seed, mapped) in [(1u64, true), (2, true), (3, false)] {
+        let dir = tempfile::tempdir().unwrap();
+        let config = LogConfig { segment_bytes: 200_000, index_interval_bytes: 500, mapped, ..LogConfig::default() };
+        let mut random = Random(0x9e37_79b9 + seed);
+        let (mut model, mut next) = (Vec::new(), 0);
+        let mut log = open(dir.path(), &config, true);
+        for round in 0..12 {
+            for _ in 0..random.next(60) {
+                let (records, size) = (1 + random.next(5), random.next(6000));
+                let batch = batch(5000 + next, records, size);
+                assert_eq!(append(&log, &batch, &HOW).unwrap(), next, "seed {seed} round {round}");
+                model.extend(stored(&batch, next, 3));
+                next += records as i64;
+            }
+            assert_eq!(log.end_offset(), next);
+            assert!(read_all(&log, 1 + random.next(30_000)) == model, "seed {seed} round {round}");
+            let clean = random.next(2) == 0;
+            if clean {
+                log.close().unwrap();
+                assert!(matches!(append(&log, &batch(0, 1, 1), &HOW), Err(Error::Closed)));
+            }
+            drop(log);
+            log = open(dir.path(), &config, clean);
+            assert_eq!(log.end_offset(), next, "seed {seed} round {round} clean {clean}");
+        }
+        assert!(read_all(&log, usize::MAX >> 1) == model, "seed {seed}");
+        assert!(log.segments().len() > 3, "the test must roll");
+    }
+}
+
+#[test]
+fn a_clean_stop_leaves_files_of_exact_length_and_no_tail() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path(), &LogConfig::default(), true);
+    let one = batch(10, 3, 40_000);
+    for _ in 0..5 {
+        append(&log, &one, &HOW).unwrap();
+    }
+    let path = dir.path().join("00000000000000000000.log");
+    assert!(std::fs::metadata(&path).unwrap().len() > 5 * one.len() as u64, "a hot tail is reserved ahead");
+    log.close().unwrap();
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), 5 * one.len() as u64);
+    let names: std::collections::BTreeSet<_> =
+        std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    let expected = [
+        "00000000000000000000.index",
+        "00000000000000000000.log",
+        "00000000000000000000.timeindex",
+        "00000000000000000015.snapshot",
+        "leader-epoch-checkpoint",
+    ];
+    assert_eq!(names, expected.map(String::from).into());
+}
+
+#[test]
+fn a_range_that_was_handed_out_never_changes() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = LogConfig { segment_bytes: 1 << 20, ..LogConfig::default() };
+    let log = open(dir.path(), &config, true);
+    let one = batch(10, 2, 50_000);
+    append(&log, &one, &HOW).unwrap();
+    let slice = log.read(1, 10, true, Bound::End).unwrap();
+    assert_eq!((slice.position, slice.len, slice.high_watermark), (0, one.len(), 2), "whole batches, at least one");
+    assert_eq!(log.read(1, 10, false, Bound::End).unwrap().len, 0);
+    for _ in 0..30 {
+        append(&log, &one, &HOW).unwrap();
+    }
+    log.close().unwrap();
+    std::fs::remove_dir_all(dir.path()).unwrap();
+    let mut bytes = vec![0; slice.len];
+    slice.file.read_exact_at(&mut bytes, slice.position).unwrap();
+    assert!(bytes == stored(&one, 0, 3));
+}
+
+#[test]
+fn reads_outside_the_log_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path(), &LogConfig::default(), true);
+    for _ in 0..4 {
+        append(&log, &batch(10, 5, 10), &HOW).unwrap();
+    }
+    assert_eq!(log.delete_before(7).unwrap(), 7);
+    assert_eq!(log.delete_before(3).unwrap(), 7, "the start never moves back");
+    for (offset, good) in [(-1, false), (6, false), (7, true), (19, true), (20, true), (21, false)] {
+        assert_eq!(log.read(offset, 100, true, Bound::End).is_ok(), good, "offset {offset}");
+    }
+    assert!(matches!(log.delete_before(21), Err(Error::OffsetOutOfRange { .. })));
+    assert_eq!(log.read(20, 100, true, Bound::End).unwrap().len, 0);
+    assert_eq!(log.end_offset_for_epoch(3), Some((3, 20)));
+    assert_eq!(log.end_offset_for_epoch(4), None);
+}
+
+#[test]
+fn lookups_by_time_find_the_first_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = LogConfig { segment_bytes: 3000, index_interval_bytes: 100, ..LogConfig::default() };
+    let log = open(dir.path(), &config, true);
+    for i in 0..100 {
+        append(&log, &batch(1000 + i * 10, 3, 50), &HOW).unwrap();
+    }
+    let found = |t| log.offset_for_timestamp(t).unwrap().map(|f| (f.timestamp, f.offset));
+    for (timestamp, expected) in [
+        (0, Some((1000, 0))),
+        (1000, Some((1000, 0))),
+        (1001, Some((1001, 1))),
+        (1003, Some((1010, 3))),
+        (1500, Some((1500, 150))),
+        (1992, Some((1992, 299))),
+        (1993, None),
+    ] {
+        assert_eq!(found(timestamp), expected, "timestamp {timestamp}");
+    }
+    assert_eq!(log.offset_of_max_timestamp().unwrap().map(|f| (f.timestamp, f.offset)), Some((1992, 299)));
+    log.delete_before(200).unwrap();
+    assert_eq!(log.offset_for_timestamp(0).unwrap().unwrap().offset, 200);
+}
+
+#[test]
+fn a_damaged_or_torn_tail_is_cut_and_nothing_else() {
+    type Damage = fn(&mut Vec<u8>, usize);
+    let damages: [(&str, Damage, i64); 6] = [
+        ("a bit of the last batch", |b, end| b[end - 1] ^= 4, 16),
+        ("the last batch cut off", |b, end| b.truncate(end - 5), 16),
+        ("a header torn", |b, end| b.truncate(end + 30), 18),
+        ("zeros behind", |b, end| b.resize(end + 70_000, 0), 18),
+        ("garbage behind", |b, end| b.resize(end + 100, 0xa5), 18),
+        ("a bit in the middle", |b, end| b[end / 2] ^= 1, 8),
+    ];
+    for (what, damage, kept) in damages {
+        let dir = tempfile::tempdir().unwrap();
+        let log = open(dir.path(), &LogConfig::default(), true);
+        let one = batch(10, 2, 1000);
+        for _ in 0..9 {
+            append(&log, &one, &HOW).unwrap();
+        }
+        log.close().unwrap();
+        let path = dir.path().join("00000000000000000000.log");
+        let mut bytes = std::fs::read(&path).unwrap();
+        damage(&mut bytes, 9 * one.len());
+        std::fs::write(&path, &bytes).unwrap();
+        let log = open(dir.path(), &LogConfig::default(), false);
+        assert_eq!(log.end_offset(), kept, "{what}");
+        assert_eq!(append(&log, &one, &HOW).unwrap(), kept, "{what}");
+        let expected: Vec<u8> = (0..=kept / 2).flat_map(|i| stored(&one, i * 2, 3)).collect();
+        assert!(read_all(&log, 1 << 20) == expected, "{what}");
+    }
+}
+
+#[test]
+fn segments_behind_a_damaged_one_are_set_aside_not_served_and_not_deleted() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = LogConfig { segment_bytes: 5000, ..LogConfig::default() };
+    let log = open(dir.path(), &config, true);
+    for _ in 0..20 {
+        append(&log, &batch(10, 1, 1000), &HOW).unwrap();
+    }
+    log.close().unwrap();
+    drop(log);
+    let path = dir.path().join("00000000000000000004.log");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[1500] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    let log = open(dir.path(), &config, false);
+    assert_eq!(log.end_offset(), 5);
+    assert!(dir.path().join("00000000000000000008.log.quarantined").exists());
+    assert_eq!(append(&log, &batch(10, 1, 1000), &HOW).unwrap(), 5);
+}
+
+#[test]
+fn a_duplicate_keeps_its_offset_through_a_death() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = open(dir.path(), &LogConfig::default(), true);
+    let with_sequence = |sequence| {
+        let mut builder = BatchBuilder::new().producer(7, 0, sequence);
+        builder.append(HOW.now_ms, None, Some(b"value"), &[]);
+        builder.append(HOW.now_ms, None, Some(b"value"), &[]);
+        builder.build().unwrap()
+    };
+    for i in 0..6 {
+        assert_eq!(append(&log, &with_sequence(i * 2), &HOW).unwrap(), i64::from(i) * 2);
+    }
+    for restart in [false, true] {
+        if restart {
+            log = open(dir.path(), &LogConfig::default(), false);
+        }
+        assert_eq!(append(&log, &with_sequence(8), &HOW).unwrap(), 8);
+        assert_eq!(log.end_offset(), 12);
+        assert!(matches!(append(&log, &with_sequence(14), &HOW), Err(Error::Producer(_))));
+    }
+    assert_eq!(append(&log, &with_sequence(12), &HOW).unwrap(), 12);
+}
+
+#[test]
+fn every_failing_call_leaves_a_log_that_opens_with_what_was_acknowledged() {
+    for (errno, first) in [(nix::libc::ENOSPC, Op::Write), (nix::libc::EIO, Op::Write), (nix::libc::EIO, Op::Sync)] {
+        for n in 0..60 {
+            let dir = tempfile::tempdir().unwrap();
+            let calls = Arc::new(AtomicUsize::new(0));
+            let faults = {
+                let calls = calls.clone();
+                move |op, _: &Path| {
+                    if op == first && calls.fetch_add(1, Ordering::Relaxed) == n {
+                        return Err(std::io::Error::from_raw_os_error(errno));
+                    }
+                    Ok(())
+                }
+            };
+            let disk = Disk::with_faults(dir.path(), Box::new(faults));
+            let config = LogConfig { segment_bytes: 200_000, ..LogConfig::default() };
+            let start = Start { clean: true, ..Start::default() };
+            let log = Log::open(&disk, dir.path(), config.clone(), &start).unwrap();
+            let mut acknowledged = Vec::new();
+            for i in 0..30 {
+                let one = batch(10, 1, 20_000 + i);
+                if let Ok(offset) = append(&log, &one, &HOW) {
+                    assert_eq!(offset, acknowledged.len() as i64, "errno {errno} n {n}");
+                    acknowledged.push(stored(&one, offset, 3));
+                }
+                let _ = if i % 7 == 0 { log.flush() } else { Ok(()) };
+            }
+            let failed = calls.load(Ordering::Relaxed) > n;
+            assert!(errno != nix::libc::EIO || !failed || disk.is_offline(), "an I/O error poisons");
+            assert!(errno != nix::libc::ENOSPC || acknowledged.len() >= 29, "a full disk is over when it is over");
+            drop(log);
+            let log = open(dir.path(), &config, false);
+            assert!(read_all(&log, 1 << 20) == acknowledged.concat(), "errno {errno} n {n}");
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! A data directory (an entry of `log.dirs`): its lock, its identity, its checkpoints, and the logs in it.
+
+use crate::checkpoint::{self, Offsets};
+use crate::config::LogConfig;
+use crate::error::{Error, Result};
+use crate::file::Disk;
+use crate::file_name::{self, PartitionDir, PartitionDirRole};
+use crate::log::{Log, Start};
+use milena_protocol::stored::meta_properties::MetaProperties;
+use milena_protocol::stored::partition_metadata;
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use uuid::Uuid;
+
+/// The node and cluster that a directory belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// `cluster.id`, 22 characters of base64url.
+    pub cluster_id: String,
+    /// `node.id`.
+    pub node_id: i32,
+    /// `directory.id`: what `PartitionRecord.directories` names.
+    pub directory_id: Uuid,
+}
+
+/// An open data directory. Its lock is held until this is dropped.
+#[derive(Debug)]
+pub struct LogDir {
+    disk: Disk,
+    identity: Identity,
+    /// The last broker stopped cleanly here.
+    clean: bool,
+    recovery_points: Offsets,
+    log_starts: Offsets,
+    _lock: File,
+}
+
+/// A partition directory that was found.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Topic and index, from the name.
+    pub name: PartitionDir,
+    /// Where.
+    pub path: PathBuf,
+    /// From `partition.metadata`; `None` if that is missing or unreadable.
+    pub topic_id: Option<Uuid>,
+}
+
+impl LogDir {
+    /// Opens a directory, making it if needed. A new one gets `cluster_id` and `node_id`; an old one must have that
+    /// node id, and that cluster id unless `cluster_id` is `None`.
+    ///
+    /// The clean-shutdown mark is read and removed first: from here on a death of the process is a crash.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] if another broker runs on it, [`Error::Identity`] if it is not ours.
+    pub fn open(disk: Disk, node_id: i32, cluster_id: Option<&str>, now_ms: i64) -> Result<Self> {
+        let root = disk.root().to_path_buf();
+        disk.create_dir(&root)?;
+        let lock = lock(&disk, &root)?;
+        let identity = identify(&disk, &root, node_id, cluster_id, now_ms)?;
+        let mark = root.join(file_name::CLEAN_SHUTDOWN_FILE);
+        let clean = mark.exists();
+        if clean {
+            disk.remove(&mark)?;
+            disk.sync_dir(&root)?;
+        }
+        let load = |name| checkpoint::load_offsets_or_none(&disk, name);
+        let recovery_points = load(file_name::RECOVERY_POINT_CHECKPOINT)?;
+        let log_starts = load(file_name::LOG_START_OFFSET_CHECKPOINT)?;
+        Ok(Self { disk, identity, clean, recovery_points, log_starts, _lock: lock })
+    }
+
+    /// Access to the device.
+    #[must_use]
+    pub fn disk(&self) -> &Disk {
+        &self.disk
+    }
+
+    /// Whose directory it is.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Whether the last broker stopped cleanly.
+    #[must_use]
+    pub fn was_clean(&self) -> bool {
+        self.clean
+    }
+
+    /// The partition directories in it. Directories of deleted topics are removed on the way.
+    ///
+    /// # Errors
+    /// [`Error::Identity`] for a directory whose name is not that of a partition: Kafka refuses such a data
+    /// directory, and something else may live in it.
+    pub fn partitions(&self) -> Result<Vec<Found>> {
+        let mut found = Vec::new();
+        let root = self.disk.root();
+        for entry in self.disk.list(root)? {
+            let path = root.join(&entry);
+            if !path.is_dir() {
+                continue;
+            }
+            let name = entry.to_str().unwrap_or_default();
+            if [file_name::REMOTE_LOG_INDEX_CACHE, "lost+found"].contains(&name) {
+                continue;
+            }
+            let Ok(name) = name.parse::<PartitionDir>() else {
+                let reason = "this directory is not named topic-partition; is it the right log.dirs? Move it away".into();
+                return Err(Error::Identity { path, reason });
+            };
+            match name.role {
+                PartitionDirRole::Deleted(_) => self.disk.remove_dir(&path)?,
+                PartitionDirRole::Live => {
+                    let file = self.disk.read_if_there(&path.join(file_name::PARTITION_METADATA))?;
+                    let topic_id = file.and_then(|bytes| partition_metadata::parse(&bytes).ok());
+                    found.push(Found { name, path, topic_id });
+                }
+                PartitionDirRole::Future(_) | PartitionDirRole::Stray(_) => {}
+            }
+        }
+        Ok(found)
+    }
+
+    /// Sets a directory aside that belongs to no topic of this broker, as Kafka does.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be renamed.
+    pub fn set_stray(&self, found: &Found) -> Result<PathBuf> {
+        let to = found.name.clone().with_role(PartitionDirRole::Stray(Uuid::new_v4()));
+        let to = self.disk.root().join(to.to_string());
+        self.disk.rename(&found.path, &to)?;
+        Ok(to)
+    }
+
+    /// Where the log of a partition is or would be.
+    #[must_use]
+    pub fn path_of(&self, topic: &str, partition: i32) -> PathBuf {
+        self.disk.root().join(PartitionDir::live(topic, partition).to_string())
+    }
+
+    /// The name under which a deleted partition's directory waits for its removal.
+    #[must_use]
+    pub fn deleted_path_of(&self, topic: &str, partition: i32) -> PathBuf {
+        let name = PartitionDir::live(topic, partition).with_role(PartitionDirRole::Deleted(Uuid::new_v4()));
+        self.disk.root().join(name.to_string())
+    }
+
+    /// Opens a partition's log that is there.
+    ///
+    /// # Errors
+    /// [`Error`] if it cannot be read or repaired.
+    pub fn open_log(&self, topic: &str, partition: i32, config: LogConfig, now_ms: i64) -> Result<Log> {
+        let key = (topic.to_owned(), partition);
+        let offset_of = |offsets: &Offsets| offsets.get(&key).copied().unwrap_or(0);
+        let start = Start {
+            clean: self.clean,
+            recovery_point: offset_of(&self.recovery_points),
+            log_start: offset_of(&self.log_starts),
+            now_ms,
+        };
+        Log::open(&self.disk, &self.path_of(topic, partition), config, &start)
+    }
+
+    /// Makes an empty log with its `partition.metadata`. Nothing is synced: the metadata log is, and a directory
+    /// that a power cut took is made again from it.
+    ///
+    /// # Errors
+    /// [`Error::Full`], [`Error::Io`] or [`Error::Offline`].
+    pub fn create_log(&self, topic: &str, partition: i32, topic_id: Uuid, config: LogConfig, now_ms: i64) -> Result<Log> {
+        self.disk.check_online()?;
+        let dir = self.path_of(topic, partition);
+        self.disk.create_dir(&dir)?;
+        self.write_topic_id(&dir, topic_id)?;
+        Log::open(&self.disk, &dir, config, &Start { clean: true, now_ms, ..Start::default() })
+    }
+
+    /// Writes `partition.metadata`.
+    ///
+    /// # Errors
+    /// [`Error::Full`] or [`Error::Io`].
+    pub fn write_topic_id(&self, dir: &Path, topic_id: Uuid) -> Result<()> {
+        self.disk.write_whole(&dir.join(file_name::PARTITION_METADATA), partition_metadata::format(topic_id).as_bytes())
+    }
+
+    /// Replaces the checkpoints: recovery points, log starts above the first segment, and high watermarks.
+    ///
+    /// # Errors
+    /// [`Error::Full`] or [`Error::Io`]; the old ones stay.
+    pub fn save_checkpoints(&self, recovery: &Offsets, starts: &Offsets, watermarks: &Offsets) -> Result<()> {
+        checkpoint::save_offsets(&self.disk, file_name::RECOVERY_POINT_CHECKPOINT, recovery)?;
+        checkpoint::save_offsets(&self.disk, file_name::LOG_START_OFFSET_CHECKPOINT, starts)?;
+        checkpoint::save_offsets(&self.disk, file_name::HIGH_WATERMARK_CHECKPOINT, watermarks)
+    }
+
+    /// Marks the directory as cleanly stopped. Every log in it must be closed and on the device.
+    ///
+    /// # Errors
+    /// [`Error::Full`] or [`Error::Io`]; the next start recovers then.
+    pub fn mark_clean(&self) -> Result<()> {
+        self.disk.check_online()?;
+        let path = self.disk.root().join(file_name::CLEAN_SHUTDOWN_FILE);
+        self.disk.write_atomically(&path, br#"{"version":0,"brokerEpoch":-1}"#, true)
+    }
+}
+
+/// Takes the lock that Kafka takes: a record lock over the whole `.lock`.
+fn lock(disk: &Disk, root: &Path) -> Result<File> {
+    let path = root.join(file_name::LOCK_FILE);
+    let file = disk.create(&path)?;
+    let whole = libc::flock {
+        l_type: libc::F_WRLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
+    match fcntl(&file, FcntlArg::F_OFD_SETLK(&whole)) {
+        Ok(_) => Ok(file),
+        Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EACCES) => Err(Error::Locked(root.to_path_buf())),
+        Err(errno) => Err(Error::io("lock", &path, errno.into())),
+    }
+}
+
+fn identify(disk: &Disk, root: &Path, node_id: i32, cluster_id: Option<&str>, now_ms: i64) -> Result<Identity> {
+    let path = root.join(file_name::META_PROPERTIES);
+    let wrong = |reason: String| Error::Identity { path: path.clone(), reason };
+    let stored = match disk.read_if_there(&path)? {
+        Some(bytes) => Some(MetaProperties::parse(&bytes).map_err(|e| wrong(e.to_string()))?),
+        None => None,
+    };
+    if let Some(found) = stored.as_ref().and_then(|m| m.node_id).filter(|id| *id != node_id) {
+        return Err(wrong(format!("the directory belongs to node.id={found}, this broker is node.id={node_id}; set node.id={found} or choose other log.dirs")));
+    }
+    let found = stored.as_ref().and_then(|m| m.cluster_id.clone());
+    if let (Some(found), Some(wanted)) = (&found, cluster_id)
+        && found != wanted
+    {
+        return Err(wrong(format!("the directory belongs to cluster {found}, the others to {wanted}; choose other log.dirs")));
+    }
+    let directory_id = stored.as_ref().and_then(|m| m.directory_id);
+    let identity = Identity {
+        cluster_id: found.or_else(|| cluster_id.map(str::to_owned)).unwrap_or_else(new_cluster_id),
+        node_id,
+        directory_id: directory_id.unwrap_or_else(random_uuid),
+    };
+    if stored.is_none() || directory_id.is_none() {
+        let meta = MetaProperties::v1(identity.cluster_id.clone(), node_id, identity.directory_id);
+        disk.write_atomically(&path, meta.format(now_ms / 1000).as_bytes(), true)?;
+    }
+    Ok(identity)
+}
+
+fn new_cluster_id() -> String {
+    milena_protocol::stored::uuid_to_base64(random_uuid())
+}
+
+/// A random id whose text does not begin with a dash, which command lines would take for an option (Kafka's rule).
+#[must_use]
+pub fn random_uuid() -> Uuid {
+    loop {
+        let id = Uuid::new_v4();
+        if !milena_protocol::stored::uuid_to_base64(id).starts_with('-') {
+            return id;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::LogDir;
+    use crate::config::LogConfig;
+    use crate::error::Error;
+    use crate::file::Disk;
+    use uuid::Uuid;
+
+    #[test]
+    fn a_directory_has_one_owner_and_one_identity() {
+        let temp = tempfile::tempdir().unwrap();
+        let disk = || Disk::new(temp.path());
+        let first = LogDir::open(disk(), 1, None, 0).unwrap();
+        assert!(!first.was_clean());
+        assert!(matches!(LogDir::open(disk(), 1, None, 0), Err(Error::Locked(_))));
+        let identity = first.identity().clone();
+        first.mark_clean().unwrap();
+        drop(first);
+        let error = LogDir::open(disk(), 2, None, 0).unwrap_err().to_string();
+        assert!(error.contains("node.id=1"), "{error}");
+        assert!(matches!(LogDir::open(disk(), 1, Some("other"), 0), Err(Error::Identity { .. })));
+        let again = LogDir::open(disk(), 1, Some(&identity.cluster_id), 0).unwrap();
+        assert_eq!(*again.identity(), identity);
+        assert!(again.was_clean());
+        drop(again);
+        assert!(!LogDir::open(disk(), 1, None, 0).unwrap().was_clean(), "the mark is gone while a broker runs");
+    }
+
+    #[test]
+    fn partitions_are_found_by_name_and_id() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = LogDir::open(Disk::new(temp.path()), 1, None, 0).unwrap();
+        let id = Uuid::new_v4();
+        dir.create_log("a-b", 7, id, LogConfig::default(), 0).unwrap();
+        let log = dir.create_log("gone", 0, id, LogConfig::default(), 0).unwrap();
+        log.retire(&dir.deleted_path_of("gone", 0)).unwrap();
+        std::fs::create_dir(temp.path().join("lost+found")).unwrap();
+        let found = dir.partitions().unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].name.topic.as_str(), found[0].name.partition, found[0].topic_id), ("a-b", 7, Some(id)));
+        std::fs::create_dir(temp.path().join("photos")).unwrap();
+        assert!(matches!(dir.partitions(), Err(Error::Identity { .. })));
+    }
+}
