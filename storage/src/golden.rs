@@ -14,7 +14,8 @@ use crate::leader_epochs::LeaderEpochs;
 use crate::producers::{Checked, Origin, Producers};
 
 /// The directory of a partition and its `index.interval.bytes`.
-const PARTITIONS: [(&str, u32); 3] = [("rolled-0", 128), ("txn-0", 128), ("txn-open-0", 4096)];
+const PARTITIONS: [(&str, u32); 4] =
+    [("compacted-0", 128), ("rolled-0", 128), ("txn-0", 128), ("txn-open-0", 4096)];
 
 /// Far more than the age of any record.
 const NEVER: i64 = i64::MAX;
@@ -34,6 +35,8 @@ impl Replay {
     }
 
     fn run(mut self) -> usize {
+        // The leader takes up its epoch at the end of the log, before it appends anything.
+        self.epochs.assign(0, 0).unwrap();
         let mut end = 0;
         for base_offset in segments(&self.dir) {
             self.compare_snapshot(base_offset);
@@ -138,5 +141,5 @@ fn replaying_a_log_gives_the_bytes_of_kafkas_files() {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/kafka-4.1.1").join(name);
         Replay::new(dir, interval_bytes).run()
     });
-    assert_eq!(compared, [19, 8, 4]);
+    assert_eq!(compared, [7, 19, 8, 4]);
 }

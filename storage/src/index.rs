@@ -330,3 +330,6 @@ fn search<const SIZE: usize>(
         after: block.get(boundary).copied().or(after),
     })
 }
+
+#[cfg(test)]
+mod tests;

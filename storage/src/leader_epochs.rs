@@ -145,6 +145,9 @@ impl LeaderEpochs {
 mod tests {
     use super::*;
 
+    /// Offset, whether anything changes, what is left.
+    type Truncation = (i64, bool, &'static [(i32, i64)]);
+
     fn epochs(entries: &[(i32, i64)]) -> LeaderEpochs {
         let entries =
             entries.iter().map(|&(epoch, start_offset)| LeaderEpochEntry { epoch, start_offset }).collect();
@@ -202,7 +205,7 @@ mod tests {
 
     #[test]
     fn truncate_from_end() {
-        let cases: [(i64, bool, &[(i32, i64)]); 7] = [
+        let cases: [Truncation; 7] = [
             (31, false, &[(2, 10), (4, 20), (7, 30)]),
             (30, true, &[(2, 10), (4, 20)]),
             (21, true, &[(2, 10), (4, 20)]),
@@ -220,7 +223,7 @@ mod tests {
 
     #[test]
     fn truncate_from_start() {
-        let cases: [(i64, bool, &[(i32, i64)]); 6] = [
+        let cases: [Truncation; 6] = [
             (9, false, &[(2, 10), (4, 20), (7, 30)]),
             (10, false, &[(2, 10), (4, 20), (7, 30)]),
             (11, true, &[(2, 11), (4, 20), (7, 30)]),

@@ -475,3 +475,6 @@ fn invalid_transaction_state(producer_id: i64, open: bool) -> String {
         format!("the batch of producer {producer_id} is not part of an ongoing transaction")
     }
 }
+
+#[cfg(test)]
+mod tests;
