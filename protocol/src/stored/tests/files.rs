@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::assert_no_prefix_decodes;
 use super::walker::records;
-use crate::stored::group::GroupRecord;
+use crate::stored::group::{GroupRecord, group_partition};
 use crate::stored::meta_properties::MetaProperties;
 use crate::stored::metadata::MetadataRecord;
 use crate::stored::quorum_state::QuorumState;
@@ -35,7 +35,7 @@ fn files(part: &str, suffix: &str) -> Vec<(PathBuf, Vec<u8>)> {
         below.contains(part) && below.ends_with(suffix)
     });
     found.sort();
-    assert!(!found.is_empty(), "no {part}…{suffix}");
+    assert!(!found.is_empty() || part == "__", "no {part}…{suffix}");
     found.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect()
 }
 
@@ -123,6 +123,26 @@ fn group_records() {
     {
         assert!(seen.contains(&written), "{seen:?}");
     }
+}
+
+/// Which partition Kafka chose for each group and transactional id.
+#[test]
+fn records_are_in_the_partition_of_their_name() {
+    // Each internal topic of the fixture has four partitions.
+    const PARTITIONS: i32 = 4;
+    let mut checked = 0;
+    for partition in 0..PARTITIONS {
+        let suffix = format!("-{partition}/00000000000000000000.log");
+        for (key, _) in distinct_records("__", &suffix) {
+            let Some(key) = key else { continue };
+            // Every key of both topics begins with `i16 type | string name`.
+            let length = usize::from(u16::from_be_bytes([key[2], key[3]]));
+            let name = str::from_utf8(&key[4..4 + length]).unwrap();
+            assert_eq!(group_partition(name, PARTITIONS), partition, "{name}");
+            checked += 1;
+        }
+    }
+    assert!(checked > 20, "{checked}");
 }
 
 #[test]
