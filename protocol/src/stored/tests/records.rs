@@ -10,8 +10,10 @@ use crate::stored::group::{
 };
 use crate::stored::metadata::{
     BeginTransactionRecord, BrokerEndpoint, BrokerRegistrationChangeRecord, ConfigRecord,
-    EndTransactionRecord, FeatureLevelRecord, MetadataRecord, NoOpRecord, PartitionChangeRecord,
-    PartitionRecord, ProducerIdsRecord, RegisterBrokerRecord, TopicRecord,
+    EndTransactionRecord, FeatureLevelRecord, KRaftVersionFeature, KRaftVersionRecord, LeaderChangeMessage,
+    LeaderChangeVoter, MetadataControlRecord, MetadataRecord, NoOpRecord, PartitionChangeRecord,
+    PartitionRecord, ProducerIdsRecord, RegisterBrokerRecord, SnapshotFooterRecord, SnapshotHeaderRecord,
+    TopicRecord, Voter, VoterEndpoint, VotersRecord,
 };
 use crate::stored::transaction::{
     TransactionLogValue, TransactionPartitions, TransactionRecord, transaction_partition,
@@ -75,7 +77,7 @@ const EXPECTED_VECTORS: usize = 218;
 fn metadata_records() {
     let directory = Uuid::from_bytes(hex("0e2ade72da2bc8e7cc8a57a76bed7ffc").try_into().unwrap());
     let topic_id = topic_alpha();
-    let cases: [(&str, MetadataRecord); 12] = [
+    let cases: [(&str, MetadataRecord); 5] = [
         (
             "010c00 11 6d657461646174612e76657273696f6e 001b 00",
             FeatureLevelRecord { name: "metadata.version".into(), feature_level: 27, ..Default::default() }
@@ -116,6 +118,14 @@ fn metadata_records() {
             ProducerIdsRecord { broker_id: 1, broker_epoch: 7, next_producer_id: 1000, ..Default::default() }
                 .into(),
         ),
+    ];
+    assert_both_ways(cases);
+}
+
+#[test]
+fn metadata_transactions_and_changes() {
+    let topic_id = topic_alpha();
+    let cases: [(&str, MetadataRecord); 7] = [
         (
             "011700 01 00 12 12 426f6f747374726170207265636f726473",
             BeginTransactionRecord { name: some_string("Bootstrap records"), ..Default::default() }.into(),
@@ -161,10 +171,70 @@ fn metadata_records() {
             .into(),
         ),
     ];
+    assert_both_ways(cases);
+}
+
+fn assert_both_ways<const N: usize>(cases: [(&str, MetadataRecord); N]) {
     for (bytes, record) in cases {
         let bytes = hex(bytes);
         assert_eq!(MetadataRecord::decode(&bytes).as_ref(), Ok(&record));
         assert_eq!(record.encode(), bytes, "{record:?}");
+    }
+}
+
+#[test]
+fn control_records() {
+    let voter = || LeaderChangeVoter { voter_id: 1, ..Default::default() };
+    let leader_change = LeaderChangeMessage {
+        leader_id: 1,
+        voters: vec![voter()],
+        granting_voters: vec![voter()],
+        ..Default::default()
+    };
+    let header =
+        SnapshotHeaderRecord { last_contained_log_timestamp: 0x01a2_041b_7108, ..Default::default() };
+    let dynamic = Voter {
+        voter_id: 1,
+        voter_directory_id: Uuid::from_u128(9),
+        endpoints: vec![VoterEndpoint {
+            name: "CONTROLLER".into(),
+            host: "127.0.0.1".into(),
+            port: 59_092,
+            ..Default::default()
+        }],
+        kraft_version_feature: KRaftVersionFeature { max_supported_version: 1, ..Default::default() },
+        ..Default::default()
+    };
+    let voters = VotersRecord { voters: vec![dynamic], ..Default::default() };
+    let level = KRaftVersionRecord { kraft_version: 1, ..Default::default() };
+    let cases = [
+        (
+            "00000002",
+            "0000 00000001 02 00000001 00 02 00000001 00 00",
+            MetadataControlRecord::LeaderChange(leader_change),
+        ),
+        ("00000003", "0000 000001a2041b7108 00", MetadataControlRecord::SnapshotHeader(header)),
+        ("00000004", "0000 00", MetadataControlRecord::SnapshotFooter(SnapshotFooterRecord::default())),
+        ("00000005", "0000 0001 00", MetadataControlRecord::KRaftVersion(level)),
+        (
+            "00000006",
+            "0000 02 00000001 00000000000000000000000000000009
+                02 0b 434f4e54524f4c4c4552 0a 3132372e302e302e31 e6d4 00 0000 0001 00 00 00",
+            MetadataControlRecord::KRaftVoters(voters),
+        ),
+        (
+            "00000007",
+            "0102",
+            MetadataControlRecord::Other { record_type: 7, value: Bytes::from_static(&[1, 2]) },
+        ),
+    ];
+    for (key, value, record) in cases {
+        let (key, value) = (hex(key), hex(value));
+        assert_eq!(MetadataControlRecord::decode(&key, &value).as_ref(), Ok(&record));
+        assert_eq!(record.encode(), (key, value), "{record:?}");
+    }
+    for key in ["", "000000", "0000000400", "00010004"] {
+        assert!(MetadataControlRecord::decode(&hex(key), &[0, 0, 0]).is_err(), "{key}");
     }
 }
 
