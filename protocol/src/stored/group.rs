@@ -45,7 +45,8 @@ macro_rules! group_records {
         #[non_exhaustive]
         pub enum GroupRecord {
             $( $(#[$meta])* $variant($key, Option<$value>), )*
-            /// A record of a type that belongs to share groups, streams groups or a later Kafka, kept as it is.
+            /// A record of a type that belongs to share groups, streams groups or a later Kafka, kept as it
+            /// is.
             Other(UnknownRecord),
         }
 
@@ -63,8 +64,8 @@ macro_rules! group_records {
             ///
             /// # Errors
             ///
-            /// A value version that Kafka 4.1 does not read, and bytes that do not follow the schema exactly. An
-            /// unknown record type is [`GroupRecord::Other`], not an error.
+            /// A value version that Kafka 4.1 does not read, and bytes that do not follow the schema exactly.
+            /// An unknown record type is [`GroupRecord::Other`], not an error.
             pub fn decode(key: &[u8], value: Option<&[u8]>) -> Result<Self, StoredError> {
                 let mut reader = Reader::new(key);
                 let unframed = |fault| StoredError::Unframed { schema: "group record key", fault };
@@ -96,6 +97,14 @@ macro_rules! group_records {
             /// [`StoredError::Malformed`] when a string is longer than Kafka's limit,
             /// [`MAX_STRING_LENGTH`](super::MAX_STRING_LENGTH).
             pub fn encode(&self) -> Result<(Vec<u8>, Option<Vec<u8>>), StoredError> {
+                self.encode_as(None)
+            }
+
+            /// With the value in any version; what that version does not have is left out.
+            pub(super) fn encode_as(
+                &self,
+                version: Option<i16>,
+            ) -> Result<(Vec<u8>, Option<Vec<u8>>), StoredError> {
                 match self {
                     $(
                         Self::$variant(key, value) => {
@@ -104,12 +113,13 @@ macro_rules! group_records {
                                 newest: $newest,
                                 flexible_from: $flexible,
                             };
+                            let version = version.unwrap_or($written);
                             let key = encode_key($record_type, key, schema.name)?;
-                            let value = value.as_ref().map(|value| schema.encode(value, $written)).transpose()?;
+                            let value = value.as_ref().map(|value| schema.encode(value, version)).transpose()?;
                             Ok((key, value))
                         }
                     )*
-                    Self::Other(record) => Ok((record.key.to_vec(), record.value.as_ref().map(|value| value.to_vec()))),
+                    Self::Other(record) => Ok(record.to_bytes()),
                 }
             }
         }

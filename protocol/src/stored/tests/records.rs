@@ -1,1 +1,0 @@
-//! Single records, by hand: what their bytes mean, old versions, and what is refused.
