@@ -1,1 +1,4 @@
 //! milena: an Apache Kafka compatible broker.
+
+pub mod cli;
+pub mod config;
