@@ -126,7 +126,10 @@ impl Controller {
         let mut records: Vec<MetadataRecord> = if formatted.features().0.is_empty() {
             FEATURES.into_iter().map(feature).collect()
         } else {
-            formatted.features().0.iter().map(|(name, level)| feature((name, *level))).collect()
+            let mut levels: Vec<_> = formatted.features().0.iter().map(|(name, level)| (name.as_str(), *level)).collect();
+            // Kafka reads every other record in the light of this one.
+            levels.sort_by_key(|(name, _)| *name != "metadata.version");
+            levels.into_iter().map(feature).collect()
         };
         // Comes with eligible leader replicas: the size of the in-sync set must not depend on each broker's file.
         let record = ConfigRecord {
