@@ -1,0 +1,1 @@
+//! Single records, by hand: what their bytes mean, old versions, and what is refused.
