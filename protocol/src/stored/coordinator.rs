@@ -17,6 +17,12 @@ pub struct UnknownRecord {
     pub value: Option<Bytes>,
 }
 
+impl UnknownRecord {
+    pub(super) fn to_bytes(&self) -> (Vec<u8>, Option<Vec<u8>>) {
+        (self.key.to_vec(), self.value.as_ref().map(|value| value.to_vec()))
+    }
+}
+
 /// `Utils.abs(name.hashCode()) % partitions`; Java hashes UTF-16 code units.
 pub(super) fn partition_for(name: &str, partitions: i32) -> i32 {
     let hash =

@@ -96,6 +96,14 @@ macro_rules! group_records {
             /// [`StoredError::Malformed`] when a string is longer than Kafka's limit,
             /// [`MAX_STRING_LENGTH`](super::MAX_STRING_LENGTH).
             pub fn encode(&self) -> Result<(Vec<u8>, Option<Vec<u8>>), StoredError> {
+                self.encode_as(None)
+            }
+
+            /// With the value in any version; what that version does not have is left out.
+            pub(super) fn encode_as(
+                &self,
+                version: Option<i16>,
+            ) -> Result<(Vec<u8>, Option<Vec<u8>>), StoredError> {
                 match self {
                     $(
                         Self::$variant(key, value) => {
@@ -104,12 +112,13 @@ macro_rules! group_records {
                                 newest: $newest,
                                 flexible_from: $flexible,
                             };
+                            let version = version.unwrap_or($written);
                             let key = encode_key($record_type, key, schema.name)?;
-                            let value = value.as_ref().map(|value| schema.encode(value, $written)).transpose()?;
+                            let value = value.as_ref().map(|value| schema.encode(value, version)).transpose()?;
                             Ok((key, value))
                         }
                     )*
-                    Self::Other(record) => Ok((record.key.to_vec(), record.value.as_ref().map(|value| value.to_vec()))),
+                    Self::Other(record) => Ok(record.to_bytes()),
                 }
             }
         }

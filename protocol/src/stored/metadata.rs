@@ -3,10 +3,12 @@
 //! ```text
 //! uvarint frame version = 1 | uvarint api key | uvarint version | message
 //! ```
+//! Data records are [`MetadataRecord`], the records of control batches are [`MetadataControlRecord`].
 //! All messages are flexible. The versions written are those of a Kafka 4.1 cluster (metadata.version 27).
 
 mod broker;
 mod cluster;
+mod control;
 mod security;
 mod topic;
 
@@ -21,6 +23,10 @@ pub use broker::{
 pub use cluster::{
     AbortTransactionRecord, BeginTransactionRecord, ClientQuotaEntity, ClientQuotaRecord,
     EndTransactionRecord, FeatureLevelRecord, NoOpRecord, ProducerIdsRecord, ZkMigrationStateRecord,
+};
+pub use control::{
+    KRaftVersionFeature, KRaftVersionRecord, LeaderChangeMessage, LeaderChangeVoter, MetadataControlRecord,
+    SnapshotFooterRecord, SnapshotHeaderRecord, Voter, VoterEndpoint, VotersRecord,
 };
 pub use security::{
     AccessControlEntryRecord, DelegationTokenRecord, RemoveAccessControlEntryRecord,
@@ -182,7 +188,7 @@ impl MetadataRecord {
     /// [`try_encode`](Self::try_encode).
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        self.write().into_bytes()
+        self.write(self.version()).into_bytes()
     }
 
     /// The record value, if Kafka can read it.
@@ -193,7 +199,7 @@ impl MetadataRecord {
     pub fn try_encode(&self) -> Result<Vec<u8>, StoredError> {
         let malformed =
             |fault| StoredError::Malformed { schema: self.schema_name(), version: self.version(), fault };
-        self.write().finish().map_err(malformed)
+        self.write(self.version()).finish().map_err(malformed)
     }
 
     /// Reads a record value.
@@ -215,9 +221,9 @@ impl MetadataRecord {
         Self::read_message(&mut reader, api_key, version)
     }
 
-    fn write(&self) -> Writer {
+    /// The record in any version; what that version does not have is left out.
+    pub(super) fn write(&self, version: i16) -> Writer {
         let mut writer = Writer::default();
-        let version = self.version();
         writer.uvarint(FRAME_VERSION);
         writer.uvarint(u32::from(self.api_key().unsigned_abs()));
         writer.uvarint(u32::from(version.unsigned_abs()));

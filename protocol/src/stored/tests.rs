@@ -2,6 +2,7 @@
 
 mod files;
 mod records;
+mod texts;
 mod walker;
 
 /// Bytes from hexadecimal digits; anything else in the text is for the reader's eye.

@@ -118,9 +118,7 @@ impl TransactionRecord {
                 };
                 Ok((key, value.as_ref().map(encode).transpose()?))
             }
-            Self::Other(record) => {
-                Ok((record.key.to_vec(), record.value.as_ref().map(|value| value.to_vec())))
-            }
+            Self::Other(record) => Ok(record.to_bytes()),
         }
     }
 }

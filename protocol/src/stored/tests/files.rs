@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use super::assert_no_prefix_decodes;
 use super::walker::records;
-use crate::stored::group::GroupRecord;
+use crate::stored::group::{GroupRecord, group_partition};
 use crate::stored::meta_properties::MetaProperties;
-use crate::stored::metadata::MetadataRecord;
+use crate::stored::metadata::{MetadataControlRecord, MetadataRecord};
 use crate::stored::quorum_state::QuorumState;
 use crate::stored::transaction::TransactionRecord;
 use crate::stored::{checkpoint, partition_metadata, producer_snapshot};
@@ -35,15 +35,16 @@ fn files(part: &str, suffix: &str) -> Vec<(PathBuf, Vec<u8>)> {
         below.contains(part) && below.ends_with(suffix)
     });
     found.sort();
-    assert!(!found.is_empty(), "no {part}…{suffix}");
+    assert!(!found.is_empty() || part == "__", "no {part}…{suffix}");
     found.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect()
 }
 
 type KeyValue = (Option<Vec<u8>>, Option<Vec<u8>>);
 
-fn distinct_records(part: &str, suffix: &str) -> BTreeSet<KeyValue> {
+fn distinct_records(part: &str, suffix: &str, control: bool) -> BTreeSet<KeyValue> {
     let files = files(part, suffix);
-    files.iter().flat_map(|(_, log)| records(log)).map(|record| (record.key, record.value)).collect()
+    let records = files.iter().flat_map(|(_, log)| records(log)).filter(|record| record.control == control);
+    records.map(|record| (record.key, record.value)).collect()
 }
 
 /// Damages each byte in turn: nothing panics, and what still decodes survives a round trip.
@@ -67,8 +68,8 @@ fn assert_damage_is_harmless<T: std::fmt::Debug>(
 #[test]
 fn metadata_log() {
     let mut seen = BTreeSet::new();
-    let mut values = distinct_records("__cluster_metadata-0", ".log");
-    values.extend(distinct_records("bootstrap", ".checkpoint"));
+    let mut values = distinct_records("__cluster_metadata-0", ".log", false);
+    values.extend(distinct_records("bootstrap", ".checkpoint", false));
     for (key, value) in values {
         assert_eq!(key, None);
         let value = value.unwrap();
@@ -102,9 +103,25 @@ fn metadata_log() {
 }
 
 #[test]
+fn metadata_control_records() {
+    let mut seen = BTreeSet::new();
+    let mut values = distinct_records("__cluster_metadata-0", ".log", true);
+    values.extend(distinct_records("bootstrap", ".checkpoint", true));
+    for (key, value) in values {
+        let (key, value) = (key.unwrap(), value.unwrap());
+        let record = MetadataControlRecord::decode(&key, &value).unwrap();
+        assert_eq!(record.encode(), (key.clone(), value.clone()), "{record:?}");
+        assert_no_prefix_decodes(&key, |key| MetadataControlRecord::decode(key, &value));
+        assert_no_prefix_decodes(&value, |value| MetadataControlRecord::decode(&key, value));
+        seen.insert(record.record_type());
+    }
+    assert!(seen.is_superset(&BTreeSet::from([2, 3, 4])), "{seen:?}");
+}
+
+#[test]
 fn group_records() {
     let mut seen = BTreeSet::new();
-    for (key, value) in distinct_records("__consumer_offsets-", ".log") {
+    for (key, value) in distinct_records("__consumer_offsets-", ".log", false) {
         let key = key.unwrap();
         let record = GroupRecord::decode(&key, value.as_deref()).unwrap();
         assert_eq!(record.encode().unwrap(), (key.clone(), value.clone()), "{record:?}");
@@ -125,10 +142,30 @@ fn group_records() {
     }
 }
 
+/// Which partition Kafka chose for each group and transactional id.
+#[test]
+fn records_are_in_the_partition_of_their_name() {
+    // Each internal topic of the fixture has four partitions.
+    const PARTITIONS: i32 = 4;
+    let mut checked = 0;
+    for partition in 0..PARTITIONS {
+        let suffix = format!("-{partition}/00000000000000000000.log");
+        for (key, _) in distinct_records("__", &suffix, false) {
+            let Some(key) = key else { continue };
+            // Every key of both topics begins with `i16 type | string name`.
+            let length = usize::from(u16::from_be_bytes([key[2], key[3]]));
+            let name = str::from_utf8(&key[4..4 + length]).unwrap();
+            assert_eq!(group_partition(name, PARTITIONS), partition, "{name}");
+            checked += 1;
+        }
+    }
+    assert!(checked > 20, "{checked}");
+}
+
 #[test]
 fn transaction_records() {
     let mut statuses = BTreeSet::new();
-    for (key, value) in distinct_records("__transaction_state-", ".log") {
+    for (key, value) in distinct_records("__transaction_state-", ".log", false) {
         let (key, value) = (key.unwrap(), value.unwrap());
         let record = TransactionRecord::decode(&key, Some(&value)).unwrap();
         assert_eq!(record.encode().unwrap(), (key.clone(), Some(value.clone())), "{record:?}");

@@ -1,7 +1,8 @@
 //! A walk over uncompressed record batches, kept apart from the real one so that neither checks itself.
 
-/// A record of a batch that is not a control batch.
+/// A record and whether its batch is a control batch.
 pub(super) struct Record {
+    pub(super) control: bool,
     pub(super) key: Option<Vec<u8>>,
     pub(super) value: Option<Vec<u8>>,
 }
@@ -29,9 +30,7 @@ pub(super) fn records(log: &[u8]) -> Vec<Record> {
             varint(&mut record);
             varint(&mut record);
             let (key, value) = (bytes(&mut record), bytes(&mut record));
-            if attributes & CONTROL == 0 {
-                records.push(Record { key, value });
-            }
+            records.push(Record { control: attributes & CONTROL != 0, key, value });
         }
         assert!(body.is_empty());
     }
