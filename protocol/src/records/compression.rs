@@ -1,6 +1,6 @@
 //! The codecs of record batches, framed as Kafka's clients frame them.
 //!
-//! * gzip: members of RFC 1952, one after another.
+//! * gzip: members of RFC 1952, one after another; what follows them and is none is passed over, as in Java.
 //! * snappy: snappy-java's blocks (`xerial`) are written; those and one raw block (as librdkafka sends) are read.
 //! * lz4: one LZ4 frame of independent blocks, of 64 KiB where written here.
 //! * zstd: frames, one after another.
@@ -10,6 +10,7 @@
 //! 22 times its packed form; a zstd window of up to 128 MiB is reserved as announced but touched only as far as
 //! output fills it.)
 
+mod gzip;
 mod lz4;
 mod snappy;
 mod zstandard;
@@ -17,10 +18,10 @@ mod zstandard;
 use std::io::{self, Read, Write};
 
 use flate2::Compression;
-use flate2::bufread::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use thiserror::Error;
 
+use gzip::GzipReader;
 use lz4::Lz4Reader;
 use lz4_flex::frame::{BlockMode, BlockSize, FrameEncoder, FrameInfo};
 use snappy::{SnappyReader, SnappyWriter};
@@ -172,7 +173,7 @@ pub struct Decoder<'a>(DecoderKind<'a>);
 
 enum DecoderKind<'a> {
     None(&'a [u8]),
-    Gzip(Box<MultiGzDecoder<&'a [u8]>>),
+    Gzip(Box<GzipReader<'a>>),
     Snappy(SnappyReader<'a>),
     Lz4(Lz4Reader<'a>),
     Zstd(ZstdReader<'a>),
@@ -183,7 +184,7 @@ impl<'a> Decoder<'a> {
     pub fn new(codec: Codec, packed: &'a [u8]) -> Self {
         Self(match codec {
             Codec::None => DecoderKind::None(packed),
-            Codec::Gzip => DecoderKind::Gzip(Box::new(MultiGzDecoder::new(packed))),
+            Codec::Gzip => DecoderKind::Gzip(Box::new(GzipReader::new(packed))),
             Codec::Snappy => DecoderKind::Snappy(SnappyReader::new(packed)),
             Codec::Lz4 => DecoderKind::Lz4(Lz4Reader::new(packed)),
             Codec::Zstd => DecoderKind::Zstd(ZstdReader::new(packed)),

@@ -54,7 +54,8 @@ impl<'a> SnappyReader<'a> {
         while self.packed.starts_with(&MAGIC) {
             let _magic_and_versions: [u8; 16] = take(&mut self.packed)?;
         }
-        if self.packed.is_empty() {
+        // Less than a length at the end is passed over, as in snappy-java.
+        if self.packed.len() < 4 {
             return Ok(false);
         }
         let length = i32::from_be_bytes(take(&mut self.packed)?);
