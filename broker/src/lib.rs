@@ -1,7 +1,9 @@
 //! milena: an Apache Kafka compatible broker.
 
 mod api;
+pub mod broker;
+pub mod cli;
+pub mod clock;
+pub mod config;
 mod controller;
 mod metadata;
-pub mod broker;
-pub mod clock;

@@ -1,0 +1,184 @@
+//! What the words after `milena` ask for.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// The text of `milena --help`.
+pub const HELP: &str = "\
+milena: an Apache Kafka compatible broker
+
+Usage: milena [serve] [server.properties] [options]
+
+Without a file milena listens on localhost:9092 and keeps its data in ~/.local/share/milena.
+
+  --override KEY=VALUE   set a key; wins over the file and over KAFKA_* variables; may be repeated
+  --ephemeral            keep the data in a temporary directory, removed on exit
+  -V, --version          print the version
+  -h, --help             print this text
+
+Keys are those of Kafka's server.properties. KAFKA_NUM_PARTITIONS=3 sets num.partitions.
+";
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Run the broker.
+    Serve(ServeArgs),
+    /// Print [`HELP`].
+    Help,
+    /// Print the version.
+    Version,
+}
+
+/// How to run the broker.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServeArgs {
+    /// The properties file to read.
+    pub properties: Option<PathBuf>,
+    /// Keys and values of `--override`, in their order.
+    pub overrides: Vec<(String, String)>,
+    /// Whether the data goes to a temporary directory.
+    pub ephemeral: bool,
+}
+
+/// Words that make no command. One line, for standard error; the exit code is 1.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}; milena --help lists what there is")]
+pub struct ArgsError(String);
+
+/// Reads the words after the name of the program.
+pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, ArgsError> {
+    let mut words = words.into_iter();
+    let mut serve = ServeArgs::default();
+    let mut options_end = false;
+    let mut is_first = true;
+    while let Some(word) = words.next() {
+        let first = std::mem::take(&mut is_first);
+        let text = word.to_str();
+        match text {
+            Some("serve") if first => continue,
+            Some("--") if !options_end => options_end = true,
+            Some(option) if !options_end && option.starts_with('-') && option != "-" => {
+                if let Some(command) = take_option(option, &mut words, &mut serve)? {
+                    return Ok(command);
+                }
+            }
+            _ => take_file(PathBuf::from(word), first, &mut serve)?,
+        }
+    }
+    Ok(Command::Serve(serve))
+}
+
+/// Reads an option and what belongs to it; some options are a whole command.
+fn take_option(
+    option: &str,
+    words: &mut impl Iterator<Item = OsString>,
+    serve: &mut ServeArgs,
+) -> Result<Option<Command>, ArgsError> {
+    let (name, inline) = match option.split_once('=') {
+        Some((name, value)) if name.starts_with("--") => (name, Some(value.to_owned())),
+        _ => (option, None),
+    };
+    if name == "--override" {
+        let pair = match inline {
+            Some(pair) => pair,
+            None => text(words.next().ok_or_else(|| ArgsError("--override needs KEY=VALUE".into()))?)?,
+        };
+        serve.overrides.push(split_pair(&pair)?);
+        return Ok(None);
+    }
+    let command = match name {
+        "--ephemeral" => None,
+        "-h" | "--help" => Some(Command::Help),
+        "-V" | "--version" => Some(Command::Version),
+        _ => return Err(ArgsError(format!("unknown option {name}"))),
+    };
+    if inline.is_some() {
+        return Err(ArgsError(format!("{name} takes no value")));
+    }
+    serve.ephemeral |= command.is_none();
+    Ok(command)
+}
+
+fn take_file(file: PathBuf, first: bool, serve: &mut ServeArgs) -> Result<(), ArgsError> {
+    if first && !looks_like_a_file(&file) {
+        return Err(ArgsError(format!("unknown command {}", file.display())));
+    }
+    if let Some(other) = &serve.properties {
+        let (one, two) = (other.display(), file.display());
+        return Err(ArgsError(format!("only one properties file can be read, not both {one} and {two}")));
+    }
+    serve.properties = Some(file);
+    Ok(())
+}
+
+/// A word without a dot or a slash is rather a command that does not exist.
+fn looks_like_a_file(path: &Path) -> bool {
+    path.extension().is_some() || path.components().count() > 1 || path.is_absolute()
+}
+
+fn split_pair(pair: &str) -> Result<(String, String), ArgsError> {
+    match pair.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.to_owned())),
+        _ => Err(ArgsError(format!("--override {pair} is not KEY=VALUE"))),
+    }
+}
+
+fn text(word: OsString) -> Result<String, ArgsError> {
+    word.into_string().map_err(|word| ArgsError(format!("{} is not valid UTF-8", word.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Command, ServeArgs, parse};
+
+    fn parsed(line: &str) -> Result<Command, String> {
+        parse(line.split_whitespace().map(Into::into)).map_err(|error| error.to_string())
+    }
+
+    fn serve(
+        properties: Option<&str>,
+        overrides: &[(&str, &str)],
+        ephemeral: bool,
+    ) -> Result<Command, String> {
+        let overrides = overrides.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+        Ok(Command::Serve(ServeArgs { properties: properties.map(Into::into), overrides, ephemeral }))
+    }
+
+    #[test]
+    fn commands() {
+        for (line, expected) in [
+            ("", serve(None, &[], false)),
+            ("serve", serve(None, &[], false)),
+            ("server.properties", serve(Some("server.properties"), &[], false)),
+            ("serve config", serve(Some("config"), &[], false)),
+            ("/etc/kafka", serve(Some("/etc/kafka"), &[], false)),
+            ("serve -- --odd", serve(Some("--odd"), &[], false)),
+            ("--ephemeral", serve(None, &[], true)),
+            ("serve a.b --override a=b=c --ephemeral", serve(Some("a.b"), &[("a", "b=c")], true)),
+            ("--override=a= a.b --override b=1", serve(Some("a.b"), &[("a", ""), ("b", "1")], false)),
+            ("serve --help", Ok(Command::Help)),
+            ("-h", Ok(Command::Help)),
+            ("--version", Ok(Command::Version)),
+            ("-V", Ok(Command::Version)),
+        ] {
+            assert_eq!(parsed(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn refusals_are_one_line() {
+        for (line, expected) in [
+            ("--nope", "unknown option --nope"),
+            ("-x", "unknown option -x"),
+            ("topics", "unknown command topics"),
+            ("--override", "--override needs KEY=VALUE"),
+            ("--override a", "--override a is not KEY=VALUE"),
+            ("--override =a", "--override =a is not KEY=VALUE"),
+            ("--ephemeral=yes", "--ephemeral takes no value"),
+            ("a.b c.d", "only one properties file can be read, not both a.b and c.d"),
+        ] {
+            assert_eq!(parsed(line), Err(format!("{expected}; milena --help lists what there is")), "{line}");
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Configuration of the broker and of its topics.
+//!
+//! * [`keys`] and [`topic_keys`] are the tables: one row per key that Kafka 4.1 or milena knows.
+//! * [`RawConfig`] holds what was written, and where: a properties file, the environment, the command line.
+//! * [`BrokerConfig`] and [`TopicConfig`] are the validated values that the rest of the broker reads.
+//! * [`describe`] turns both into the rows of a `DescribeConfigs` answer.
+
+mod broker_config;
+pub mod describe;
+mod environment;
+mod error;
+mod key;
+pub mod keys;
+mod listener;
+mod properties;
+mod raw;
+mod suggest;
+mod topic_config;
+pub mod topic_keys;
+mod value;
+
+pub use broker_config::{
+    Authorizer, BrokerConfig, ConsumerGroupConfig, DynamicConfigs, GroupConfig, LogConfig, NetworkConfig,
+    OffsetsConfig, TransactionConfig, default_log_dir,
+};
+pub use environment::property_name;
+pub use error::ConfigError;
+pub use key::{Dynamic, Effect, Key, Kind, Valid};
+pub use listener::{Endpoint, Listener, SecurityProtocol};
+pub use properties::{Property, PropertyError};
+pub use raw::{Origin, RawConfig, RawValue, Sources};
+pub use topic_config::{
+    CleanupPolicy, CompressionLevels, CompressionType, TimestampType, TopicConfig, TopicConfigError,
+    TopicOverrides,
+};
+pub use value::{InvalidValue, Value};

@@ -1,0 +1,190 @@
+//! The validated configuration of a broker.
+
+mod checks;
+mod group;
+mod log;
+mod network;
+mod transaction;
+mod values;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use self::checks::Authorizer;
+pub use self::group::{ConsumerGroupConfig, GroupConfig, OffsetsConfig};
+pub use self::log::{LogConfig, default_log_dir};
+pub use self::network::NetworkConfig;
+pub use self::transaction::TransactionConfig;
+pub(super) use self::values::Values;
+use crate::config::error::ConfigError;
+use crate::config::raw::{Origin, RawConfig, Sources};
+use crate::config::topic_config::TopicConfig;
+use crate::config::value::Value;
+
+/// Settings that were changed while the cluster was running, as they were written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DynamicConfigs {
+    /// For this broker; these win.
+    pub broker: BTreeMap<String, String>,
+    /// For all brokers.
+    pub cluster: BTreeMap<String, String>,
+}
+
+/// Everything that the broker is configured with, checked. Share it behind an `Arc`.
+#[derive(Clone, Debug)]
+pub struct BrokerConfig {
+    /// `node.id`, or `broker.id`; 1 where neither is set.
+    pub node_id: i32,
+    /// `broker.rack`
+    pub rack: Option<String>,
+    /// Whether `process.roles` is `controller` alone. Such a process has nothing to serve in milena.
+    pub is_controller_only: bool,
+    /// Listeners and limits on connections and requests.
+    pub network: NetworkConfig,
+    /// Data directories and the chores on them.
+    pub log: LogConfig,
+    /// What a topic gets where it sets nothing itself.
+    pub topic_defaults: TopicConfig,
+    /// `num.partitions`
+    pub num_partitions: i32,
+    /// `default.replication.factor`
+    pub default_replication_factor: i32,
+    /// `auto.create.topics.enable`
+    pub auto_create_topics: bool,
+    /// `delete.topic.enable`
+    pub delete_topics: bool,
+    /// Groups and committed offsets.
+    pub group: GroupConfig,
+    /// Transactions and producer ids.
+    pub transaction: TransactionConfig,
+    /// `authorizer.class.name` and what belongs to it.
+    pub authorizer: Authorizer,
+    /// `telemetry.max.bytes`
+    pub telemetry_max_bytes: i32,
+    /// One line each about settings that were accepted and do not do what one might expect.
+    pub warnings: Vec<String>,
+    pub(super) written: RawConfig,
+    pub(super) dynamic: DynamicConfigs,
+    pub(super) values: Values,
+    default_log_dir: PathBuf,
+}
+
+impl BrokerConfig {
+    /// Reads and checks all sources. `default_log_dir` is used where neither `log.dirs` nor `log.dir` is set
+    /// ([`default_log_dir()`]).
+    pub fn load(sources: &Sources, default_log_dir: &Path) -> Result<BrokerConfig, ConfigError> {
+        BrokerConfig::new(RawConfig::from_sources(sources)?, default_log_dir)
+    }
+
+    /// Checks settings that were read before.
+    pub fn new(mut written: RawConfig, default_log_dir: &Path) -> Result<BrokerConfig, ConfigError> {
+        copy_synonyms(&mut written);
+        BrokerConfig::check(written.clone(), written, DynamicConfigs::default(), default_log_dir)
+    }
+
+    /// The same broker with other dynamic settings in place of those it had. They win over what was written.
+    pub fn with_dynamic(&self, dynamic: DynamicConfigs) -> Result<BrokerConfig, ConfigError> {
+        let mut effective = self.written.clone();
+        for (name, value) in dynamic.cluster.iter().chain(&dynamic.broker) {
+            effective.set(name, value, Origin::Dynamic);
+        }
+        BrokerConfig::check(effective, self.written.clone(), dynamic, &self.default_log_dir)
+    }
+
+    /// Everything that was written, with its origin.
+    pub fn written(&self) -> &RawConfig {
+        &self.written
+    }
+
+    /// The value of a broker key, set or default; `None` for null and for unknown names.
+    pub fn value(&self, name: &str) -> Option<&Value> {
+        self.values.get(name)
+    }
+
+    fn check(
+        effective: RawConfig,
+        written: RawConfig,
+        dynamic: DynamicConfigs,
+        default_log_dir: &Path,
+    ) -> Result<BrokerConfig, ConfigError> {
+        let mut values = Values::parse(&effective)?;
+        values.set_if_null("node.id", Value::Int(1));
+        values.set_if_null("process.roles", Value::List(vec!["broker".into(), "controller".into()]));
+        values.set_if_null("log.dir", Value::String(default_log_dir.display().to_string()));
+        let node_id = values.int("node.id");
+        values.set("broker.id", Value::Int(node_id));
+        let mut warnings = Vec::new();
+        checks::names(&effective, &mut warnings);
+        let roles = values.list("process.roles");
+        let is_controller_only = roles == ["controller"];
+        checks::standalone(&effective, &values, is_controller_only, &mut warnings)?;
+        checks::java_classes(&effective, &values, &mut warnings)?;
+        let authorizer = checks::authorizer(&effective, &values)?;
+        let network = NetworkConfig::new(&effective, &values, is_controller_only, &mut warnings)?;
+        let log = LogConfig::new(&effective, &values)?;
+        let group = GroupConfig::new(&effective, &values, &mut warnings)?;
+        let transaction = TransactionConfig::new(&effective, &values, &mut warnings);
+        Ok(BrokerConfig {
+            node_id,
+            rack: values.text("broker.rack").map(str::to_owned),
+            is_controller_only,
+            network,
+            log,
+            topic_defaults: TopicConfig::broker_defaults(&values),
+            num_partitions: values.int("num.partitions"),
+            default_replication_factor: values.int("default.replication.factor"),
+            auto_create_topics: values.boolean("auto.create.topics.enable"),
+            delete_topics: values.boolean("delete.topic.enable"),
+            group,
+            transaction,
+            authorizer,
+            telemetry_max_bytes: values.int("telemetry.max.bytes"),
+            warnings,
+            written,
+            dynamic,
+            values,
+            default_log_dir: default_log_dir.to_owned(),
+        })
+    }
+}
+
+/// `node.id` and `broker.id` name the same thing, and an advertised address asks for a listener behind it.
+fn copy_synonyms(written: &mut RawConfig) {
+    for (from, to) in [("node.id", "broker.id"), ("broker.id", "node.id")] {
+        match written.get(from).cloned() {
+            // -1 says that broker.id is not set.
+            Some(raw) if written.get(to).is_none() && raw.value.trim() != "-1" => {
+                written.set(to, &raw.value, raw.origin);
+            }
+            _ => {}
+        }
+    }
+    if written.get("listeners").is_some() {
+        return;
+    }
+    let Some(advertised) = written.get("advertised.listeners").cloned() else { return };
+    let listeners = match advertised.origin {
+        // As the official image does: the advertised ports on every interface.
+        Origin::Environment { .. } => network::on_every_interface(&advertised.value),
+        // As Kafka does.
+        _ => Some("PLAINTEXT://:9092".to_owned()),
+    };
+    if let Some(listeners) = listeners {
+        written.set("listeners", &listeners, advertised.origin);
+    }
+}
+
+fn millis(value: i64) -> Duration {
+    Duration::from_millis(u64::try_from(value).unwrap_or(0))
+}
+
+fn at_most_one(effective: &RawConfig, name: &str, value: i64, what: &str, warnings: &mut Vec<String>) {
+    if value > 1 && effective.get(name).is_some() {
+        let origin = effective.origin(name);
+        warnings.push(format!("{name}={value} (from {origin}) is more than this one broker: {what} gets 1"));
+    }
+}
+
+#[cfg(test)]
+mod tests;

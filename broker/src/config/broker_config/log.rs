@@ -1,0 +1,122 @@
+//! Data directories and the chores on the logs in them.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::config::broker_config::{Values, millis};
+use crate::config::error::ConfigError;
+use crate::config::raw::RawConfig;
+
+/// What all partition logs share. What a topic may set itself is in `TopicConfig`.
+#[derive(Clone, Debug)]
+pub struct LogConfig {
+    /// `log.dirs`, or `log.dir`; at least one, each once.
+    pub dirs: Vec<PathBuf>,
+    /// `num.recovery.threads.per.data.dir`
+    pub recovery_threads_per_dir: i32,
+    /// `log.initial.task.delay.ms`
+    pub initial_task_delay: Duration,
+    /// `log.retention.check.interval.ms`
+    pub retention_check_interval: Duration,
+    /// `log.flush.scheduler.interval.ms`
+    pub flush_scheduler_interval: Duration,
+    /// `log.flush.offset.checkpoint.interval.ms`
+    pub recovery_point_checkpoint_interval: Duration,
+    /// `log.flush.start.offset.checkpoint.interval.ms`
+    pub start_offset_checkpoint_interval: Duration,
+    /// `replica.high.watermark.checkpoint.interval.ms`
+    pub high_watermark_checkpoint_interval: Duration,
+    /// `log.cleaner.enable`
+    pub cleaner_enable: bool,
+    /// `log.cleaner.backoff.ms`
+    pub cleaner_backoff: Duration,
+}
+
+impl LogConfig {
+    pub(super) fn new(effective: &RawConfig, values: &Values) -> Result<LogConfig, ConfigError> {
+        check_times(effective, values)?;
+        Ok(LogConfig {
+            dirs: dirs(effective, values)?,
+            recovery_threads_per_dir: values.int("num.recovery.threads.per.data.dir"),
+            initial_task_delay: millis(values.long("log.initial.task.delay.ms")),
+            retention_check_interval: millis(values.long("log.retention.check.interval.ms")),
+            flush_scheduler_interval: millis(values.long("log.flush.scheduler.interval.ms")),
+            recovery_point_checkpoint_interval: millis(
+                values.int("log.flush.offset.checkpoint.interval.ms").into(),
+            ),
+            start_offset_checkpoint_interval: millis(
+                values.int("log.flush.start.offset.checkpoint.interval.ms").into(),
+            ),
+            high_watermark_checkpoint_interval: millis(
+                values.long("replica.high.watermark.checkpoint.interval.ms"),
+            ),
+            cleaner_enable: values.boolean("log.cleaner.enable"),
+            cleaner_backoff: millis(values.long("log.cleaner.backoff.ms")),
+        })
+    }
+}
+
+/// `$XDG_DATA_HOME/milena`, or `$HOME/.local/share/milena`, or where there is no home `/var/lib/milena`.
+pub fn default_log_dir(xdg_data_home: Option<&OsStr>, home: Option<&OsStr>) -> PathBuf {
+    // The XDG specification says to pass over relative paths.
+    let absolute = |path: Option<&OsStr>| path.map(PathBuf::from).filter(|path| path.is_absolute());
+    absolute(xdg_data_home)
+        .or_else(|| absolute(home).map(|home| home.join(".local/share")))
+        .unwrap_or_else(|| PathBuf::from("/var/lib"))
+        .join("milena")
+}
+
+fn dirs(effective: &RawConfig, values: &Values) -> Result<Vec<PathBuf>, ConfigError> {
+    let key = if values.text("log.dirs").is_some() { "log.dirs" } else { "log.dir" };
+    let mut dirs: Vec<PathBuf> = Vec::new();
+    for dir in values.text(key).unwrap_or_default().split(',').map(str::trim).filter(|dir| !dir.is_empty()) {
+        let dir = Path::new(dir);
+        if dirs.iter().any(|other| other == dir) {
+            return Err(ConfigError::Refused {
+                reason: format!("{key} names {} twice", dir.display()),
+                origin: effective.origin(key),
+                advice: "name every data directory once".into(),
+            });
+        }
+        dirs.push(dir.to_owned());
+    }
+    if dirs.is_empty() {
+        return Err(ConfigError::Refused {
+            reason: "At least one log directory must be defined via log.dirs or log.dir.".into(),
+            origin: effective.origin(key),
+            advice: "set log.dirs to the directory for the data".into(),
+        });
+    }
+    Ok(dirs)
+}
+
+/// Ranges that Kafka checks after it has parsed everything.
+fn check_times(effective: &RawConfig, values: &Values) -> Result<(), ConfigError> {
+    let check = |names: &[&str], admitted: fn(i64) -> bool, must: &str| {
+        let first_set = names.iter().find_map(|name| match values.get(name) {
+            Some(crate::config::Value::Int(value)) => Some((*name, i64::from(*value))),
+            Some(crate::config::Value::Long(value)) => Some((*name, *value)),
+            _ => None,
+        });
+        match first_set {
+            Some((name, value)) if !admitted(value) => Err(ConfigError::Refused {
+                reason: format!("{name}={value}: {} {must}", names[0]),
+                origin: effective.origin(name),
+                advice: "choose such a value".into(),
+            }),
+            _ => Ok(()),
+        }
+    };
+    check(&["log.roll.ms", "log.roll.hours"], |value| value >= 1, "must be greater than or equal to 1")?;
+    check(
+        &["log.roll.jitter.ms", "log.roll.jitter.hours"],
+        |value| value >= 0,
+        "must be greater than or equal to 0",
+    )?;
+    check(
+        &["log.retention.ms", "log.retention.minutes", "log.retention.hours"],
+        |value| value >= 1 || value == -1,
+        "must be unlimited (-1) or, greater than or equal to 1",
+    )
+}

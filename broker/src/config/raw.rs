@@ -1,0 +1,129 @@
+//! Settings as they were written, each with the place it came from.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::config::error::ConfigError;
+use crate::config::{environment, properties};
+
+/// Where a value was set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Built in.
+    Default,
+    /// A line of a properties file.
+    File {
+        /// The file as it was named.
+        path: Arc<PathBuf>,
+        /// Number of the line, from 1.
+        line: u32,
+    },
+    /// An environment variable.
+    Environment {
+        /// Its name.
+        variable: String,
+    },
+    /// `--override` on the command line.
+    CommandLine,
+    /// Set for this broker or for all brokers while the cluster was running.
+    Dynamic,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Default => f.write_str("built-in default"),
+            Origin::File { path, line } => write!(f, "{}:{line}", path.display()),
+            Origin::Environment { variable } => write!(f, "environment variable {variable}"),
+            Origin::CommandLine => f.write_str("--override"),
+            Origin::Dynamic => f.write_str("dynamic configuration"),
+        }
+    }
+}
+
+/// A value as it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawValue {
+    /// The text, untrimmed.
+    pub value: String,
+    /// Where it was written.
+    pub origin: Origin,
+}
+
+/// What a start is configured from, in rising precedence.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// A properties file: its name and its bytes.
+    pub file: Option<(PathBuf, Vec<u8>)>,
+    /// Environment variables, all of them; those that set no property are passed over.
+    pub environment: Vec<(String, String)>,
+    /// `key=value` pairs of `--override`.
+    pub overrides: Vec<(String, String)>,
+}
+
+/// All settings that were written somewhere, by name.
+#[derive(Clone, Debug, Default)]
+pub struct RawConfig {
+    values: BTreeMap<String, RawValue>,
+}
+
+impl RawConfig {
+    /// Reads all sources; what comes later in [`Sources`], and later within one of them, wins.
+    pub fn from_sources(sources: &Sources) -> Result<RawConfig, ConfigError> {
+        let mut raw = RawConfig::default();
+        if let Some((path, bytes)) = &sources.file {
+            raw.add_file(path.clone(), bytes)?;
+        }
+        raw.add_environment(&sources.environment);
+        for (key, value) in &sources.overrides {
+            raw.set(key.trim(), value, Origin::CommandLine);
+        }
+        Ok(raw)
+    }
+
+    /// What was written for a key.
+    pub fn get(&self, name: &str) -> Option<&RawValue> {
+        self.values.get(name)
+    }
+
+    /// Everything that was written, sorted by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &RawValue)> {
+        self.values.iter().map(|(name, raw)| (name.as_str(), raw))
+    }
+
+    /// Where a key got its value.
+    pub fn origin(&self, name: &str) -> Origin {
+        self.get(name).map_or(Origin::Default, |raw| raw.origin.clone())
+    }
+
+    /// Writes a value over whatever was there.
+    pub fn set(&mut self, name: &str, value: &str, origin: Origin) {
+        self.values.insert(name.to_owned(), RawValue { value: value.to_owned(), origin });
+    }
+
+    fn add_file(&mut self, path: PathBuf, bytes: &[u8]) -> Result<(), ConfigError> {
+        let path = Arc::new(path);
+        let properties = properties::parse(bytes)
+            .map_err(|source| ConfigError::Syntax { path: path.display().to_string(), source })?;
+        for property in properties {
+            let origin = Origin::File { path: Arc::clone(&path), line: property.line };
+            self.set(&property.key, &property.value, origin);
+        }
+        Ok(())
+    }
+
+    fn add_environment(&mut self, variables: &[(String, String)]) {
+        let (weak, strong): (Vec<_>, Vec<_>) =
+            variables.iter().partition(|(name, _)| environment::is_weak(name));
+        for (variable, value) in weak.into_iter().chain(strong) {
+            if let Some(name) = environment::property_name(variable) {
+                self.set(&name, value, Origin::Environment { variable: variable.clone() });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
