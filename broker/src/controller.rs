@@ -34,6 +34,7 @@ use arc_swap::{ArcSwap, Guard};
 use kafka_protocol::ResponseError;
 use milena_protocol::stored::metadata::RemoveTopicRecord;
 use parking_lot::Mutex;
+use std::fmt;
 use std::sync::Arc;
 use uuid::Uuid;
 use writer::{Draft, Writer};
@@ -53,6 +54,17 @@ pub(crate) struct Controller {
     store: Arc<dyn LogStore>,
     settings: Settings,
     clock: Arc<Clock>,
+}
+
+impl fmt::Debug for Controller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let image = self.image();
+        f.debug_struct("Controller")
+            .field("settings", &self.settings)
+            .field("offset", &image.offset())
+            .field("topics", &image.topic_count())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Controller {

@@ -1,6 +1,8 @@
 //! What the configuration says to the controller.
 
 use super::error::Refusal;
+use crate::config::{BrokerConfig, TopicConfig};
+use kafka_protocol::ResponseError;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -36,6 +38,31 @@ pub(crate) struct InternalTopics {
     pub(crate) transactions_partitions: i32,
     /// `transaction.state.log.segment.bytes`.
     pub(crate) transactions_segment_bytes: i32,
+}
+
+impl Settings {
+    /// The settings of a broker.
+    pub(crate) fn new(config: &Arc<BrokerConfig>) -> Self {
+        let (offsets, transactions) = (&config.group.offsets, &config.transaction);
+        let broker = Arc::clone(config);
+        Self {
+            node_id: config.node_id,
+            num_partitions: config.num_partitions,
+            // Whatever is above one cannot be had here, so the cut changes no answer.
+            default_replication_factor: i16::try_from(config.default_replication_factor).unwrap_or(i16::MAX),
+            min_insync_replicas: config.topic_defaults.min_insync_replicas,
+            internal: InternalTopics {
+                offsets_partitions: offsets.topic_num_partitions,
+                offsets_segment_bytes: offsets.topic_segment_bytes,
+                transactions_partitions: transactions.log_num_partitions,
+                transactions_segment_bytes: transactions.log_segment_bytes,
+            },
+            check_topic_configs: Arc::new(move |configs| match TopicConfig::effective(&broker, configs) {
+                Ok(_) => Ok(()),
+                Err(error) => Err(Refusal::new(ResponseError::InvalidConfig, error.to_string())),
+            }),
+        }
+    }
 }
 
 impl fmt::Debug for Settings {
