@@ -3,7 +3,18 @@
 //! A handler does four things: authorise, translate, delegate to one subsystem, assemble. Versions stop here:
 //! nothing below `api/` branches on them. Adding an API is one file and one line in [`TABLE`].
 
+mod create_partitions;
+mod create_topics;
+mod delete_topics;
+mod describe_cluster;
+mod describe_configs;
+mod describe_topic_partitions;
+mod init_producer_id;
+mod metadata;
+mod operations;
+
 use crate::broker::Broker;
+use crate::metadata::advertise::Listener;
 use bytes::Bytes;
 use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::{Decodable, Encodable};
@@ -25,6 +36,23 @@ pub(crate) struct Context<'a> {
     pub(crate) client_id: &'a str,
     /// The connection it came by.
     pub(crate) connection: &'a ConnectionInfo,
+}
+
+impl Context<'_> {
+    /// Where this client is told to come back to: host, port, and the node id it finds there.
+    pub(crate) fn endpoint(&self) -> (String, u16, i32) {
+        let ConnectionInfo { peer, local, listener } = *self.connection;
+        let network = &self.broker.config.network;
+        let bound = network.listeners.get(listener).map(|listener| &listener.endpoint);
+        let advertised = bound.map(|bound| {
+            let own = network.advertised_listeners.iter().find(|advertised| advertised.name == bound.name);
+            own.unwrap_or(bound)
+        });
+        let advertised = advertised.map_or(("", 0), |endpoint| (endpoint.host.as_str(), endpoint.port));
+        let listener = Listener { advertised, auto: network.advertise_auto };
+        let (host, port) = self.broker.advertiser.endpoint(listener, peer, local);
+        (host, port, self.broker.controller.node_id())
+    }
 }
 
 /// What is known of a connection from its start.

@@ -5,3 +5,5 @@ pub mod broker;
 pub mod cli;
 pub mod clock;
 pub mod config;
+mod controller;
+mod metadata;

@@ -1,0 +1,50 @@
+//! CreatePartitions (37), versions 0 to 3, which do not differ but in their encoding.
+//!
+//! * Answered when the new partitions can be written to.
+//! * A topic that comes twice: INVALID_REQUEST, and it stays as it is.
+//! * More than 10,000 new partitions in one request: POLICY_VIOLATION from the topic on that is too much.
+
+use super::{Answer, Context};
+use crate::controller::{NewPartitions, Refusal, outcome};
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
+use kafka_protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
+use kafka_protocol::messages::{CreatePartitionsRequest, CreatePartitionsResponse, TopicName};
+use std::collections::HashMap;
+
+pub(crate) fn handle(cx: &Context<'_>, request: CreatePartitionsRequest) -> Answer<CreatePartitionsResponse> {
+    let mut count: HashMap<TopicName, usize> = HashMap::new();
+    let mut names = Vec::new();
+    for topic in &request.topics {
+        let count = count.entry(topic.name.clone()).or_default();
+        *count += 1;
+        if *count == 1 {
+            names.push(topic.name.clone());
+        }
+    }
+    let is_wanted = |name: &TopicName| count.get(name) == Some(&1);
+    let wanted: Vec<NewPartitions> =
+        request.topics.iter().filter(|topic| is_wanted(&topic.name)).map(new_partitions).collect();
+    let mut created =
+        cx.broker.controller.create_partitions(&wanted, request.validate_only).map(Vec::into_iter);
+    let results = names.into_iter().map(|name| {
+        let result = match &mut created {
+            Ok(_) if !is_wanted(&name) => Err(Refusal::new(ResponseError::InvalidRequest, "Duplicate topic name.")),
+            Ok(created) => created.next().unwrap_or(Ok(())),
+            Err(refusal) => Err(refusal.clone()),
+        };
+        let (code, message) = outcome(&result);
+        CreatePartitionsTopicResult::default().with_name(name).with_error_code(code).with_error_message(message)
+    });
+    CreatePartitionsResponse::default().with_results(results.collect()).into()
+}
+
+fn new_partitions(topic: &CreatePartitionsTopic) -> NewPartitions {
+    let assignments = topic.assignments.as_ref().map(|assignments| {
+        assignments.iter().map(|assignment| assignment.broker_ids.iter().map(|id| id.0).collect()).collect()
+    });
+    NewPartitions { topic: topic.name.to_string(), count: topic.count, assignments }
+}
+
+#[cfg(test)]
+mod tests;

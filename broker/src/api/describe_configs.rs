@@ -1,0 +1,93 @@
+//! DescribeConfigs (32), versions 1 to 4, of topics and of this broker.
+//!
+//! * The broker with an empty name stands for what is set for all brokers at run time.
+//! * An error message that is not there is "", as in Kafka.
+//! * Loggers, client metrics and groups have no settings here: INVALID_REQUEST.
+//!
+//! | version | change |
+//! |---|---|
+//! | 3 | types, and documentation on demand |
+
+use super::{Answer, Context};
+use crate::config::describe::{ConfigEntry, describe_broker, describe_cluster_default, describe_topic};
+use crate::controller::Refusal;
+use crate::metadata::{BROKER_RESOURCE, TOPIC_RESOURCE, topic_name};
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
+use kafka_protocol::messages::describe_configs_response::{
+    DescribeConfigsResourceResult, DescribeConfigsResult, DescribeConfigsSynonym,
+};
+use kafka_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
+use kafka_protocol::protocol::StrBytes;
+
+pub(crate) fn handle(cx: &Context<'_>, request: DescribeConfigsRequest) -> Answer<DescribeConfigsResponse> {
+    let results = request.resources.iter().map(|resource| {
+        let result = DescribeConfigsResult::default()
+            .with_resource_type(resource.resource_type)
+            .with_resource_name(resource.resource_name.clone());
+        match entries(cx, resource) {
+            Err(refusal) => result.with_error_code(refusal.code()).with_error_message(refusal.text()),
+            Ok(entries) => {
+                let asked = resource.configuration_keys.as_deref().unwrap_or_default();
+                let is_asked = |entry: &ConfigEntry| asked.is_empty() || asked.iter().any(|name| **name == *entry.name);
+                let configs = entries.into_iter().filter(is_asked).map(|entry| describe(entry, &request));
+                result.with_configs(configs.collect())
+            }
+        }
+    });
+    DescribeConfigsResponse::default().with_results(results.collect()).into()
+}
+
+fn entries(cx: &Context<'_>, resource: &DescribeConfigsResource) -> Result<Vec<ConfigEntry>, Refusal> {
+    let config = &cx.broker.config;
+    let name = resource.resource_name.as_str();
+    match resource.resource_type {
+        TOPIC_RESOURCE => {
+            topic_name::validate(name)
+                .map_err(|reason| Refusal::new(ResponseError::InvalidTopicException, reason))?;
+            let image = cx.broker.controller.image();
+            let topic =
+                image.topic(name).ok_or_else(|| Refusal::new(ResponseError::UnknownTopicOrPartition, ""))?;
+            Ok(describe_topic(config, &topic.configs))
+        }
+        BROKER_RESOURCE if name.is_empty() => Ok(describe_cluster_default(config)),
+        BROKER_RESOURCE => match name.parse::<i32>() {
+            Ok(id) if id == config.node_id => Ok(describe_broker(config)),
+            Ok(_) => Err(invalid(format!(
+                "Unexpected broker id, expected {} or empty string, but received {name}",
+                config.node_id
+            ))),
+            Err(_) => Err(invalid(format!("Broker id must be an integer, but it is: {name}"))),
+        },
+        8 => Err(invalid("Unsupported resource type: BROKER_LOGGER".to_owned())),
+        16 => Err(invalid("Unsupported resource type: CLIENT_METRICS".to_owned())),
+        32 => Err(invalid("Unsupported resource type: GROUP".to_owned())),
+        _ => Err(invalid(format!("Unexpected resource type UNKNOWN for resource {name}"))),
+    }
+}
+
+fn invalid(message: String) -> Refusal {
+    Refusal::new(ResponseError::InvalidRequest, message)
+}
+
+fn describe(entry: ConfigEntry, request: &DescribeConfigsRequest) -> DescribeConfigsResourceResult {
+    let synonyms = entry.synonyms.into_iter().filter(|_| request.include_synonyms).map(|synonym| {
+        DescribeConfigsSynonym::default()
+            .with_name(StrBytes::from_string(synonym.name))
+            .with_value(synonym.value.map(StrBytes::from_string))
+            .with_source(synonym.source)
+    });
+    let documentation = entry.documentation.filter(|_| request.include_documentation);
+    DescribeConfigsResourceResult::default()
+        .with_name(StrBytes::from_string(entry.name))
+        .with_value(entry.value.map(StrBytes::from_string))
+        .with_read_only(entry.read_only)
+        .with_config_source(entry.source)
+        .with_is_sensitive(entry.sensitive)
+        .with_synonyms(synonyms.collect())
+        .with_config_type(entry.config_type)
+        .with_documentation(documentation.map(StrBytes::from_string))
+}
+
+#[cfg(test)]
+mod tests;

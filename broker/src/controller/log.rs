@@ -1,0 +1,43 @@
+//! What the controller needs of the storage below it.
+
+use crate::metadata::Topic;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Why the storage did not do what was asked, with its context (path, offset, cause).
+pub(crate) type StorageFailure = Box<dyn std::error::Error + Send + Sync>;
+
+/// The log of `__cluster_metadata-0`.
+pub(crate) trait MetadataLog: Send + Sync {
+    /// Appends one or more whole batches whose offsets and epochs are filled in, the first at
+    /// [`end_offset`](Self::end_offset), and returns that offset. They are on the disk when it returns.
+    ///
+    /// After an error nobody knows how much of it will be there after a restart; nothing may be appended any more.
+    fn append(&self, batches: &[u8]) -> Result<i64, StorageFailure>;
+
+    /// Whole batches from the one that holds offset `from` on: at least one, whatever its size, and no more than
+    /// `max_bytes` of them otherwise. Empty at the end of the log.
+    fn read(&self, from: i64, max_bytes: usize) -> Result<Vec<u8>, StorageFailure>;
+
+    /// Offset behind the last record.
+    fn end_offset(&self) -> i64;
+
+    /// Offset of the first record; what was before is in a snapshot.
+    fn start_offset(&self) -> i64;
+}
+
+/// The logs of the partitions.
+pub(crate) trait LogStore: Send + Sync {
+    /// Makes the logs of the partitions from `first_partition` on. The topic becomes visible when it returns; on an
+    /// error none of these logs may be left.
+    fn create(&self, topic: &Arc<Topic>, first_partition: i32) -> Result<(), StorageFailure>;
+
+    /// Lets go of the logs of a topic that is no longer visible.
+    fn delete(&self, topic: &Arc<Topic>);
+
+    /// Tells the logs of a topic that its configuration has changed.
+    fn reconfigure(&self, topic: &Arc<Topic>);
+
+    /// The log directory for a new partition; its `directory.id`.
+    fn pick_directory(&self) -> Uuid;
+}

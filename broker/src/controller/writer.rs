@@ -1,0 +1,152 @@
+//! From a draft to stored records to a published image.
+
+use super::error::Refusal;
+use super::{Controller, TOO_LARGE};
+use crate::metadata::topic_name::Collisions;
+use crate::metadata::{Image, ReplayError};
+use kafka_protocol::ResponseError;
+use milena_protocol::records::{BatchBuilder, ControlType, LeaderChange, VoterId, control_batch};
+use milena_protocol::stored::metadata::MetadataRecord;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Bytes of the largest batch (`KafkaRaftClient.MAX_BATCH_SIZE_BYTES`): Kafka reads no larger one.
+const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// What a record takes in a batch besides its value, and the header of the batch, generously.
+const RECORD_OVERHEAD: usize = 32;
+
+/// What only the writer needs; whoever holds it decides.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    /// Raft epoch of what this process appends.
+    pub(super) epoch: i32,
+    /// The log says already that this process leads in this epoch.
+    ///
+    /// It is said together with the first change, not at the start: a start that changes nothing writes nothing, and
+    /// does not wait for the disk.
+    pub(super) announced: bool,
+    /// An append has failed.
+    pub(super) failed: bool,
+    /// Producer ids of the current block that were not handed out.
+    pub(super) producer_ids: Range<i64>,
+    /// Names that new topics may not come too close to.
+    pub(super) collisions: Collisions,
+}
+
+/// A copy of the image with records applied that are not stored yet.
+#[derive(Clone)]
+pub(crate) struct Draft {
+    image: Image,
+    next_offset: i64,
+    values: Vec<Vec<u8>>,
+    size: usize,
+}
+
+impl Draft {
+    /// The image with all records so far.
+    pub(super) fn image(&self) -> &Image {
+        &self.image
+    }
+
+    /// Adds records and applies them. On a refusal the draft may hold a part of them, and must not be stored.
+    pub(super) fn add(&mut self, records: Vec<MetadataRecord>) -> Result<(), Refusal> {
+        for record in records {
+            let value = record.try_encode().map_err(|error| {
+                Refusal::new(ResponseError::InvalidRequest, format!("the request cannot be stored: {error}"))
+            })?;
+            self.size += value.len() + RECORD_OVERHEAD;
+            if self.size > BATCH_BYTES_MAX {
+                return Err(Refusal::new(ResponseError::PolicyViolation, TOO_LARGE));
+            }
+            self.image.apply(self.next_offset, &record).map_err(|error| contradiction(&error))?;
+            self.next_offset += 1;
+            self.values.push(value);
+        }
+        Ok(())
+    }
+
+    /// Adds records that must not be seen without `prepare` having succeeded on the image they make. On a refusal the
+    /// draft is as before.
+    pub(super) fn add_if(
+        &mut self,
+        records: Vec<MetadataRecord>,
+        prepare: impl FnOnce(&Image) -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
+        let (values, size) = (self.values.len(), self.size);
+        let (image, next_offset) = (self.image.clone(), self.next_offset);
+        let added = self.add(records).and_then(|()| prepare(&self.image));
+        if added.is_err() {
+            self.values.truncate(values);
+            (self.size, self.image, self.next_offset) = (size, image, next_offset);
+        }
+        added
+    }
+}
+
+impl Controller {
+    /// A draft of the next image.
+    pub(super) fn draft(&self, writer: &Writer) -> Result<Draft, Refusal> {
+        if writer.failed {
+            return Err(Refusal::new(
+                ResponseError::KafkaStorageError,
+                "The metadata log could not be written; no more changes are taken until the broker is restarted.",
+            ));
+        }
+        let next_offset = self.log.end_offset() + i64::from(!writer.announced);
+        let image = Image::clone(&self.image.load());
+        Ok(Draft { image, next_offset, values: Vec::new(), size: 0 })
+    }
+
+    /// Stores the records of a draft as one batch and publishes its image. A draft without records is let go.
+    pub(super) fn commit(&self, writer: &mut Writer, draft: Draft) -> Result<(), Refusal> {
+        if draft.values.is_empty() {
+            return Ok(());
+        }
+        let base_offset = self.log.end_offset();
+        let batches = self.batches(writer, &draft.values, base_offset).map_err(|reason| {
+            Refusal::new(ResponseError::UnknownServerError, format!("metadata records cannot be batched: {reason}"))
+        })?;
+        match self.log.append(&batches) {
+            Ok(offset) if offset == base_offset => {}
+            appended => {
+                writer.failed = true;
+                let reason = match appended {
+                    Ok(offset) => format!("appended at offset {offset} instead of {base_offset}"),
+                    Err(error) => error.to_string(),
+                };
+                tracing::error!("the metadata log cannot be written, no more changes are taken: {reason}");
+                return Err(Refusal::new(
+                    ResponseError::KafkaStorageError,
+                    format!("The metadata log could not be written: {reason}"),
+                ));
+            }
+        }
+        writer.announced = true;
+        self.image.store(Arc::new(draft.image.at_epoch(writer.epoch)));
+        Ok(())
+    }
+
+    fn batches(&self, writer: &Writer, values: &[Vec<u8>], base_offset: i64) -> Result<Vec<u8>, String> {
+        let now = self.clock.now_ms();
+        let mut batches = Vec::new();
+        if !writer.announced {
+            let node = VoterId { id: self.settings.node_id, directory_id: None };
+            let (voters, granting_voters) = (vec![node], vec![node]);
+            let value = LeaderChange { leader_id: node.id, voters, granting_voters }.value();
+            batches = control_batch(base_offset, writer.epoch, now, [(ControlType::LeaderChange, value.as_slice())])
+                .map_err(|error| error.to_string())?;
+        }
+        let base_offset = base_offset + i64::from(!writer.announced);
+        let mut builder = BatchBuilder::new().base_offset(base_offset).leader_epoch(writer.epoch);
+        for value in values {
+            builder.append(now, None, Some(value), &[]);
+        }
+        batches.extend_from_slice(&builder.build().map_err(|error| error.to_string())?);
+        Ok(batches)
+    }
+}
+
+fn contradiction(error: &ReplayError) -> Refusal {
+    tracing::error!("a metadata record was refused by the image: {error}");
+    Refusal::new(ResponseError::UnknownServerError, error.to_string())
+}

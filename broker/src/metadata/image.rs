@@ -1,0 +1,151 @@
+//! The state of the cluster at one offset of the metadata log.
+
+use super::shards::Shards;
+use super::topic::Topic;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Resource type of a topic's configuration.
+pub(crate) const TOPIC_RESOURCE: i8 = 2;
+/// Resource type of a broker's configuration; the empty name is for all brokers.
+pub(crate) const BROKER_RESOURCE: i8 = 4;
+
+/// Whom a client quota is for: pairs of entity type (`user`, `client-id`, `ip`) and name, `None` for the default.
+pub(crate) type QuotaEntity = Vec<(String, Option<String>)>;
+
+/// What the records up to [`offset`](Self::offset) add up to.
+///
+/// A copy is cheap whatever the number of topics, and shares all that it does not change.
+#[derive(Clone, Debug)]
+pub(crate) struct Image {
+    pub(super) offset: i64,
+    pub(super) epoch: i32,
+    pub(super) topics: Shards<Uuid, Arc<Topic>>,
+    pub(super) ids: Shards<Arc<str>, Uuid>,
+    pub(super) partition_count: usize,
+    pub(super) cluster: Arc<Cluster>,
+}
+
+/// What there is besides topics.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Cluster {
+    pub(super) features: BTreeMap<String, i16>,
+    pub(super) configs: BTreeMap<(i8, String), BTreeMap<String, String>>,
+    pub(super) quotas: BTreeMap<QuotaEntity, BTreeMap<String, f64>>,
+    pub(super) brokers: BTreeMap<i32, BrokerRegistration>,
+    pub(super) next_producer_id: i64,
+    pub(super) kraft_version: i16,
+}
+
+/// A registration of a broker, as Kafka writes one at each start. milena writes none.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct BrokerRegistration {
+    /// Offset of the registration.
+    pub(crate) epoch: i64,
+    /// Registered, but not in service.
+    pub(crate) fenced: bool,
+    /// About to leave.
+    pub(crate) in_controlled_shutdown: bool,
+    /// Its log directories.
+    pub(crate) directories: Vec<Uuid>,
+}
+
+impl Default for Image {
+    /// The image of an empty log.
+    fn default() -> Self {
+        Self {
+            offset: -1,
+            epoch: 0,
+            topics: Shards::default(),
+            ids: Shards::default(),
+            partition_count: 0,
+            cluster: Arc::default(),
+        }
+    }
+}
+
+impl Image {
+    /// The topic of this name.
+    pub(crate) fn topic(&self, name: &str) -> Option<&Arc<Topic>> {
+        self.topics.get(self.ids.get(name)?)
+    }
+
+    /// The topic of this id.
+    pub(crate) fn topic_by_id(&self, id: Uuid) -> Option<&Arc<Topic>> {
+        self.topics.get(&id)
+    }
+
+    /// All topics, in no particular order.
+    pub(crate) fn topics(&self) -> impl Iterator<Item = &Arc<Topic>> {
+        self.topics.values()
+    }
+
+    /// All topics in the order of their names.
+    pub(crate) fn sorted_topics(&self) -> Vec<&Arc<Topic>> {
+        let mut topics: Vec<_> = self.topics().collect();
+        topics.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        topics
+    }
+
+    /// Number of topics.
+    pub(crate) fn topic_count(&self) -> usize {
+        self.topics.len()
+    }
+
+    /// Number of partitions of all topics.
+    pub(crate) fn partition_count(&self) -> usize {
+        self.partition_count
+    }
+
+    /// Offset of the last record in it, -1 for none.
+    pub(crate) fn offset(&self) -> i64 {
+        self.offset
+    }
+
+    /// Raft epoch of the last batch in it, 0 for none.
+    pub(crate) fn epoch(&self) -> i32 {
+        self.epoch
+    }
+
+    /// The same as of a later epoch.
+    pub(crate) fn at_epoch(mut self, epoch: i32) -> Self {
+        self.epoch = epoch;
+        self
+    }
+
+    /// Finalized features with their levels, and the epoch of that statement (KIP-584): the offset, as in Kafka.
+    pub(crate) fn features(&self) -> (&BTreeMap<String, i16>, i64) {
+        (&self.cluster.features, self.offset)
+    }
+
+    /// What was configured dynamically for one broker, or with the empty name for all of them.
+    pub(crate) fn broker_configs(&self, name: &str) -> Option<&BTreeMap<String, String>> {
+        self.configs(BROKER_RESOURCE, name)
+    }
+
+    /// What was configured for a resource other than a topic.
+    pub(crate) fn configs(&self, resource_type: i8, name: &str) -> Option<&BTreeMap<String, String>> {
+        self.cluster.configs.get(&(resource_type, name.to_owned()))
+    }
+
+    /// Client quotas.
+    pub(crate) fn quotas(&self) -> &BTreeMap<QuotaEntity, BTreeMap<String, f64>> {
+        &self.cluster.quotas
+    }
+
+    /// The registration of a broker, if one was written.
+    pub(crate) fn registration(&self, broker: i32) -> Option<&BrokerRegistration> {
+        self.cluster.brokers.get(&broker)
+    }
+
+    /// First producer id that was not handed out in a block.
+    pub(crate) fn next_producer_id(&self) -> i64 {
+        self.cluster.next_producer_id
+    }
+
+    /// 0 for a static quorum, 1 where the voters are kept in the log (KIP-853).
+    pub(crate) fn kraft_version(&self) -> i16 {
+        self.cluster.kraft_version
+    }
+}
