@@ -5,27 +5,25 @@
 //! Replaying a log is `apply` alone, batch after batch. Batches without a producer id cost a comparison.
 
 mod batches;
+mod error;
 mod hasher;
 mod snapshot;
+mod state;
 mod verification;
 
 use std::collections::{BTreeMap, HashMap};
 
-use milena_protocol::records::{
-    BatchHeader, EndTransactionMarker, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_TIMESTAMP,
-};
-use thiserror::Error;
+use milena_protocol::records::{BatchHeader, EndTransactionMarker, NO_PRODUCER_EPOCH, NO_PRODUCER_ID};
 
 pub use batches::{BatchMetadata, RecentBatches};
+pub use error::ProducerError;
 pub use snapshot::SnapshotError;
+pub use state::{NO_COORDINATOR_EPOCH, ProducerState};
 pub use verification::VerificationGuard;
 
 use crate::index::aborted::AbortedTransaction;
 use hasher::ProducerIdHasher;
 use verification::Verifications;
-
-/// Coordinator epoch of a producer that no marker was written for.
-pub const NO_COORDINATOR_EPOCH: i32 = -1;
 
 /// Where an append comes from, which decides how much is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,116 +52,10 @@ pub enum Checked {
     },
 }
 
-/// Why a batch is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum ProducerError {
-    /// A newer incarnation of the producer has written: INVALID_PRODUCER_EPOCH.
-    #[error("epoch {epoch} of producer {producer_id} is below {current}, the last one seen")]
-    InvalidEpoch {
-        /// The producer.
-        producer_id: i64,
-        /// The batch's epoch.
-        epoch: i16,
-        /// The last epoch seen.
-        current: i16,
-    },
-    /// A batch before this one is missing, or this one is too old to tell whether it is a duplicate:
-    /// OUT_OF_ORDER_SEQUENCE_NUMBER.
-    #[error(
-        "out of order sequence number {sequence} of producer {producer_id} in epoch {epoch}, expected {expected}"
-    )]
-    OutOfOrderSequence {
-        /// The producer.
-        producer_id: i64,
-        /// The batch's epoch.
-        epoch: i16,
-        /// The batch's base sequence.
-        sequence: i32,
-        /// The base sequence that would have been taken.
-        expected: i32,
-    },
-    /// A batch outside a transaction while one is open, or in a transaction that the coordinator has not confirmed:
-    /// INVALID_TXN_STATE.
-    #[error("{}", invalid_transaction_state(*.producer_id, *.open))]
-    InvalidTransactionState {
-        /// The producer.
-        producer_id: i64,
-        /// Whether a transaction of it is open.
-        open: bool,
-    },
-    /// A marker from a coordinator that was replaced: TRANSACTION_COORDINATOR_FENCED.
-    #[error(
-        "coordinator epoch {coordinator_epoch} in a marker for producer {producer_id} is below {current}, the last one seen"
-    )]
-    CoordinatorFenced {
-        /// The producer.
-        producer_id: i64,
-        /// The marker's coordinator epoch.
-        coordinator_epoch: i32,
-        /// The last coordinator epoch seen.
-        current: i32,
-    },
-}
-
-/// What a partition knows of one producer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProducerState {
-    epoch: i16,
-    coordinator_epoch: i32,
-    last_timestamp: i64,
-    transaction_first_offset: Option<i64>,
-    batches: RecentBatches,
-}
-
-impl ProducerState {
-    const UNKNOWN: Self = Self {
-        epoch: NO_PRODUCER_EPOCH,
-        coordinator_epoch: NO_COORDINATOR_EPOCH,
-        last_timestamp: NO_TIMESTAMP,
-        transaction_first_offset: None,
-        batches: RecentBatches::new(),
-    };
-
-    /// The last epoch seen.
-    pub fn epoch(&self) -> i16 {
-        self.epoch
-    }
-
-    /// Epoch of the transaction coordinator that wrote the last marker, -1 if none did.
-    pub fn coordinator_epoch(&self) -> i32 {
-        self.coordinator_epoch
-    }
-
-    /// Largest timestamp of the last batch or marker, in milliseconds.
-    pub fn last_timestamp(&self) -> i64 {
-        self.last_timestamp
-    }
-
-    /// Offset of the first record of the open transaction.
-    pub fn transaction_first_offset(&self) -> Option<i64> {
-        self.transaction_first_offset
-    }
-
-    /// The last batches of the current epoch.
-    pub fn batches(&self) -> &RecentBatches {
-        &self.batches
-    }
-
-    fn set_epoch(&mut self, epoch: i16) {
-        if self.epoch != epoch {
-            self.epoch = epoch;
-            self.batches.clear();
-        }
-    }
-
-    fn is_expired(&self, now: i64, expiration_ms: i64) -> bool {
-        self.transaction_first_offset.is_none() && now.saturating_sub(self.last_timestamp) >= expiration_ms
-    }
-}
-
 /// What a partition knows of all its producers.
 ///
-/// A producer takes a constant amount of memory, and stays until [`Producers::remove_expired`] finds it idle.
+/// A producer takes a constant amount of memory, and stays until [`Producers::remove_expired`] finds it idle. An ended
+/// transaction stays until [`Producers::forget_ended_before`] is told that the high watermark has passed its marker.
 #[derive(Debug, Default)]
 pub struct Producers {
     states: HashMap<i64, ProducerState, ProducerIdHasher>,
@@ -465,14 +357,6 @@ fn out_of_order(header: &BatchHeader, expected: i32) -> ProducerError {
         epoch: header.producer_epoch,
         sequence: header.base_sequence,
         expected,
-    }
-}
-
-fn invalid_transaction_state(producer_id: i64, open: bool) -> String {
-    if open {
-        format!("producer {producer_id} has an open transaction, to which this batch does not belong")
-    } else {
-        format!("the batch of producer {producer_id} is not part of an ongoing transaction")
     }
 }
 
