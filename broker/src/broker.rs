@@ -1,19 +1,303 @@
 //! Owns every part; start order, stop order.
+//!
+//! Start: data directories (lock, identity) → listening sockets → metadata log → partition logs → groups → accept.
+//! Stop: accept no more → connections answer and close → logs close → sync → checkpoints → clean-shutdown mark.
 
+mod adapters;
+mod maintenance;
+
+use crate::clock::Clock;
 use crate::config::BrokerConfig;
-use crate::controller::Controller;
+use crate::controller::{Controller, ControllerError, Settings, Snapshot, Start};
+use crate::fetch_sessions::FetchSessions;
+use crate::metadata::Topic;
 use crate::metadata::advertise::Advertiser;
+use crate::net::listener;
+use crate::net::registry::{Limits, Registry};
+use crate::partition::Partition;
+use crate::partitions::{MetadataDir, Partitions};
+use kafka_protocol::ResponseError;
+use milena_storage::error::Error as StorageError;
+use milena_storage::file::Disk;
+use milena_storage::log_dir::LogDir;
+use parking_lot::Mutex;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
-/// A running broker.
+/// Connections get this long to send what is answered when the broker stops.
+const DRAIN: Duration = Duration::from_millis(300);
+/// Never, for a timer.
+const NEVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+/// Why a broker does not start. The text is one line: what, where, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A data directory.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// A listening socket.
+    #[error("cannot listen on {listener}: {source}{}", advice(source))]
+    Listen {
+        /// The listener, as configured.
+        listener: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The metadata log.
+    #[error("cannot read the cluster metadata in {dir}: {reason}")]
+    Metadata {
+        /// The data directory.
+        dir: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The configuration asks for something that this process cannot be.
+    #[error("{0}")]
+    Unsupported(String),
+}
+
+fn advice(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => "; stop what listens there, or set another port in listeners=PLAINTEXT://localhost:PORT",
+        _ => "",
+    }
+}
+
+/// A running broker. Several may live in one process.
 #[derive(Debug)]
 pub struct Broker {
     /// What it was configured with.
     pub(crate) config: Arc<BrokerConfig>,
+    /// The time.
+    pub(crate) clock: Arc<Clock>,
     /// Id of the cluster, from `meta.properties`.
     pub(crate) cluster_id: String,
     /// Topics, features, configuration.
-    pub(crate) controller: Controller,
+    pub(crate) controller: Arc<Controller>,
     /// Where clients are told to come back to.
     pub(crate) advertiser: Advertiser,
+    /// The partition logs.
+    pub(crate) partitions: Arc<Partitions>,
+    /// Who remembers what consumers fetch.
+    pub(crate) fetch_sessions: FetchSessions,
+    metadata: Arc<MetadataDir>,
+    connections: Arc<Registry>,
+    stopping: AtomicBool,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+    addresses: Vec<SocketAddr>,
+}
+
+impl Broker {
+    /// Starts a broker on the current tokio runtime, which must have several threads. It serves when this returns.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running then.
+    pub async fn start(config: BrokerConfig) -> Result<Arc<Self>, StartError> {
+        if config.is_controller_only {
+            let reason = "process.roles=controller: milena is broker and controller in one process; leave process.roles out";
+            return Err(StartError::Unsupported(reason.into()));
+        }
+        let config = Arc::new(config);
+        let clock = Arc::new(Clock::System);
+        let (broker, listeners) = tokio::task::block_in_place(|| Self::open(&config, &clock))?;
+        let broker = Arc::new(broker);
+        let mut tasks = Vec::new();
+        for (index, listener) in listeners {
+            tasks.push(tokio::spawn(listener::accept(listener, index, broker.clone())));
+        }
+        tasks.push(tokio::spawn(maintenance::run(broker.clone())));
+        *broker.tasks.lock() = tasks;
+        Ok(broker)
+    }
+
+    fn open(config: &Arc<BrokerConfig>, clock: &Arc<Clock>) -> Result<(Self, Vec<(usize, TcpListener)>), StartError> {
+        let dirs = open_dirs(config, clock)?;
+        let listeners = bind_all(config)?;
+        let addresses = listeners.iter().filter_map(|(_, l)| l.local_addr().ok()).collect();
+        let root = dirs[0].disk().root().display().to_string();
+        let cluster_id = dirs[0].identity().cluster_id.clone();
+        let (metadata, snapshot) = MetadataDir::open(&dirs[0], clock.now_ms())?;
+        let metadata = Arc::new(metadata);
+        let bootstrap_path = dirs[0].disk().root().join(milena_storage::file_name::BOOTSTRAP_CHECKPOINT);
+        let bootstrap = dirs[0].disk().read_if_there(&bootstrap_path)?;
+        let partitions = Arc::new(Partitions::new(dirs, config.clone(), clock.clone()));
+        let start = Start {
+            snapshot: snapshot.as_ref().map(|s| Snapshot { bytes: &s.bytes, end_offset: s.end_offset, epoch: s.epoch }),
+            bootstrap: bootstrap.as_deref(),
+            quorum_epoch: metadata.quorum_epoch(),
+        };
+        let controller =
+            Controller::open(metadata.clone(), partitions.clone(), Settings::new(config), clock.clone(), start)
+                .map_err(|error: ControllerError| StartError::Metadata { dir: root, reason: error.to_string() })?;
+        let controller = Arc::new(controller);
+        metadata.save_quorum_state(&controller.quorum_state())?;
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        partitions.open_all(&controller.image(), threads)?;
+        let broker = Self {
+            fetch_sessions: FetchSessions::new(usize::try_from(config.network.fetch_session_slots).unwrap_or(0)),
+            advertiser: Advertiser::detect(),
+            config: config.clone(),
+            clock: clock.clone(),
+            cluster_id,
+            controller,
+            partitions,
+            metadata,
+            connections: Arc::new(Registry::default()),
+            stopping: AtomicBool::new(false),
+            tasks: Mutex::new(Vec::new()),
+            addresses,
+        };
+        Ok((broker, listeners))
+    }
+
+    /// Stops: answers what is in flight, closes the logs, and marks the directories as cleanly stopped.
+    pub async fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        for task in self.tasks.lock().drain(..) {
+            task.abort();
+        }
+        for partition in self.partitions.all() {
+            partition.wake_all();
+        }
+        self.connections.stop();
+        let _ = tokio::time::timeout(DRAIN, self.connections.wait_closed()).await;
+        tokio::task::block_in_place(|| self.close_logs());
+    }
+
+    fn close_logs(&self) {
+        let mut clean = true;
+        let mut failed = |error: StorageError| {
+            tracing::error!("{error}; the next start recovers");
+            clean = false;
+        };
+        for partition in self.partitions.all() {
+            if let Err(error) = partition.log.close() {
+                failed(error);
+            }
+        }
+        if let Err(error) = self.metadata.close() {
+            failed(error);
+        }
+        for dir in self.partitions.dirs() {
+            if let Err(error) = dir.disk().sync_all() {
+                failed(error);
+            }
+        }
+        if clean {
+            for partition in self.partitions.all() {
+                partition.log.synced_by_caller();
+            }
+        }
+        if let Err(error) = self.partitions.save_checkpoints() {
+            failed(error);
+        }
+        if clean {
+            for dir in self.partitions.dirs() {
+                if let Err(error) = dir.mark_clean() {
+                    tracing::error!("{error}; the next start recovers");
+                }
+            }
+        }
+    }
+
+    /// The addresses that it listens on.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn config(&self) -> &BrokerConfig {
+        &self.config
+    }
+
+    /// Id of the cluster.
+    #[must_use]
+    pub fn cluster_id(&self) -> &str {
+        &self.cluster_id
+    }
+
+    /// A partition by the name of its topic.
+    ///
+    /// # Errors
+    /// UNKNOWN_TOPIC_OR_PARTITION, or KAFKA_STORAGE_ERROR if its log could not be opened.
+    pub(crate) fn partition(&self, topic: &str, index: i32) -> Result<Arc<Partition>, ResponseError> {
+        let image = self.controller.image();
+        self.partition_of(image.topic(topic).ok_or(ResponseError::UnknownTopicOrPartition)?, index)
+    }
+
+    /// A partition of a topic of the image.
+    ///
+    /// # Errors
+    /// As [`Broker::partition`].
+    pub(crate) fn partition_of(&self, topic: &Topic, index: i32) -> Result<Arc<Partition>, ResponseError> {
+        let known = usize::try_from(index).is_ok_and(|at| at < topic.partitions.len());
+        self.partitions.get(topic.id, index).ok_or(match known {
+            true => ResponseError::KafkaStorageError,
+            false => ResponseError::UnknownTopicOrPartition,
+        })
+    }
+
+    /// `socket.request.max.bytes`.
+    pub(crate) fn frame_max(&self) -> usize {
+        usize::try_from(self.config.network.socket_request_max_bytes).unwrap_or(0)
+    }
+
+    /// `fetch.max.bytes`.
+    pub(crate) fn fetch_max(&self) -> usize {
+        usize::try_from(self.config.network.fetch_max_bytes).unwrap_or(0)
+    }
+
+    /// `milena.sendfile.min.bytes`.
+    pub(crate) fn sendfile_min(&self) -> usize {
+        usize::try_from(self.config.network.sendfile_min_bytes).unwrap_or(0)
+    }
+
+    /// `connections.max.idle.ms`.
+    pub(crate) fn idle_max(&self) -> Duration {
+        self.config.network.connections_max_idle.unwrap_or(NEVER)
+    }
+
+    /// Limits on connections from one address.
+    pub(crate) fn connection_limits(&self, ip: std::net::IpAddr) -> Limits {
+        let network = &self.config.network;
+        let of_ip = network.max_connections_per_ip_overrides.get(&ip.to_string()).unwrap_or(&network.max_connections_per_ip);
+        let limit = |n: i32| usize::try_from(n).unwrap_or(0);
+        Limits { connections_max: limit(network.max_connections), per_ip_max: limit(*of_ip) }
+    }
+
+    /// The open connections.
+    pub(crate) fn connections(&self) -> &Arc<Registry> {
+        &self.connections
+    }
+
+    /// Whether [`Broker::stop`] was called.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+}
+
+fn open_dirs(config: &BrokerConfig, clock: &Clock) -> Result<Vec<LogDir>, StorageError> {
+    let mut dirs: Vec<LogDir> = Vec::new();
+    for path in &config.log.dirs {
+        let cluster_id = dirs.first().map(|d| d.identity().cluster_id.clone());
+        dirs.push(LogDir::open(Disk::new(path), config.node_id, cluster_id.as_deref(), clock.now_ms())?);
+    }
+    Ok(dirs)
+}
+
+fn bind_all(config: &BrokerConfig) -> Result<Vec<(usize, TcpListener)>, StartError> {
+    let mut all = Vec::new();
+    for (index, listener) in config.network.listeners.iter().enumerate() {
+        let endpoint = &listener.endpoint;
+        let bound = listener::bind(&endpoint.host, endpoint.port)
+            .map_err(|source| StartError::Listen { listener: endpoint.to_string(), source })?;
+        all.extend(bound.into_iter().map(|l| (index, l)));
+    }
+    Ok(all)
 }

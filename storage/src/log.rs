@@ -151,6 +151,12 @@ impl Log {
         self.log_start.load(Ordering::Acquire)
     }
 
+    /// The offset that the first segment begins with; the log start may have moved beyond it.
+    #[must_use]
+    pub fn first_base_offset(&self) -> i64 {
+        self.segments.read()[0].base_offset
+    }
+
     /// The offset that the next record gets.
     #[must_use]
     pub fn end_offset(&self) -> i64 {
@@ -174,6 +180,20 @@ impl Log {
     #[must_use]
     pub fn latest_epoch(&self) -> i32 {
         self.writer.lock().epochs.latest().map_or(-1, |e| e.epoch)
+    }
+
+    /// The epoch that wrote the record at `offset`, and -1 if that is not known.
+    #[must_use]
+    pub fn epoch_at(&self, offset: i64) -> i32 {
+        self.writer.lock().epochs.epoch_at(offset).unwrap_or(-1)
+    }
+
+    /// Notes that this node leads with `epoch` from the log end on, as Kafka does before the first append.
+    pub fn begin_epoch(&self, epoch: i32) {
+        let mut writer = self.writer.lock();
+        let end = writer.next_offset;
+        let changed = writer.epochs.assign(epoch, end).unwrap_or(false);
+        writer.epochs_changed |= changed;
     }
 
     /// The largest epoch that is not above `epoch`, and where it ends; `None` if there is none (KIP-101).
@@ -209,30 +229,47 @@ impl Log {
     /// # Errors
     /// [`Error::Io`] of the sync: the log directory is offline then, and what was not acknowledged may be lost.
     pub fn flush(&self) -> Result<()> {
-        let (upto, segments) = {
+        let upto = {
+            let mut writer = self.writer.lock();
+            writer.unflushed = 0;
+            writer.next_offset
+        };
+        self.flush_up_to(upto)
+    }
+
+    /// The same for the segments that no longer grow, so that a start after a crash need not read them.
+    ///
+    /// # Errors
+    /// As [`Log::flush`].
+    pub fn flush_closed(&self) -> Result<()> {
+        self.flush_up_to(self.active().base_offset)
+    }
+
+    fn flush_up_to(&self, upto: i64) -> Result<()> {
+        let from = self.recovery_point();
+        if upto <= from {
+            return Ok(());
+        }
+        self.disk.check_online()?;
+        {
             let mut writer = self.writer.lock();
             if writer.closed {
                 return Ok(());
             }
-            let upto = writer.next_offset;
-            if upto <= self.recovery_point() {
-                return Ok(());
-            }
-            self.write_epochs(&mut writer)?;
-            writer.unflushed = 0;
-            let from = self.recovery_point();
-            let all = self.segments();
-            let first = all.partition_point(|s| s.base_offset <= from).saturating_sub(1);
-            (upto, all[first..].to_vec())
-        };
-        self.disk.check_online()?;
-        for segment in &segments {
+            self.write_epochs(&mut writer, true)?;
+        }
+        let all = self.segments();
+        let first = all.partition_point(|s| s.base_offset <= from).saturating_sub(1);
+        let behind = all.partition_point(|s| s.base_offset < upto);
+        let mut new_file = false;
+        for segment in &all[first..behind] {
             let path = segment.path(SegmentFileKind::Log);
             self.disk.sync(&*segment.file(&self.disk)?, &path)?;
+            new_file |= segment.base_offset >= from;
         }
-        let dir = self.dir();
-        if segments.len() > 1 || segments[0].base_offset >= self.recovery_point() {
+        if new_file {
             // A file that is new since the last flush exists only when its directory says so.
+            let dir = self.dir();
             self.disk.sync_dir(&dir)?;
             if let Some(parent) = dir.parent() {
                 self.disk.sync_dir(parent)?;
@@ -288,7 +325,7 @@ impl Log {
         }
         writer.closed = true;
         self.unmap(&mut writer)?;
-        self.write_epochs(&mut writer)?;
+        self.write_epochs(&mut writer, false)?;
         let active = writer.active.clone();
         self.write_indexes(&active)?;
         if writer.next_offset > 0 {
@@ -336,10 +373,10 @@ impl Log {
         Ok(())
     }
 
-    fn write_epochs(&self, writer: &mut Writer) -> Result<()> {
+    fn write_epochs(&self, writer: &mut Writer, durable: bool) -> Result<()> {
         if writer.epochs_changed {
             let path = self.dir().join(file_name::LEADER_EPOCH_CHECKPOINT);
-            self.disk.write_atomically(&path, &writer.epochs.encode(), true)?;
+            self.disk.write_atomically(&path, &writer.epochs.encode(), durable)?;
             writer.epochs_changed = false;
         }
         Ok(())

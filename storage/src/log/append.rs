@@ -224,7 +224,6 @@ impl Log {
         self.unmap(writer)?;
         self.write_indexes(&old)?;
         self.write_snapshot(writer)?;
-        self.write_epochs(writer)?;
         let base = writer.next_offset;
         let name = SegmentFile::live(base, SegmentFileKind::Log).to_string();
         let dir = self.dir();

@@ -236,3 +236,46 @@ impl Log {
         Ok(None)
     }
 }
+
+/// Distance between the bytes at which a range is probed for being in the page cache: the kernel reads ahead in
+/// pieces of at least this size.
+const PROBE: u64 = 64 << 10;
+
+impl Slice {
+    /// Whether the range is in memory, so that sending it does not wait for the disk. A probe now and then, not a
+    /// promise: the kernel may drop pages at any time.
+    #[must_use]
+    pub fn is_cached(&self) -> bool {
+        use rustix::io::{Errno, ReadWriteFlags, preadv2};
+        let mut byte = [0];
+        let last = self.position + self.len as u64 - 1;
+        let probes = (self.position..last).step_by(PROBE as usize).chain([last]);
+        for position in probes {
+            let mut into = [std::io::IoSliceMut::new(&mut byte)];
+            match preadv2(&self.file, &mut into, position, ReadWriteFlags::NOWAIT) {
+                Err(Errno::AGAIN) => return false,
+                // A file system that cannot tell (tmpfs among them) is taken to be in memory.
+                Err(_) => return true,
+                Ok(_) => {}
+            }
+        }
+        true
+    }
+
+    /// Reads the range into the page cache; blocks.
+    ///
+    /// # Errors
+    /// The system's, if the disk cannot be read.
+    pub fn warm(&self) -> std::io::Result<()> {
+        use std::os::unix::fs::FileExt;
+        let mut piece = vec![0; (128 << 10).min(self.len)];
+        let end = self.position + self.len as u64;
+        let mut at = self.position;
+        while at < end {
+            let n = piece.len().min((end - at) as usize);
+            self.file.read_exact_at(&mut piece[..n], at)?;
+            at += n as u64;
+        }
+        Ok(())
+    }
+}

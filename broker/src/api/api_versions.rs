@@ -1,0 +1,80 @@
+//! ApiVersions (18), versions 0 to 4.
+//!
+//! * A version above ours is answered in version 0 with UNSUPPORTED_VERSION and this API's range alone; the body of
+//!   the request is not read (KIP-511). Clients come again with what they learned.
+//! * Versions 3 and up name the client software; a malformed name is INVALID_REQUEST.
+//! * Features: version 3 and up. What clients would take as a promise we do not keep yet (transactions of version 2,
+//!   the new group protocol) is left out, although the metadata log has it for the Kafka that may come after us.
+
+use super::{Answer, Context, TABLE};
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::api_versions_response::{ApiVersion, FinalizedFeatureKey, SupportedFeatureKey};
+use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse};
+use kafka_protocol::protocol::StrBytes;
+
+/// Features that clients are told of: name, lowest and highest level of Kafka 4.1.
+const FEATURES: [(&str, i16, i16); 3] =
+    [("eligible.leader.replicas.version", 0, 1), ("kraft.version", 0, 1), ("metadata.version", 7, 27)];
+
+pub(crate) fn handle(cx: &Context<'_>, request: ApiVersionsRequest) -> Answer<ApiVersionsResponse> {
+    let named = [&request.client_software_name, &request.client_software_version];
+    if cx.version >= 3 && !named.iter().all(|n| is_software_name(n)) {
+        let error = ResponseError::InvalidRequest.code();
+        return ApiVersionsResponse::default().with_error_code(error).with_api_keys(own_range()).into();
+    }
+    let keys = TABLE.iter().map(|row| {
+        ApiVersion::default().with_api_key(row.key as i16).with_min_version(row.advertised_min()).with_max_version(row.max)
+    });
+    let mut response = ApiVersionsResponse::default().with_api_keys(keys.collect());
+    if cx.version >= 3 {
+        let image = cx.broker.controller.image();
+        let (finalized, epoch) = image.features();
+        let supported = FEATURES.iter().map(|(name, min, max)| {
+            // Readers of version 3 fail on a lowest level of 0 (KAFKA-17011).
+            let min = if cx.version < 4 { (*min).max(1) } else { *min };
+            let key = SupportedFeatureKey::default().with_name(StrBytes::from_static_str(name));
+            key.with_min_version(min).with_max_version(*max)
+        });
+        let finalized = FEATURES.iter().filter_map(|(name, ..)| {
+            let level = *finalized.get(*name)?;
+            let key = FinalizedFeatureKey::default().with_name(StrBytes::from_static_str(name));
+            Some(key.with_min_version_level(level).with_max_version_level(level))
+        });
+        response = response
+            .with_supported_features(supported.collect())
+            .with_finalized_features(finalized.collect())
+            .with_finalized_features_epoch(epoch);
+    }
+    response.into()
+}
+
+/// The answer to a version that we do not know, to be encoded in version 0.
+pub(crate) fn unsupported() -> ApiVersionsResponse {
+    ApiVersionsResponse::default().with_error_code(ResponseError::UnsupportedVersion.code()).with_api_keys(own_range())
+}
+
+fn own_range() -> Vec<ApiVersion> {
+    let own = TABLE.iter().find(|row| row.key == ApiKey::ApiVersions);
+    own.map(|row| ApiVersion::default().with_api_key(row.key as i16).with_min_version(row.min).with_max_version(row.max))
+        .into_iter()
+        .collect()
+}
+
+/// `[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?`
+fn is_software_name(name: &str) -> bool {
+    let ends = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
+    let bytes = name.as_bytes();
+    ends(bytes.first()) && ends(bytes.last()) && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_software_name;
+
+    #[test]
+    fn software_names_are_kafkas() {
+        for (name, good) in [("a", true), ("apache-kafka-java", true), ("2.0.1", true), ("", false), ("-a", false), ("a/b", false), ("a.", false)] {
+            assert_eq!(is_software_name(name), good, "{name}");
+        }
+    }
+}

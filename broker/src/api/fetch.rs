@@ -1,0 +1,297 @@
+//! Fetch (1), versions 4 to 18.
+//!
+//! * Records leave as file ranges (`sendfile`); below `milena.sendfile.min.bytes` they are copied.
+//! * The first partition with data gets at least one whole batch, whatever the limits (KIP-74); batches are never cut.
+//! * Answered at once if min_bytes are there, max_wait_ms is 0, nothing is asked, or a partition has an error;
+//!   else the request is parked until appends to its partitions bring enough bytes, or the time is up.
+//! * 7: sessions (KIP-227). 12: last fetched epoch, diverging epoch. 13: topics by id, an unknown one is
+//!   UNKNOWN_TOPIC_ID. An offset outside the log: OFFSET_OUT_OF_RANGE. Below 10 with zstd: UNSUPPORTED_COMPRESSION_TYPE.
+//! * Ranges that are not in the page cache are read by another thread first: `sendfile` would block this one.
+
+use super::{ApiKey, Context, Outcome};
+use crate::broker::Broker;
+use crate::error::{report, response_error};
+use crate::fetch_sessions::{Asked, Role, Wanted};
+use crate::partition::{Parked, Partition};
+use bytes::{BufMut, Bytes};
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::FetchRequest;
+use kafka_protocol::protocol::Decodable;
+use milena_protocol::fetch::{self, PartitionResponse, Records, TopicResponse};
+use milena_protocol::gather::Gather;
+use milena_protocol::records::Codec;
+use milena_storage::log::{Bound, Slice};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+/// First version that names topics by id.
+const TOPIC_IDS: i16 = 13;
+/// First version that may carry zstd.
+const ZSTD: i16 = 10;
+
+/// A request, ready to be tried as often as needed.
+struct Fetch {
+    broker: Arc<Broker>,
+    version: i16,
+    correlation_id: i32,
+    role: Role,
+    wanted: Vec<(Wanted, Result<Arc<Partition>, ResponseError>)>,
+    min_bytes: usize,
+    max_bytes: usize,
+    bound: Bound,
+}
+
+/// What one try found.
+struct Found {
+    partitions: Vec<PartitionResponse>,
+    bytes: usize,
+    failed: bool,
+    /// Ranges that may have to be read from the disk.
+    cold: Vec<Slice>,
+}
+
+pub(crate) fn handle(cx: &Context<'_>, body: &[u8], out: &mut Gather) -> Outcome {
+    let mut body = Bytes::copy_from_slice(body);
+    let request = match FetchRequest::decode(&mut body, cx.version) {
+        Ok(request) => request,
+        Err(error) => return Outcome::Close(format!("Fetch v{} cannot be read: {error}", cx.version)),
+    };
+    let fetch = match Fetch::new(cx, &request) {
+        Ok(fetch) => fetch,
+        Err(error) => {
+            let start = begin(cx.version, cx.correlation_id, out);
+            let _ = fetch::write(out, cx.version, error.code(), 0, &[], 0);
+            return out.end_frame(start).map_or_else(|n| Outcome::Close(too_large(n)), |()| Outcome::Written);
+        }
+    };
+    let wait = u64::try_from(request.max_wait_ms).unwrap_or(0);
+    let found = fetch.look();
+    if found.failed || wait == 0 || fetch.wanted.is_empty() || found.bytes >= fetch.min_bytes {
+        if found.cold.is_empty() {
+            return match fetch.write(found.partitions, out) {
+                Ok(()) => Outcome::Written,
+                Err(reason) => Outcome::Close(reason),
+            };
+        }
+        return Outcome::Later(Box::pin(async move { fetch.finish(found).await }));
+    }
+    let parked = Parked::new(fetch.min_bytes - found.bytes);
+    let deadline = Instant::now() + Duration::from_millis(wait);
+    Outcome::Later(Box::pin(Waiting::new(fetch, parked).run(deadline)))
+}
+
+fn begin(version: i16, correlation_id: i32, out: &mut Gather) -> milena_protocol::gather::FrameStart {
+    let start = out.begin_frame();
+    out.bytes_mut().put_i32(correlation_id);
+    if ApiKey::Fetch.response_header_version(version) > 0 {
+        out.bytes_mut().put_u8(0);
+    }
+    start
+}
+
+fn too_large(bytes: usize) -> String {
+    format!("a fetch response of {bytes} bytes is too large")
+}
+
+/// A fetch that is registered with its partitions; dropping it takes it off again.
+struct Waiting {
+    fetch: Fetch,
+    parked: Arc<Parked>,
+}
+
+impl Waiting {
+    fn new(fetch: Fetch, parked: Arc<Parked>) -> Self {
+        for (_, partition) in &fetch.wanted {
+            if let Ok(partition) = partition {
+                partition.park(&parked);
+            }
+        }
+        Self { fetch, parked }
+    }
+
+    async fn run(self, deadline: Instant) -> Gather {
+        loop {
+            // What was appended between the first look and the registration is seen by this look.
+            let found = self.fetch.look();
+            if found.failed || found.bytes >= self.fetch.min_bytes || self.fetch.broker.is_stopping() {
+                return self.fetch.finish(found).await;
+            }
+            self.parked.reset(self.fetch.min_bytes - found.bytes);
+            if tokio::time::timeout_at(deadline, self.parked.enough.notified()).await.is_err() {
+                let found = self.fetch.look();
+                return self.fetch.finish(found).await;
+            }
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        for (_, partition) in &self.fetch.wanted {
+            if let Ok(partition) = partition {
+                partition.unpark(&self.parked);
+            }
+        }
+    }
+}
+
+impl Fetch {
+    fn new(cx: &Context<'_>, request: &FetchRequest) -> Result<Self, ResponseError> {
+        let image = cx.broker.controller.image();
+        let by_id = cx.version >= TOPIC_IDS;
+        let named = |name: &str, id: Uuid| -> (Arc<str>, Uuid) {
+            let known = if by_id { image.topic_by_id(id) } else { image.topic(name) };
+            known.map_or_else(|| (name.into(), id), |topic| (topic.name.clone(), topic.id))
+        };
+        let mut wanted = Vec::new();
+        for topic in &request.topics {
+            let (name, id) = named(&topic.topic, topic.topic_id);
+            for partition in &topic.partitions {
+                wanted.push(Wanted {
+                    topic: name.clone(),
+                    topic_id: id,
+                    index: partition.partition,
+                    offset: partition.fetch_offset,
+                    max_bytes: usize::try_from(partition.partition_max_bytes).unwrap_or(0),
+                    current_epoch: partition.current_leader_epoch,
+                    last_fetched_epoch: partition.last_fetched_epoch,
+                });
+            }
+        }
+        let mut forgotten = Vec::new();
+        for topic in &request.forgotten_topics_data {
+            let (name, id) = named(&topic.topic, topic.topic_id);
+            forgotten.extend(topic.partitions.iter().map(|p| (name.clone(), id, *p)));
+        }
+        let now_ms = cx.broker.clock.now_ms();
+        let asked = Asked { id: request.session_id, epoch: request.session_epoch, uses_ids: by_id, now_ms };
+        let (role, wanted) = cx.broker.fetch_sessions.resolve(asked, wanted, &forgotten)?;
+        let wanted = wanted
+            .into_iter()
+            .map(|wanted| {
+                let unknown = if by_id { ResponseError::UnknownTopicId } else { ResponseError::UnknownTopicOrPartition };
+                let partition = match image.topic_by_id(wanted.topic_id) {
+                    None => Err(unknown),
+                    Some(topic) => cx.broker.partition_of(topic, wanted.index),
+                };
+                (wanted, partition)
+            })
+            .collect();
+        Ok(Self {
+            broker: cx.broker.clone(),
+            version: cx.version,
+            correlation_id: cx.correlation_id,
+            role,
+            wanted,
+            min_bytes: usize::try_from(request.min_bytes).unwrap_or(0),
+            max_bytes: usize::try_from(request.max_bytes).unwrap_or(0).min(cx.broker.fetch_max()),
+            bound: if request.isolation_level == 1 { Bound::Stable } else { Bound::End },
+        })
+    }
+
+    /// Looks at every partition in the order asked for.
+    fn look(&self) -> Found {
+        let mut found = Found { partitions: Vec::with_capacity(self.wanted.len()), bytes: 0, failed: false, cold: Vec::new() };
+        for (wanted, partition) in &self.wanted {
+            let response = match partition {
+                Ok(partition) => self.look_at(wanted, partition, &mut found),
+                Err(error) => Err(*error),
+            };
+            found.partitions.push(response.unwrap_or_else(|error| {
+                found.failed = true;
+                PartitionResponse::error(wanted.index, error.code())
+            }));
+        }
+        found
+    }
+
+    fn look_at(&self, wanted: &Wanted, partition: &Partition, found: &mut Found) -> Result<PartitionResponse, ResponseError> {
+        partition.check_epoch(wanted.current_epoch)?;
+        let left = self.max_bytes.saturating_sub(found.bytes);
+        let first = found.bytes == 0;
+        let slice = partition.log.read(wanted.offset, wanted.max_bytes.min(left), first, self.bound).map_err(|error| {
+            report("cannot read", &partition.topic, partition.index, &error);
+            response_error(&error)
+        })?;
+        let diverging_epoch = match wanted.last_fetched_epoch {
+            ..0 => None,
+            epoch => {
+                let ours = partition.log.end_offset_for_epoch(epoch).unwrap_or((-1, -1));
+                (ours.0 < epoch || ours.1 < wanted.offset).then_some(ours)
+            }
+        };
+        if self.version < ZSTD && slice.len > 0 && codec_of(&slice) == Some(Codec::Zstd) {
+            return Err(ResponseError::UnsupportedCompressionType);
+        }
+        let mut response = PartitionResponse {
+            index: wanted.index,
+            error_code: 0,
+            high_watermark: slice.high_watermark,
+            last_stable_offset: slice.last_stable,
+            log_start_offset: slice.log_start,
+            diverging_epoch,
+            aborted: (self.bound == Bound::Stable)
+                .then(|| slice.aborted.iter().map(|a| (a.producer_id, a.first_offset)).collect()),
+            records: Records::Empty,
+        };
+        if diverging_epoch.is_some() {
+            found.failed = true;
+            return Ok(response);
+        }
+        found.bytes += slice.len;
+        if slice.len > 0 && !slice.fresh && !slice.is_cached() {
+            found.cold.push(slice.clone());
+        }
+        response.records = Records::range(slice.file, slice.position, slice.len);
+        Ok(response)
+    }
+
+    /// Brings cold ranges into the page cache without blocking this thread, and writes the answer.
+    async fn finish(&self, found: Found) -> Gather {
+        let Found { partitions, cold, .. } = found;
+        if !cold.is_empty() {
+            // A range that cannot be read is noticed when it is sent.
+            let _ = tokio::task::spawn_blocking(move || cold.iter().for_each(|slice| drop(slice.warm()))).await;
+        }
+        let mut out = Gather::default();
+        if let Err(reason) = self.write(partitions, &mut out) {
+            tracing::error!("{reason}");
+        }
+        out
+    }
+
+    fn write(&self, partitions: Vec<PartitionResponse>, out: &mut Gather) -> Result<(), String> {
+        let mut topics: Vec<TopicResponse> = Vec::new();
+        for ((wanted, _), response) in self.wanted.iter().zip(partitions) {
+            if !self.role.keep(wanted, &response) {
+                continue;
+            }
+            // The partitions of a topic mostly come one after the other; a topic must not appear twice.
+            let same = |t: &TopicResponse| t.id == wanted.topic_id && t.name == wanted.topic;
+            match topics.iter_mut().rev().find(|t| same(t)) {
+                Some(topic) => topic.partitions.push(response),
+                None => topics.push(TopicResponse {
+                    name: wanted.topic.clone(),
+                    id: wanted.topic_id,
+                    partitions: vec![response],
+                }),
+            }
+        }
+        let start = begin(self.version, self.correlation_id, out);
+        if let Err(error) = fetch::write(out, self.version, 0, self.role.id(), &topics, self.broker.sendfile_min()) {
+            out.abandon_frame(start);
+            return Err(format!("cannot read records for a fetch response: {error}"));
+        }
+        out.end_frame(start).map_err(too_large)
+    }
+}
+
+/// The codec of the first batch.
+fn codec_of(slice: &Slice) -> Option<Codec> {
+    use std::os::unix::fs::FileExt;
+    let mut attributes = [0; 2];
+    slice.file.read_exact_at(&mut attributes, slice.position + 21).ok()?;
+    milena_protocol::records::Attributes(i16::from_be_bytes(attributes)).codec().ok()
+}

@@ -1,0 +1,165 @@
+//! Produce (0), versions 3 to 13 (advertised from 0: librdkafka before 2.11.1 stops compressing otherwise).
+//!
+//! * acks=0 gets no answer, ever; with an error the connection is closed.
+//! * One batch a partition; each partition is validated and appended by itself.
+//! * 13: topics by id, an unknown one is UNKNOWN_TOPIC_ID. Topics are never created here.
+//! * Internal topics: INVALID_TOPIC_EXCEPTION.
+//! * `flush.messages` reached: the answer waits for the sync, the connection goes on reading.
+
+use super::{ApiKey, Context, Outcome, encode};
+use crate::metadata::{Topic, topic_name};
+use crate::partition::{Partition, ProduceFailure};
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::produce_response::{
+    BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
+};
+use kafka_protocol::messages::TopicName;
+use kafka_protocol::protocol::StrBytes;
+use milena_protocol::gather::Gather;
+use milena_protocol::produce::{self, ProduceRequest, TopicData, TopicKey};
+use std::sync::Arc;
+
+/// A partition whose log must be flushed before the answer leaves: its place in the response.
+struct Flush {
+    topic: usize,
+    partition: usize,
+    log: Arc<Partition>,
+}
+
+pub(crate) fn handle(cx: &Context<'_>, body: &[u8], out: &mut Gather) -> Outcome {
+    let request = match produce::read(body, cx.version) {
+        Ok(request) => request,
+        Err(error) => return Outcome::Close(format!("Produce v{}: {error}", cx.version)),
+    };
+    let (response, flushes, failed) = append_all(cx, &request);
+    if request.acks == 0 {
+        if let Some(error) = failed {
+            return Outcome::Close(format!("a produce with acks=0 failed: {error:?}"));
+        }
+        if !flushes.is_empty() {
+            tokio::task::spawn_blocking(move || flushes.iter().for_each(|f| drop(f.log.log.flush())));
+        }
+        return Outcome::Nothing;
+    }
+    if flushes.is_empty() {
+        return match encode(ApiKey::Produce, cx.version, cx.correlation_id, &response, out) {
+            Ok(()) => Outcome::Written,
+            Err(reason) => Outcome::Close(reason),
+        };
+    }
+    let (version, correlation_id) = (cx.version, cx.correlation_id);
+    Outcome::Later(Box::pin(async move {
+        let flushed = tokio::task::spawn_blocking(move || flush_all(response, &flushes)).await;
+        let mut out = Gather::default();
+        if let Ok(response) = flushed
+            && let Err(reason) = encode(ApiKey::Produce, version, correlation_id, &response, &mut out)
+        {
+            tracing::error!("{reason}");
+        }
+        out
+    }))
+}
+
+fn flush_all(mut response: ProduceResponse, flushes: &[Flush]) -> ProduceResponse {
+    for flush in flushes {
+        if flush.log.log.flush().is_err() {
+            let partition = &mut response.responses[flush.topic].partition_responses[flush.partition];
+            *partition = failure(partition.index, &ResponseError::KafkaStorageError.into());
+        }
+    }
+    response
+}
+
+fn append_all(cx: &Context<'_>, request: &ProduceRequest<'_>) -> (ProduceResponse, Vec<Flush>, Option<ResponseError>) {
+    let now_ms = cx.broker.clock.now_ms();
+    let image = cx.broker.controller.image();
+    let (mut topics, mut flushes, mut failed) = (Vec::with_capacity(request.topics.len()), Vec::new(), None);
+    for data in &request.topics {
+        let (topic, unknown) = match data.key {
+            TopicKey::Name(name) => {
+                let topic = std::str::from_utf8(name).ok().and_then(|name| image.topic(name));
+                (topic, ResponseError::UnknownTopicOrPartition)
+            }
+            TopicKey::Id(id) => (image.topic_by_id(id), ResponseError::UnknownTopicId),
+        };
+        let mut partitions = Vec::with_capacity(data.partitions.len());
+        for (index, records) in &data.partitions {
+            let done = match check(request.acks, topic, unknown) {
+                Ok(topic) => append(cx, topic, *index, *records, request, now_ms),
+                Err(error) => Err(error.into()),
+            };
+            partitions.push(match done {
+                Ok((partition, produced)) => {
+                    let start = partition.log.start_offset();
+                    if produced.flush_due {
+                        flushes.push(Flush { topic: topics.len(), partition: partitions.len(), log: partition });
+                    }
+                    PartitionProduceResponse::default()
+                        .with_index(*index)
+                        .with_base_offset(produced.base_offset)
+                        .with_log_append_time_ms(produced.log_append_time.unwrap_or(-1))
+                        .with_log_start_offset(start)
+                }
+                Err(refused) => {
+                    failed = Some(refused.error);
+                    failure(*index, &refused)
+                }
+            });
+        }
+        topics.push(topic_response(data).with_partition_responses(partitions));
+    }
+    (ProduceResponse::default().with_responses(topics), flushes, failed)
+}
+
+fn check<'a>(acks: i16, topic: Option<&'a Arc<Topic>>, unknown: ResponseError) -> Result<&'a Arc<Topic>, ResponseError> {
+    if !(-1..=1).contains(&acks) {
+        return Err(ResponseError::InvalidRequiredAcks);
+    }
+    let topic = topic.ok_or(unknown)?;
+    if topic_name::is_internal(&topic.name) {
+        return Err(ResponseError::InvalidTopicException);
+    }
+    Ok(topic)
+}
+
+fn append(
+    cx: &Context<'_>,
+    topic: &Topic,
+    index: i32,
+    records: Option<&[u8]>,
+    request: &ProduceRequest<'_>,
+    now_ms: i64,
+) -> Result<(Arc<Partition>, crate::partition::Produced), ProduceFailure> {
+    let in_range = usize::try_from(index).is_ok_and(|at| at < topic.partitions.len());
+    let partition = cx.broker.partitions.get(topic.id, index).ok_or(match in_range {
+        true => ResponseError::KafkaStorageError,
+        false => ResponseError::UnknownTopicOrPartition,
+    })?;
+    let produced = partition.produce(records.unwrap_or_default(), cx.version, request.transactional_id.is_some(), now_ms)?;
+    Ok((partition, produced))
+}
+
+fn topic_response(data: &TopicData<'_>) -> TopicProduceResponse {
+    match data.key {
+        TopicKey::Name(name) => {
+            let name = StrBytes::from_string(String::from_utf8_lossy(name).into_owned());
+            TopicProduceResponse::default().with_name(TopicName(name))
+        }
+        TopicKey::Id(id) => TopicProduceResponse::default().with_topic_id(id),
+    }
+}
+
+fn failure(index: i32, refused: &ProduceFailure) -> PartitionProduceResponse {
+    let records = refused.records.iter().map(|record| {
+        let message = record.message.as_ref().map(|m| StrBytes::from_string(m.clone()));
+        BatchIndexAndErrorMessage::default().with_batch_index(record.batch_index).with_batch_index_error_message(message)
+    });
+    PartitionProduceResponse::default()
+        .with_index(index)
+        .with_error_code(refused.error.code())
+        .with_base_offset(-1)
+        .with_log_append_time_ms(-1)
+        .with_log_start_offset(-1)
+        .with_record_errors(records.collect())
+        .with_error_message(refused.message.as_ref().map(|m| StrBytes::from_string(m.clone())))
+}

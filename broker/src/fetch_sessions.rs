@@ -1,0 +1,276 @@
+//! Incremental fetch sessions (KIP-227): the broker remembers which partitions a consumer fetches and what it was
+//! told of them, so that neither side repeats itself.
+//!
+//! A session belongs to one consumer, which sends one request at a time; requests that name another epoch than the
+//! expected one are refused. When all slots are taken, a new session replaces one that was idle for two minutes; if
+//! there is none, the consumer is answered without a session, which is always legal.
+
+use indexmap::IndexMap;
+use kafka_protocol::ResponseError;
+use milena_protocol::fetch::PartitionResponse;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// A session that was used within so many milliseconds is not replaced (`min.incremental.fetch.session.eviction.ms`).
+const EVICTION_MS: i64 = 120_000;
+
+/// What a request asks of one partition.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    /// Name of the topic; empty if the id is unknown.
+    pub(crate) topic: Arc<str>,
+    /// Id of the topic; nil if the request names it by name and the name is unknown.
+    pub(crate) topic_id: Uuid,
+    /// Partition.
+    pub(crate) index: i32,
+    /// First offset wanted.
+    pub(crate) offset: i64,
+    /// Bytes at most.
+    pub(crate) max_bytes: usize,
+    /// The leader epoch that the consumer believes in, -1 for none.
+    pub(crate) current_epoch: i32,
+    /// Epoch of the last record that the fetcher has, -1 for none.
+    pub(crate) last_fetched_epoch: i32,
+}
+
+type Key = (Arc<str>, Uuid, i32);
+
+/// What a session remembers of one partition.
+#[derive(Clone, Debug)]
+struct Cached {
+    wanted: Wanted,
+    high_watermark: i64,
+    log_start: i64,
+}
+
+/// One consumer's session.
+#[derive(Debug)]
+pub(crate) struct Session {
+    uses_ids: bool,
+    /// The epoch that the next request must carry.
+    epoch: i32,
+    partitions: IndexMap<Key, Cached>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    session: Arc<Mutex<Session>>,
+    used_ms: i64,
+}
+
+/// All sessions.
+#[derive(Debug)]
+pub(crate) struct FetchSessions {
+    slots: usize,
+    open: Mutex<HashMap<i32, Entry>>,
+}
+
+/// How a request stands to sessions.
+#[derive(Clone, Debug)]
+pub(crate) enum Role {
+    /// No session: answer every partition.
+    None,
+    /// A new session: answer every partition and remember what was said.
+    First(i32, Arc<Mutex<Session>>),
+    /// A session that goes on: answer what has changed.
+    Next(i32, Arc<Mutex<Session>>),
+}
+
+impl Role {
+    /// The session id of the answer.
+    pub(crate) fn id(&self) -> i32 {
+        match self {
+            Self::None => 0,
+            Self::First(id, _) | Self::Next(id, _) => *id,
+        }
+    }
+
+    /// Whether a partition must be in the answer; remembers what is said of it.
+    pub(crate) fn keep(&self, wanted: &Wanted, response: &PartitionResponse) -> bool {
+        match self {
+            Self::None => true,
+            Self::First(_, session) => {
+                session.lock().note(wanted, response);
+                true
+            }
+            Self::Next(_, session) => session.lock().note(wanted, response),
+        }
+    }
+}
+
+/// What a request says of its session.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    pub(crate) id: i32,
+    pub(crate) epoch: i32,
+    pub(crate) uses_ids: bool,
+    pub(crate) now_ms: i64,
+}
+
+impl FetchSessions {
+    /// Room for so many sessions (`max.incremental.fetch.session.cache.slots`).
+    pub(crate) fn new(slots: usize) -> Self {
+        Self { slots, open: Mutex::new(HashMap::new()) }
+    }
+
+    /// Finds or opens the session of a request, and gives the partitions to fetch: those of the request, or all of
+    /// the session's after the request changed it.
+    ///
+    /// # Errors
+    /// FETCH_SESSION_ID_NOT_FOUND, INVALID_FETCH_SESSION_EPOCH, FETCH_SESSION_TOPIC_ID_ERROR.
+    pub(crate) fn resolve(&self, asked: Asked, wanted: Vec<Wanted>, forgotten: &[Key]) -> Result<(Role, Vec<Wanted>), ResponseError> {
+        if asked.epoch <= 0 {
+            if asked.id != 0 {
+                self.open.lock().remove(&asked.id);
+            }
+            let role = if asked.epoch == 0 { self.begin(asked, &wanted) } else { Role::None };
+            return Ok((role, wanted));
+        }
+        let session = {
+            let mut open = self.open.lock();
+            let entry = open.get_mut(&asked.id).ok_or(ResponseError::FetchSessionIdNotFound)?;
+            entry.used_ms = asked.now_ms;
+            entry.session.clone()
+        };
+        let all = {
+            let mut session = session.lock();
+            if session.epoch != asked.epoch {
+                return Err(ResponseError::InvalidFetchSessionEpoch);
+            }
+            if session.uses_ids != asked.uses_ids {
+                return Err(ResponseError::FetchSessionTopicIdError);
+            }
+            session.change(wanted, forgotten);
+            session.epoch = if session.epoch == i32::MAX { 1 } else { session.epoch + 1 };
+            session.partitions.values().map(|c| c.wanted.clone()).collect()
+        };
+        Ok((Role::Next(asked.id, session), all))
+    }
+
+    fn begin(&self, asked: Asked, wanted: &[Wanted]) -> Role {
+        let mut open = self.open.lock();
+        if open.len() >= self.slots {
+            let oldest = open.iter().min_by_key(|(_, e)| e.used_ms).map(|(id, e)| (*id, e.used_ms));
+            match oldest {
+                Some((id, used_ms)) if asked.now_ms - used_ms > EVICTION_MS => open.remove(&id),
+                _ => return Role::None,
+            };
+        }
+        let id = loop {
+            let id = (Uuid::new_v4().as_u128() as u32 >> 1) as i32;
+            if id != 0 && !open.contains_key(&id) {
+                break id;
+            }
+        };
+        let mut session = Session { uses_ids: asked.uses_ids, epoch: 1, partitions: IndexMap::new() };
+        session.change(wanted.to_vec(), &[]);
+        let session = Arc::new(Mutex::new(session));
+        open.insert(id, Entry { session: session.clone(), used_ms: asked.now_ms });
+        Role::First(id, session)
+    }
+}
+
+impl Session {
+    fn change(&mut self, wanted: Vec<Wanted>, forgotten: &[Key]) {
+        for key in forgotten {
+            self.partitions.shift_remove(key);
+        }
+        for wanted in wanted {
+            let key = (wanted.topic.clone(), wanted.topic_id, wanted.index);
+            match self.partitions.get_mut(&key) {
+                Some(cached) => cached.wanted = wanted,
+                None => {
+                    self.partitions.insert(key, Cached { wanted, high_watermark: -1, log_start: -1 });
+                }
+            }
+        }
+    }
+
+    /// Whether a partition has news (`FetchSession.CachedPartition.maybeUpdateResponseData`). One with records goes
+    /// to the end of the order, so that a busy partition does not starve the others.
+    fn note(&mut self, wanted: &Wanted, response: &PartitionResponse) -> bool {
+        let key = (wanted.topic.clone(), wanted.topic_id, wanted.index);
+        let Some(cached) = self.partitions.get_mut(&key) else { return true };
+        let has_records = !response.records.is_empty();
+        let mut news = has_records || response.diverging_epoch.is_some();
+        news |= cached.high_watermark != response.high_watermark || cached.log_start != response.log_start_offset;
+        cached.high_watermark = response.high_watermark;
+        cached.log_start = response.log_start_offset;
+        if response.error_code != 0 {
+            // The next good answer is news whatever it says.
+            cached.high_watermark = -1;
+            news = true;
+        }
+        if has_records && let Some((key, cached)) = self.partitions.shift_remove_entry(&key) {
+            self.partitions.insert(key, cached);
+        }
+        news
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Asked, EVICTION_MS, FetchSessions, Role, Wanted};
+    use kafka_protocol::ResponseError;
+    use milena_protocol::fetch::PartitionResponse;
+    use uuid::Uuid;
+
+    fn wanted(index: i32, offset: i64) -> Wanted {
+        Wanted {
+            topic: "t".into(),
+            topic_id: Uuid::nil(),
+            index,
+            offset,
+            max_bytes: 100,
+            current_epoch: -1,
+            last_fetched_epoch: -1,
+        }
+    }
+
+    fn asked(id: i32, epoch: i32) -> Asked {
+        Asked { id, epoch, uses_ids: false, now_ms: 0 }
+    }
+
+    fn answer(index: i32, high_watermark: i64) -> PartitionResponse {
+        PartitionResponse { high_watermark, log_start_offset: 0, ..PartitionResponse::error(index, 0) }
+    }
+
+    #[test]
+    fn a_session_answers_what_has_changed() {
+        let sessions = FetchSessions::new(10);
+        let (first, all) = sessions.resolve(asked(0, 0), vec![wanted(0, 0), wanted(1, 0)], &[]).unwrap();
+        assert!(matches!(first, Role::First(..)) && first.id() > 0 && all.len() == 2);
+        assert!(all.iter().all(|w| first.keep(w, &answer(w.index, 5))));
+        let (next, all) = sessions.resolve(asked(first.id(), 1), vec![wanted(1, 5)], &[]).unwrap();
+        assert_eq!(all.iter().map(|w| (w.index, w.offset)).collect::<Vec<_>>(), [(0, 0), (1, 5)]);
+        assert!(!next.keep(&all[0], &answer(0, 5)) && next.keep(&all[1], &answer(1, 6)));
+        assert!(next.keep(&all[0], &PartitionResponse::error(0, 3)) && next.keep(&all[0], &answer(0, 5)));
+        let forgotten = [("t".into(), Uuid::nil(), 0)];
+        let (_, all) = sessions.resolve(asked(first.id(), 2), vec![wanted(2, 0)], &forgotten).unwrap();
+        assert_eq!(all.iter().map(|w| w.index).collect::<Vec<_>>(), [1, 2]);
+    }
+
+    #[test]
+    fn wrong_sessions_are_refused() {
+        let sessions = FetchSessions::new(10);
+        let (first, _) = sessions.resolve(asked(0, 0), vec![wanted(0, 0)], &[]).unwrap();
+        let refused = |asked| sessions.resolve(asked, vec![], &[]).map(|_| ()).unwrap_err();
+        assert_eq!(refused(asked(first.id() ^ 1, 1)), ResponseError::FetchSessionIdNotFound);
+        assert_eq!(refused(asked(first.id(), 2)), ResponseError::InvalidFetchSessionEpoch);
+        assert_eq!(refused(Asked { uses_ids: true, ..asked(first.id(), 1) }), ResponseError::FetchSessionTopicIdError);
+        let (closed, _) = sessions.resolve(asked(first.id(), -1), vec![wanted(0, 0)], &[]).unwrap();
+        assert_eq!(closed.id(), 0);
+        assert_eq!(refused(asked(first.id(), 1)), ResponseError::FetchSessionIdNotFound);
+    }
+
+    #[test]
+    fn slots_are_bounded_and_idle_sessions_make_room() {
+        let sessions = FetchSessions::new(2);
+        let begin = |now_ms| sessions.resolve(Asked { now_ms, ..asked(0, 0) }, vec![], &[]).unwrap().0.id();
+        assert!(begin(0) > 0 && begin(1) > 0);
+        assert_eq!(begin(EVICTION_MS), 0, "nobody was idle long enough");
+        assert!(begin(EVICTION_MS + 1) > 0);
+    }
+}

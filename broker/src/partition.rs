@@ -1,0 +1,229 @@
+//! A partition: its log, the rules for what is appended, and the fetches that wait for more.
+
+use crate::config::{CompressionType, TimestampType, TopicConfig};
+use crate::error::{report, response_error};
+use kafka_protocol::ResponseError;
+use milena_protocol::records::{self, Codec, Level, Rejected, RecordRejection, Rules, Target};
+use milena_storage::config::LogConfig;
+use milena_storage::error::Error;
+use milena_storage::log::{Append, Log};
+use milena_storage::producers::Origin;
+use parking_lot::{Mutex, RwLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+/// A partition that this broker leads.
+#[derive(Debug)]
+pub(crate) struct Partition {
+    /// Name of the topic.
+    pub(crate) topic: Arc<str>,
+    /// Id of the topic.
+    pub(crate) topic_id: Uuid,
+    /// Number within the topic.
+    pub(crate) index: i32,
+    /// Written into every batch.
+    pub(crate) leader_epoch: i32,
+    /// Its log.
+    pub(crate) log: Log,
+    rules: RwLock<Rules>,
+    parked: Mutex<Vec<Arc<Parked>>>,
+}
+
+/// A fetch that waits until enough bytes have come to the partitions it asks for.
+#[derive(Debug)]
+pub(crate) struct Parked {
+    /// Bytes that are still missing; an append counts them down.
+    missing: AtomicI64,
+    /// Woken when none are.
+    pub(crate) enough: Notify,
+}
+
+impl Parked {
+    /// A fetch that needs so many more bytes.
+    pub(crate) fn new(missing: usize) -> Arc<Self> {
+        let missing = AtomicI64::new(i64::try_from(missing).unwrap_or(i64::MAX));
+        Arc::new(Self { missing, enough: Notify::new() })
+    }
+
+    /// Starts counting again, after a look that found too little.
+    pub(crate) fn reset(&self, missing: usize) {
+        self.missing.store(i64::try_from(missing).unwrap_or(i64::MAX), Ordering::Release);
+    }
+
+    fn arrived(&self, bytes: usize) {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        if self.missing.fetch_sub(bytes, Ordering::AcqRel) <= bytes {
+            self.enough.notify_one();
+        }
+    }
+}
+
+/// A produce that was done.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Produced {
+    /// Offset of the first record.
+    pub(crate) base_offset: i64,
+    /// The time that the records were given, on a topic with LogAppendTime.
+    pub(crate) log_append_time: Option<i64>,
+    /// The log must be flushed before the acknowledgement.
+    pub(crate) flush_due: bool,
+}
+
+/// A produce that was refused.
+#[derive(Debug)]
+pub(crate) struct ProduceFailure {
+    /// The code.
+    pub(crate) error: ResponseError,
+    /// For humans, where there is something to say.
+    pub(crate) message: Option<String>,
+    /// The records at fault.
+    pub(crate) records: Vec<RecordRejection>,
+}
+
+impl From<ResponseError> for ProduceFailure {
+    fn from(error: ResponseError) -> Self {
+        Self { error, message: None, records: Vec::new() }
+    }
+}
+
+impl From<Rejected> for ProduceFailure {
+    fn from(rejected: Rejected) -> Self {
+        let error = ResponseError::try_from_code(rejected.kind.code()).unwrap_or(ResponseError::InvalidRecord);
+        Self { error, message: Some(rejected.message), records: rejected.record_errors }
+    }
+}
+
+impl Partition {
+    /// A partition with an open log.
+    pub(crate) fn new(topic: Arc<str>, topic_id: Uuid, index: i32, leader_epoch: i32, log: Log, config: &TopicConfig) -> Self {
+        let rules = RwLock::new(rules(config));
+        log.begin_epoch(leader_epoch);
+        Self { topic, topic_id, index, leader_epoch, log, rules, parked: Mutex::new(Vec::new()) }
+    }
+
+    /// Checks the epoch that a client believes in (KIP-320); -1 does not ask.
+    ///
+    /// # Errors
+    /// FENCED_LEADER_EPOCH for an older one, UNKNOWN_LEADER_EPOCH for one that is still to come.
+    pub(crate) fn check_epoch(&self, current: i32) -> Result<(), ResponseError> {
+        match current {
+            ..0 => Ok(()),
+            _ if current < self.leader_epoch => Err(ResponseError::FencedLeaderEpoch),
+            _ if current > self.leader_epoch => Err(ResponseError::UnknownLeaderEpoch),
+            _ => Ok(()),
+        }
+    }
+
+    /// Puts another configuration in force.
+    pub(crate) fn reconfigure(&self, config: &TopicConfig, log: LogConfig) {
+        *self.rules.write() = rules(config);
+        self.log.set_config(log);
+    }
+
+    /// Validates and appends what a producer sent, and wakes the fetches that wait for it.
+    pub(crate) fn produce(&self, batch: &[u8], produce_version: i16, in_transaction: bool, now_ms: i64) -> Result<Produced, ProduceFailure> {
+        let rules = *self.rules.read();
+        let validated = records::validate(batch, &rules, now_ms, produce_version)?;
+        if validated.header.attributes.is_transactional() {
+            return Err(self.refuse_transactional(produce_version, in_transaction));
+        }
+        let how = Append { leader_epoch: self.leader_epoch, origin: Origin::Client, now_ms };
+        let appended = self.log.append(&validated.header, &validated.body, &how).map_err(|error| {
+            report("cannot append to", &self.topic, self.index, &error);
+            let message = matches!(error, Error::Producer(_)).then(|| error.to_string());
+            ProduceFailure { error: response_error(&error), message, records: Vec::new() }
+        })?;
+        if !appended.duplicate {
+            self.wake(validated.header.size());
+        }
+        let log_append_time = validated.log_append_time.map(|now| if appended.duplicate { appended.timestamp } else { now });
+        Ok(Produced { base_offset: appended.base_offset, log_append_time, flush_due: appended.flush_due })
+    }
+
+    /// There is no transaction coordinator yet, so no transaction can be open.
+    fn refuse_transactional(&self, produce_version: i16, in_transaction: bool) -> ProduceFailure {
+        let error = match produce_version {
+            _ if !in_transaction => ResponseError::TransactionalIdAuthorizationFailed,
+            ..=10 => ResponseError::InvalidTxnState,
+            _ => ResponseError::TransactionAbortable,
+        };
+        error.into()
+    }
+
+    /// Appends whole batches of a coordinator; returns the offset of the first.
+    ///
+    /// # Errors
+    /// [`Error`] of the first append that failed.
+    pub(crate) fn append_internal(&self, batches: &[u8], now_ms: i64) -> Result<i64, Error> {
+        let how = Append { leader_epoch: self.leader_epoch, origin: Origin::Coordinator, now_ms };
+        let base_offset = append_batches(&self.log, batches, &how)?;
+        self.wake(batches.len());
+        Ok(base_offset)
+    }
+
+    fn wake(&self, bytes: usize) {
+        for parked in self.parked.lock().iter() {
+            parked.arrived(bytes);
+        }
+    }
+
+    /// Lets a fetch know of every append from now on.
+    pub(crate) fn park(&self, fetch: &Arc<Parked>) {
+        self.parked.lock().push(fetch.clone());
+    }
+
+    /// Ends what [`Partition::park`] began.
+    pub(crate) fn unpark(&self, fetch: &Arc<Parked>) {
+        let mut parked = self.parked.lock();
+        if let Some(at) = parked.iter().position(|other| Arc::ptr_eq(other, fetch)) {
+            parked.swap_remove(at);
+        }
+    }
+
+    /// Wakes every fetch that waits here: the partition is going away.
+    pub(crate) fn wake_all(&self) {
+        for parked in self.parked.lock().iter() {
+            parked.enough.notify_one();
+        }
+    }
+}
+
+/// Appends whole batches one after the other; returns the offset of the first.
+///
+/// # Errors
+/// [`Error`] of the first append that failed; [`Error::Corrupt`] if the bytes are no batches.
+pub(crate) fn append_batches(log: &Log, batches: &[u8], how: &Append) -> Result<i64, Error> {
+    let mut first = None;
+    for batch in records::Batches::new(batches) {
+        let corrupt = |reason: String| Error::Corrupt { path: log.dir(), position: 0, reason };
+        let (header, bytes) = batch.map_err(|e| corrupt(e.to_string()))?;
+        let appended = log.append(&header, &bytes[records::HEADER_LEN..], how)?;
+        first.get_or_insert(appended.base_offset);
+    }
+    Ok(first.unwrap_or_else(|| log.end_offset()))
+}
+
+fn rules(config: &TopicConfig) -> Rules {
+    let levels = config.compression_levels;
+    let with = |codec, level| Target::Codec(codec, Level::new(codec, level).unwrap_or_else(|_| Level::default_of(codec)));
+    Rules {
+        max_message_bytes: usize::try_from(config.max_message_bytes).unwrap_or(0),
+        compacted: config.cleanup_policy.compact,
+        timestamp_type: match config.message_timestamp_type {
+            TimestampType::CreateTime => records::TimestampType::CreateTime,
+            TimestampType::LogAppendTime => records::TimestampType::LogAppendTime,
+        },
+        before_max_ms: config.message_timestamp_before_max_ms,
+        after_max_ms: config.message_timestamp_after_max_ms,
+        compression: match config.compression_type {
+            CompressionType::Producer => Target::Producer,
+            CompressionType::Uncompressed => Target::Uncompressed,
+            CompressionType::Gzip => with(Codec::Gzip, levels.gzip),
+            CompressionType::Snappy => Target::Codec(Codec::Snappy, Level::default_of(Codec::Snappy)),
+            CompressionType::Lz4 => with(Codec::Lz4, levels.lz4),
+            CompressionType::Zstd => with(Codec::Zstd, levels.zstd),
+        },
+    }
+}

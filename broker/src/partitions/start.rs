@@ -1,0 +1,212 @@
+//! Opening what is on the disk: the metadata log, then the logs of all partitions.
+
+use super::{Members, Partitions, offline};
+use crate::controller::{MetadataLog, StorageFailure};
+use crate::metadata::{Image, Topic};
+use crate::partition::{Partition, append_batches};
+use milena_storage::config::LogConfig;
+use milena_storage::error::{Error, Result};
+use milena_storage::file_name::{self, MetadataSnapshotFile, MetadataSnapshotStage};
+use milena_storage::log::{Append, Log, Start};
+use milena_storage::log_dir::{Found, LogDir};
+use milena_storage::producers::Origin;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use uuid::Uuid;
+
+/// Topic and id of the metadata log.
+const METADATA_TOPIC: &str = "__cluster_metadata";
+const METADATA_TOPIC_ID: Uuid = Uuid::from_u128(1);
+
+/// The metadata log and what lies beside it.
+#[derive(Debug)]
+pub(crate) struct MetadataDir {
+    log: Log,
+    dir: PathBuf,
+    disk: milena_storage::file::Disk,
+    now_ms: i64,
+}
+
+/// A snapshot file with its name taken apart.
+#[derive(Debug)]
+pub(crate) struct SnapshotFile {
+    /// Its bytes.
+    pub(crate) bytes: Vec<u8>,
+    /// First offset that it does not cover.
+    pub(crate) end_offset: i64,
+    /// Epoch of the last record that it covers.
+    pub(crate) epoch: i32,
+}
+
+impl MetadataDir {
+    /// Opens `__cluster_metadata-0` in a data directory; it is always scanned, as in Kafka.
+    pub(crate) fn open(dir: &LogDir, now_ms: i64) -> Result<(Self, Option<SnapshotFile>)> {
+        let path = dir.path_of(METADATA_TOPIC, 0);
+        let disk = dir.disk().clone();
+        disk.create_dir(&path)?;
+        if !path.join(file_name::PARTITION_METADATA).exists() {
+            dir.write_topic_id(&path, METADATA_TOPIC_ID)?;
+        }
+        let mut snapshot: Option<MetadataSnapshotFile> = None;
+        for name in disk.list(&path)? {
+            let parsed = name.to_str().and_then(|n| n.parse::<MetadataSnapshotFile>().ok());
+            let Some(found) = parsed.filter(|s| s.stage == MetadataSnapshotStage::Live) else { continue };
+            if snapshot.as_ref().is_none_or(|s| (s.end_offset, s.epoch) < (found.end_offset, found.epoch)) {
+                snapshot = Some(found);
+            }
+        }
+        let log_start = snapshot.as_ref().map_or(0, |s| s.end_offset);
+        let config = LogConfig { mapped: false, ..LogConfig::default() };
+        let has_log = disk.list(&path)?.iter().any(|n| n.to_string_lossy().ends_with(".log"));
+        let start = Start { clean: false, recovery_point: 0, log_start: if has_log { 0 } else { log_start }, now_ms };
+        let log = Log::open(&disk, &path, config, &start)?;
+        let snapshot = match snapshot {
+            Some(found) => Some(SnapshotFile {
+                bytes: disk.read(&path.join(found.to_string()))?,
+                end_offset: found.end_offset,
+                epoch: found.epoch,
+            }),
+            None => None,
+        };
+        Ok((Self { log, dir: path, disk, now_ms }, snapshot))
+    }
+
+    /// `leaderEpoch` of `quorum-state`, 0 if it cannot be read.
+    pub(crate) fn quorum_epoch(&self) -> i32 {
+        let bytes = self.disk.read_if_there(&self.dir.join(file_name::QUORUM_STATE)).ok().flatten().unwrap_or_default();
+        milena_protocol::stored::quorum_state::QuorumState::parse(&bytes).map_or(0, |state| state.leader_epoch)
+    }
+
+    /// Writes `quorum-state` if it says something else.
+    pub(crate) fn save_quorum_state(&self, state: &str) -> Result<()> {
+        let path = self.dir.join(file_name::QUORUM_STATE);
+        if self.disk.read_if_there(&path)?.as_deref() == Some(state.as_bytes()) {
+            return Ok(());
+        }
+        self.disk.write_atomically(&path, state.as_bytes(), true)
+    }
+
+    /// Ends the log for a clean stop.
+    pub(crate) fn close(&self) -> Result<()> {
+        self.log.close()
+    }
+}
+
+impl MetadataLog for MetadataDir {
+    fn append(&self, batches: &[u8]) -> std::result::Result<i64, StorageFailure> {
+        let header = milena_protocol::records::BatchHeader::read(batches)?;
+        let how = Append { leader_epoch: header.partition_leader_epoch, origin: Origin::Coordinator, now_ms: self.now_ms };
+        let base_offset = append_batches(&self.log, batches, &how)?;
+        self.log.flush()?;
+        Ok(base_offset)
+    }
+
+    fn read(&self, from: i64, max_bytes: usize) -> std::result::Result<Vec<u8>, StorageFailure> {
+        Ok(self.log.read_batches(from, max_bytes)?)
+    }
+
+    fn end_offset(&self) -> i64 {
+        self.log.end_offset()
+    }
+
+    fn start_offset(&self) -> i64 {
+        self.log.start_offset()
+    }
+}
+
+/// A log to open or to make.
+struct Job {
+    topic: Arc<Topic>,
+    index: usize,
+    /// Where it was found, else it is made anew.
+    found: Option<usize>,
+}
+
+impl Partitions {
+    /// Opens the log of every partition of the image, several at a time, and sets directories aside that belong to
+    /// none. A log that cannot be opened leaves its partition offline; the others serve.
+    pub(crate) fn open_all(&self, image: &Image, threads: usize) -> Result<()> {
+        let mut found: HashMap<(String, i32), (usize, Found)> = HashMap::new();
+        for (at, dir) in self.dirs.iter().enumerate() {
+            for entry in dir.partitions()? {
+                if entry.name.topic == METADATA_TOPIC {
+                    continue;
+                }
+                found.insert((entry.name.topic.clone(), entry.name.partition), (at, entry));
+            }
+        }
+        let mut jobs = Vec::new();
+        for topic in image.topics() {
+            for index in 0..topic.partitions.len() {
+                if !topic.partitions[index].is_on(self.config.node_id) {
+                    continue;
+                }
+                let key = (topic.name.to_string(), index as i32);
+                let at = match found.remove(&key) {
+                    Some((at, entry)) => self.adopt(topic, at, &entry)?,
+                    None => None,
+                };
+                jobs.push(Job { topic: topic.clone(), index, found: at });
+            }
+        }
+        for (at, entry) in found.into_values() {
+            let to = self.dirs[at].set_stray(&entry)?;
+            tracing::warn!("{} belongs to no topic; it is kept as {}", entry.path.display(), to.display());
+        }
+        self.run(&jobs, threads);
+        Ok(())
+    }
+
+    /// Whether a directory is that of the topic; its data directory then. One that holds an older topic of the same
+    /// name is set aside.
+    fn adopt(&self, topic: &Topic, at: usize, entry: &Found) -> Result<Option<usize>> {
+        match entry.topic_id {
+            Some(id) if id == topic.id => Ok(Some(at)),
+            Some(_) => {
+                let to = self.dirs[at].set_stray(entry)?;
+                tracing::warn!("{} is of another topic of that name; it is kept as {}", entry.path.display(), to.display());
+                Ok(None)
+            }
+            None => {
+                // A power cut took the unsynced file: the name says which topic it was.
+                self.dirs[at].write_topic_id(&entry.path, topic.id)?;
+                Ok(Some(at))
+            }
+        }
+    }
+
+    fn run(&self, jobs: &[Job], threads: usize) {
+        let next = AtomicUsize::new(0);
+        let opened: Mutex<HashMap<Uuid, Vec<Option<Arc<Partition>>>>> = Mutex::new(HashMap::new());
+        let work = || {
+            while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let partition = self.open_one(job).map_err(|e| offline(&job.topic.name, job.index as i32, &e)).ok();
+                let mut opened = opened.lock();
+                let members = opened.entry(job.topic.id).or_insert_with(|| vec![None; job.topic.partitions.len()]);
+                members[job.index] = partition;
+            }
+        };
+        let threads = threads.min(jobs.len() / 16 + 1);
+        std::thread::scope(|scope| {
+            for _ in 1..threads {
+                scope.spawn(work);
+            }
+            work();
+        });
+        for (id, members) in opened.into_inner() {
+            self.topics.insert(id, Members::new(members));
+        }
+    }
+
+    fn open_one(&self, job: &Job) -> std::result::Result<Arc<Partition>, Error> {
+        let Some(at) = job.found else { return self.create_one(&job.topic, job.index) };
+        let (config, log_config) = self.settings(&job.topic);
+        let index = job.index as i32;
+        let log = self.dirs[at].open_log(&job.topic.name, index, log_config, self.clock.now_ms())?;
+        let epoch = job.topic.partitions[job.index].leader_epoch;
+        Ok(Arc::new(Partition::new(job.topic.name.clone(), job.topic.id, index, epoch, log, &config)))
+    }
+}
