@@ -3,3 +3,4 @@
 pub mod frame;
 pub mod gather;
 pub mod header;
+pub mod stored;

@@ -1,0 +1,438 @@
+//! Kafka's primitive types. Classic encodings have fixed-width lengths (-1 is null); compact ones have
+//! `uvarint(length + 1)` (0 is null) and belong to flexible versions, whose structures end in tagged fields.
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+/// The longest string in bytes that Kafka writes or reads, whatever the encoding.
+pub const MAX_STRING_LENGTH: usize = i16::MAX as usize;
+
+/// A tagged field that the schema of this build does not know, kept to be written back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaggedField {
+    /// Number of the field.
+    pub tag: u32,
+    /// The bytes of the field, without its length.
+    pub data: Bytes,
+}
+
+/// What is wrong at a place in the bytes of a schema.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WireError {
+    /// The bytes end within a field.
+    #[error("{needed} bytes needed at byte {offset}, {remaining} left")]
+    Truncated {
+        /// Where the field begins.
+        offset: usize,
+        /// Its length.
+        needed: usize,
+        /// Bytes that are there.
+        remaining: usize,
+    },
+    /// Bytes follow the last field.
+    #[error("{remaining} unexpected bytes from byte {offset} on")]
+    Trailing {
+        /// End of the last field.
+        offset: usize,
+        /// Bytes after it.
+        remaining: usize,
+    },
+    /// A variable-length integer does not fit 32 bits.
+    #[error("malformed varint at byte {offset}")]
+    Varint {
+        /// Where it begins.
+        offset: usize,
+    },
+    /// A length or a count is negative, or more than the bytes that remain can hold.
+    #[error("impossible length {length} at byte {offset}")]
+    Length {
+        /// Where the length begins.
+        offset: usize,
+        /// The length found.
+        length: i64,
+    },
+    /// Null where the schema has no null.
+    #[error("unexpected null at byte {offset}")]
+    Null {
+        /// Where it was found.
+        offset: usize,
+    },
+    /// A string is not UTF-8.
+    #[error("string at byte {offset} is not UTF-8")]
+    NotUtf8 {
+        /// Where the string begins, after its length.
+        offset: usize,
+    },
+    /// Tagged fields are not in ascending order.
+    #[error("tagged field {tag} at byte {offset} is out of order")]
+    TagOrder {
+        /// Number of the field.
+        tag: u32,
+        /// Where it begins.
+        offset: usize,
+    },
+    /// A tagged field appears in a version that does not have it.
+    #[error("tagged field {tag} does not belong to this version")]
+    TagVersion {
+        /// Number of the field.
+        tag: u32,
+    },
+    /// A string to be written is longer than its length field can say.
+    #[error("a string of {length} bytes is too long, the limit is {MAX_STRING_LENGTH}")]
+    StringTooLong {
+        /// Bytes of the string.
+        length: usize,
+    },
+    /// An api key or a version beyond the 15 bits that Kafka gives them.
+    #[error("{value} is out of range")]
+    OutOfRange {
+        /// The number found.
+        value: u32,
+    },
+}
+
+/// How one structure is laid out.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Format {
+    /// Version of the schema.
+    pub(crate) version: i16,
+    /// Whether that version uses compact lengths and tagged fields.
+    pub(crate) flexible: bool,
+}
+
+/// Reads primitives off a slice; offsets in errors count from the start of the outermost slice.
+pub(crate) struct Reader<'a> {
+    bytes: &'a [u8],
+    offset: usize,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, offset: 0 }
+    }
+
+    pub(crate) fn remaining(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// All bytes that are left.
+    pub(crate) fn rest(&mut self) -> &'a [u8] {
+        self.offset += self.bytes.len();
+        std::mem::take(&mut self.bytes)
+    }
+
+    pub(crate) fn expect_end(&self) -> Result<(), WireError> {
+        if self.bytes.is_empty() {
+            return Ok(());
+        }
+        Err(WireError::Trailing { offset: self.offset, remaining: self.bytes.len() })
+    }
+
+    pub(crate) fn take(&mut self, length: usize) -> Result<&'a [u8], WireError> {
+        let Some((taken, rest)) = self.bytes.split_at_checked(length) else {
+            let (offset, remaining) = (self.offset, self.bytes.len());
+            return Err(WireError::Truncated { offset, needed: length, remaining });
+        };
+        self.bytes = rest;
+        self.offset += length;
+        Ok(taken)
+    }
+
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], WireError> {
+        let (offset, remaining) = (self.offset, self.bytes.len());
+        let Some((taken, rest)) = self.bytes.split_first_chunk::<N>() else {
+            return Err(WireError::Truncated { offset, needed: N, remaining });
+        };
+        self.bytes = rest;
+        self.offset += N;
+        Ok(*taken)
+    }
+
+    pub(crate) fn i8(&mut self) -> Result<i8, WireError> {
+        Ok(i8::from_be_bytes(self.array()?))
+    }
+
+    pub(crate) fn i16(&mut self) -> Result<i16, WireError> {
+        Ok(i16::from_be_bytes(self.array()?))
+    }
+
+    pub(crate) fn u16(&mut self) -> Result<u16, WireError> {
+        Ok(u16::from_be_bytes(self.array()?))
+    }
+
+    pub(crate) fn i32(&mut self) -> Result<i32, WireError> {
+        Ok(i32::from_be_bytes(self.array()?))
+    }
+
+    pub(crate) fn u32(&mut self) -> Result<u32, WireError> {
+        Ok(u32::from_be_bytes(self.array()?))
+    }
+
+    pub(crate) fn i64(&mut self) -> Result<i64, WireError> {
+        Ok(i64::from_be_bytes(self.array()?))
+    }
+
+    pub(crate) fn f64(&mut self) -> Result<f64, WireError> {
+        Ok(f64::from_be_bytes(self.array()?))
+    }
+
+    pub(crate) fn uuid(&mut self) -> Result<Uuid, WireError> {
+        Ok(Uuid::from_bytes(self.array()?))
+    }
+
+    pub(crate) fn uvarint(&mut self) -> Result<u32, WireError> {
+        let start = self.offset;
+        let mut value = 0u32;
+        for shift in [0, 7, 14, 21, 28] {
+            let [byte] = self.array()?;
+            let bits = u32::from(byte & 0x7f);
+            if shift == 28 && bits > 0x0f {
+                break;
+            }
+            value |= bits << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err(WireError::Varint { offset: start })
+    }
+
+    pub(crate) fn string(&mut self, flexible: bool) -> Result<String, WireError> {
+        let offset = self.offset;
+        self.nullable_string(flexible)?.ok_or(WireError::Null { offset })
+    }
+
+    pub(crate) fn nullable_string(&mut self, flexible: bool) -> Result<Option<String>, WireError> {
+        let length = if flexible { self.compact_length()? } else { self.classic_string_length()? };
+        let Some(length) = length else { return Ok(None) };
+        let offset = self.offset;
+        let bytes = self.take(length)?;
+        let text = str::from_utf8(bytes).map_err(|_| WireError::NotUtf8 { offset })?;
+        Ok(Some(text.to_owned()))
+    }
+
+    pub(crate) fn bytes(&mut self, flexible: bool) -> Result<Bytes, WireError> {
+        let offset = self.offset;
+        let length = self.length(flexible)?.ok_or(WireError::Null { offset })?;
+        Ok(Bytes::copy_from_slice(self.take(length)?))
+    }
+
+    /// The number of elements of an array, at most the bytes that remain: no element of any schema is empty.
+    pub(crate) fn nullable_count(&mut self, flexible: bool) -> Result<Option<usize>, WireError> {
+        let offset = self.offset;
+        let count = self.length(flexible)?;
+        match count {
+            Some(count) if count > self.remaining() => {
+                Err(WireError::Length { offset, length: i64::try_from(count).unwrap_or(i64::MAX) })
+            }
+            count => Ok(count),
+        }
+    }
+
+    pub(crate) fn count(&mut self, flexible: bool) -> Result<usize, WireError> {
+        let offset = self.offset;
+        self.nullable_count(flexible)?.ok_or(WireError::Null { offset })
+    }
+
+    /// Reads the tagged fields at the end of a structure. `known` gets each number with a reader over its bytes, and
+    /// says whether it knows the field; a known field must be read to its end. Returns the unknown ones.
+    pub(crate) fn tags(
+        &mut self,
+        mut known: impl FnMut(u32, &mut Reader<'_>) -> Result<bool, WireError>,
+    ) -> Result<Vec<TaggedField>, WireError> {
+        let count = self.uvarint()?;
+        let mut unknown = Vec::new();
+        let mut previous = None;
+        for _ in 0..count {
+            let offset = self.offset;
+            let tag = self.uvarint()?;
+            if previous.is_some_and(|previous| tag <= previous) {
+                return Err(WireError::TagOrder { tag, offset });
+            }
+            previous = Some(tag);
+            let size = usize::try_from(self.uvarint()?).unwrap_or(usize::MAX);
+            let offset = self.offset;
+            let data = self.take(size)?;
+            let mut field = Reader { bytes: data, offset };
+            if known(tag, &mut field)? {
+                field.expect_end()?;
+            } else {
+                unknown.push(TaggedField { tag, data: Bytes::copy_from_slice(data) });
+            }
+        }
+        Ok(unknown)
+    }
+
+    fn length(&mut self, flexible: bool) -> Result<Option<usize>, WireError> {
+        if flexible {
+            return self.compact_length();
+        }
+        let offset = self.offset;
+        let length = self.i32()?;
+        checked_length(i64::from(length), offset)
+    }
+
+    fn classic_string_length(&mut self) -> Result<Option<usize>, WireError> {
+        let offset = self.offset;
+        let length = self.i16()?;
+        checked_length(i64::from(length), offset)
+    }
+
+    fn compact_length(&mut self) -> Result<Option<usize>, WireError> {
+        let offset = self.offset;
+        let length = self.uvarint()?;
+        checked_length(i64::from(length) - 1, offset)
+    }
+}
+
+/// Writes primitives. A string that its length field cannot express is remembered as a fault and not written.
+#[derive(Default)]
+pub(crate) struct Writer {
+    bytes: Vec<u8>,
+    fault: Option<WireError>,
+}
+
+impl Writer {
+    /// The bytes, or the first fault.
+    pub(crate) fn finish(self) -> Result<Vec<u8>, WireError> {
+        match self.fault {
+            Some(fault) => Err(fault),
+            None => Ok(self.bytes),
+        }
+    }
+
+    /// The bytes whatever the faults; in flexible versions they can be read back in any case.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    pub(crate) fn raw(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    pub(crate) fn i8(&mut self, value: i8) {
+        self.raw(&value.to_be_bytes());
+    }
+
+    pub(crate) fn i16(&mut self, value: i16) {
+        self.raw(&value.to_be_bytes());
+    }
+
+    pub(crate) fn u16(&mut self, value: u16) {
+        self.raw(&value.to_be_bytes());
+    }
+
+    pub(crate) fn i32(&mut self, value: i32) {
+        self.raw(&value.to_be_bytes());
+    }
+
+    pub(crate) fn u32(&mut self, value: u32) {
+        self.raw(&value.to_be_bytes());
+    }
+
+    pub(crate) fn i64(&mut self, value: i64) {
+        self.raw(&value.to_be_bytes());
+    }
+
+    pub(crate) fn f64(&mut self, value: f64) {
+        self.raw(&value.to_be_bytes());
+    }
+
+    pub(crate) fn uuid(&mut self, value: Uuid) {
+        self.raw(value.as_bytes());
+    }
+
+    pub(crate) fn uvarint(&mut self, mut value: u32) {
+        while value > 0x7f {
+            self.bytes.push((value & 0x7f) as u8 | 0x80);
+            value >>= 7;
+        }
+        self.bytes.push(value as u8);
+    }
+
+    pub(crate) fn string(&mut self, flexible: bool, value: &str) {
+        self.nullable_string(flexible, Some(value));
+    }
+
+    pub(crate) fn nullable_string(&mut self, flexible: bool, value: Option<&str>) {
+        if let Some(text) = value
+            && text.len() > MAX_STRING_LENGTH
+        {
+            let fault = WireError::StringTooLong { length: text.len() };
+            self.fault.get_or_insert(fault);
+        }
+        if flexible {
+            self.compact_length(value.map(str::len));
+        } else {
+            self.i16(value.map_or(-1, |text| i16::try_from(text.len()).unwrap_or(i16::MAX)));
+        }
+        self.raw(value.unwrap_or_default().as_bytes());
+    }
+
+    pub(crate) fn bytes(&mut self, flexible: bool, value: &[u8]) {
+        self.count(flexible, Some(value.len()));
+        self.raw(value);
+    }
+
+    /// Length of a byte field or of an array.
+    pub(crate) fn count(&mut self, flexible: bool, count: Option<usize>) {
+        if flexible {
+            self.compact_length(count);
+        } else {
+            // A value of 2 GiB does not fit any record batch.
+            self.i32(count.map_or(-1, |count| i32::try_from(count).unwrap_or(i32::MAX)));
+        }
+    }
+
+    fn compact_length(&mut self, length: Option<usize>) {
+        self.uvarint(length.map_or(0, |length| u32::try_from(length).unwrap_or(u32::MAX).saturating_add(1)));
+    }
+}
+
+/// Collects the tagged fields of a structure and writes them in ascending order.
+pub(crate) struct TagWriter<'a> {
+    unknown: &'a [TaggedField],
+    known: Vec<(u32, Vec<u8>)>,
+    fault: Option<WireError>,
+}
+
+impl<'a> TagWriter<'a> {
+    pub(crate) fn new(unknown: &'a [TaggedField]) -> Self {
+        Self { unknown, known: Vec::new(), fault: None }
+    }
+
+    pub(crate) fn with(mut self, tag: u32, write: impl FnOnce(&mut Writer)) -> Self {
+        let mut field = Writer::default();
+        write(&mut field);
+        self.fault = self.fault.or(field.fault);
+        self.known.push((tag, field.bytes));
+        self
+    }
+
+    pub(crate) fn finish(self, writer: &mut Writer) {
+        let mut tags: Vec<(u32, &[u8])> = Vec::new();
+        tags.extend(self.known.iter().map(|(tag, data)| (*tag, data.as_slice())));
+        tags.extend(self.unknown.iter().map(|field| (field.tag, field.data.as_ref())));
+        // The sort is stable and the known ones come first, so a field given twice is written once, as the known one.
+        tags.sort_by_key(|(tag, _)| *tag);
+        tags.dedup_by_key(|(tag, _)| *tag);
+        writer.uvarint(u32::try_from(tags.len()).unwrap_or(u32::MAX));
+        for (tag, data) in tags {
+            writer.uvarint(tag);
+            writer.uvarint(u32::try_from(data.len()).unwrap_or(u32::MAX));
+            writer.raw(data);
+        }
+        if let Some(fault) = self.fault {
+            writer.fault.get_or_insert(fault);
+        }
+    }
+}
+
+/// -1 is null, anything below is an error.
+fn checked_length(length: i64, offset: usize) -> Result<Option<usize>, WireError> {
+    match length {
+        -1 => Ok(None),
+        length => usize::try_from(length).map(Some).map_err(|_| WireError::Length { offset, length }),
+    }
+}
