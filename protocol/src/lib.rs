@@ -3,4 +3,5 @@
 pub mod frame;
 pub mod gather;
 pub mod header;
+pub mod records;
 pub mod stored;
