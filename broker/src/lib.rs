@@ -3,3 +3,5 @@
 mod api;
 pub mod broker;
 pub mod clock;
+mod coordinator;
+mod group;

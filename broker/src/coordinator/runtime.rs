@@ -5,8 +5,10 @@ use super::{CoordinatorError, StateLog};
 use crate::clock::Clock;
 use kafka_protocol::ResponseError;
 use milena_protocol::records::{BatchBuilder, NO_PRODUCER_EPOCH, NO_PRODUCER_ID};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -20,9 +22,22 @@ pub(crate) struct Ticket(u64);
 pub(crate) enum Parked<R> {
     /// It is here.
     Ready(R),
-    /// It comes; if the sender is dropped, it never does.
-    Waiting(oneshot::Receiver<R>),
+    /// It comes later.
+    Waiting(Later<R>),
 }
+
+impl<R: Send + 'static> Parked<R> {
+    /// The reply turned into another type, now or when it comes.
+    pub(crate) fn map<T: 'static>(self, f: fn(R) -> T) -> Parked<T> {
+        match self {
+            Self::Ready(reply) => Parked::Ready(f(reply)),
+            Self::Waiting(pending) => Parked::Waiting(Box::pin(async move { pending.await.map(f) })),
+        }
+    }
+}
+
+/// A reply that comes later; None if the coordinator forgot it.
+pub(crate) type Later<R> = Pin<Box<dyn Future<Output = Option<R>> + Send>>;
 
 /// The state of one partition. It reads no clock and does no I/O.
 pub(crate) trait Machine: Send + Sized + 'static {
@@ -241,7 +256,7 @@ impl<M: Machine> Runtime<M> {
         // A failure to store is answered by the machine, by ticket.
         Ok(match receiver.try_recv() {
             Ok(reply) => Parked::Ready(reply),
-            Err(_) => Parked::Waiting(receiver),
+            Err(_) => Parked::Waiting(Box::pin(async move { receiver.await.ok() })),
         })
     }
 
@@ -373,7 +388,7 @@ impl<M: Machine> Runtime<M> {
     }
 
     /// Acts on what is due, answers, and publishes the next deadline.
-    fn fire_due(&self, shard: &Shard<M>, state: &mut MutexGuard<'_, State<M>>, now: i64, mut effects: Effects<M>) {
+    fn fire_due(&self, shard: &Shard<M>, state: &mut State<M>, now: i64, mut effects: Effects<M>) {
         // Failures were logged; deadlines have nobody to tell.
         let _ = self.settle(shard.partition, &mut state.machine, now, &mut effects);
         while state.machine.fire(now, &mut effects) {

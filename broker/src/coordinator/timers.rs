@@ -52,7 +52,8 @@ impl<K: Clone + Ord + Hash> Timers<K> {
 
     /// Takes a key whose deadline has passed.
     pub(crate) fn pop_due(&mut self, now: i64) -> Option<K> {
-        while let Some(Reverse((at, key))) = self.queue.pop_if_due(now) {
+        while self.queue.peek().is_some_and(|Reverse((at, _))| *at <= now) {
+            let Some(Reverse((at, key))) = self.queue.pop() else { break };
             let Some(deadline) = self.deadlines.get_mut(&key) else { continue };
             if deadline.queued_at != at {
                 continue;
@@ -82,16 +83,6 @@ impl<K: Clone + Ord + Hash> Timers<K> {
                 Reverse((deadline.at, key.clone()))
             })
             .collect();
-    }
-}
-
-trait PopIfDue<K> {
-    fn pop_if_due(&mut self, now: i64) -> Option<Reverse<(i64, K)>>;
-}
-
-impl<K: Ord> PopIfDue<K> for BinaryHeap<Reverse<(i64, K)>> {
-    fn pop_if_due(&mut self, now: i64) -> Option<Reverse<(i64, K)>> {
-        if self.peek().is_some_and(|Reverse((at, _))| *at <= now) { self.pop() } else { None }
     }
 }
 

@@ -39,11 +39,11 @@ impl GroupShard {
             return turn.effects.reply(ticket, sync_error(error));
         }
         synced(group, &request.member_id, &mut turn);
-        let Some(member) = group.member_mut(&request.member_id) else { return };
-        if member_is_served(group.state()) {
+        if group.is(State::Stable) {
             let Some(member) = group.member(&request.member_id) else { return };
             return turn.effects.reply(ticket, sync_reply(group, member));
         }
+        let Some(member) = group.member_mut(&request.member_id) else { return };
         if let Some(superseded) = member.awaiting_sync.replace(ticket) {
             turn.effects.reply(superseded, sync_error(ResponseError::RebalanceInProgress));
         }
@@ -157,10 +157,6 @@ fn validate_sync(group: &ClassicGroup, request: &SyncGroupRequest) -> Result<(),
         return Err(ResponseError::InconsistentGroupProtocol);
     }
     if group.is(State::PreparingRebalance) { Err(ResponseError::RebalanceInProgress) } else { Ok(()) }
-}
-
-fn member_is_served(state: State) -> bool {
-    state == State::Stable
 }
 
 /// Stores the generation with what the leader decided; members it forgot get nothing.
