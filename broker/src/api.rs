@@ -3,6 +3,18 @@
 //! A handler does four things: authorise, translate, delegate to one subsystem, assemble. Versions stop here:
 //! nothing below `api/` branches on them. Adding an API is one file and one line in [`TABLE`].
 
+pub(crate) mod delete_groups;
+pub(crate) mod describe_groups;
+pub(crate) mod find_coordinator;
+pub(crate) mod heartbeat;
+pub(crate) mod join_group;
+pub(crate) mod leave_group;
+pub(crate) mod list_groups;
+pub(crate) mod offset_commit;
+pub(crate) mod offset_delete;
+pub(crate) mod offset_fetch;
+pub(crate) mod sync_group;
+
 use crate::broker::Broker;
 use bytes::Bytes;
 use kafka_protocol::messages::ApiKey;
@@ -25,6 +37,14 @@ pub(crate) struct Context<'a> {
     pub(crate) client_id: &'a str,
     /// The connection it came by.
     pub(crate) connection: &'a ConnectionInfo,
+}
+
+impl Context<'_> {
+    /// Host, port and node id by which the client of this connection reaches this broker.
+    pub(crate) fn endpoint(&self) -> (String, i32, i32) {
+        // seam
+        (self.connection.local.ip().to_string(), i32::from(self.connection.local.port()), 1)
+    }
 }
 
 /// What is known of a connection from its start.

@@ -38,12 +38,13 @@ use kafka_protocol::messages::list_groups_response::ListedGroup;
 use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestTopics;
 use kafka_protocol::messages::offset_fetch_response::OffsetFetchResponseTopics;
 use kafka_protocol::messages::{
-    HeartbeatRequest, JoinGroupRequest, JoinGroupResponse, OffsetCommitRequest, OffsetDeleteRequest, SyncGroupRequest,
-    SyncGroupResponse,
+    HeartbeatRequest, JoinGroupRequest, JoinGroupResponse, OffsetCommitRequest, OffsetDeleteRequest,
+    SyncGroupRequest, SyncGroupResponse,
 };
 use kafka_protocol::protocol::StrBytes;
 use milena_protocol::stored::group::group_partition;
 use shard::{GroupShard, Reply};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Errors of the partitions of a request, topic by topic, in its order.
@@ -139,7 +140,9 @@ impl GroupCoordinator {
     pub(crate) fn join(&self, joiner: &Joiner, request: &JoinGroupRequest) -> Parked<JoinGroupResponse> {
         let refused = |error: ResponseError| {
             let member_id = request.member_id.clone();
-            Parked::Ready(JoinGroupResponse::default().with_member_id(member_id).with_error_code(error.code()))
+            Parked::Ready(
+                JoinGroupResponse::default().with_member_id(member_id).with_error_code(error.code()),
+            )
         };
         if request.group_id.is_empty() {
             return refused(ResponseError::InvalidGroupId);
@@ -217,13 +220,17 @@ impl GroupCoordinator {
             let of_topic = |(topic, known): (&_, &i32)| unknown_or(topic, *known, error);
             request.topics.iter().zip(&known).map(of_topic).collect()
         };
-        let exists = |(topic, known): (&kafka_protocol::messages::offset_commit_request::OffsetCommitRequestTopic, &i32)| {
+        let exists = |(topic, known): (
+            &kafka_protocol::messages::offset_commit_request::OffsetCommitRequestTopic,
+            &i32,
+        )| {
             topic.partitions.iter().any(|partition| (0..*known).contains(&partition.partition_index))
         };
         if !request.topics.iter().zip(&known).any(exists) {
             return without_group(None);
         }
-        let input = |shard: &mut GroupShard, now, effects: &mut _| shard.commit(now, request, &known, effects);
+        let input =
+            |shard: &mut GroupShard, now, effects: &mut _| shard.commit(now, request, &known, effects);
         match self.runtime.write(&request.group_id, input) {
             Ok(Ok(errors)) => errors,
             Ok(Err(error)) | Err(error) => without_group(Some(error)),
@@ -244,12 +251,16 @@ impl GroupCoordinator {
     }
 
     /// OffsetDelete: the error of each partition, or that of the group.
-    pub(crate) fn delete_offsets(&self, request: &OffsetDeleteRequest) -> Result<ErrorsByPartition, ResponseError> {
+    pub(crate) fn delete_offsets(
+        &self,
+        request: &OffsetDeleteRequest,
+    ) -> Result<ErrorsByPartition, ResponseError> {
         if request.group_id.is_empty() {
             return Err(ResponseError::InvalidGroupId);
         }
         let known: Vec<i32> = request.topics.iter().map(|topic| self.partitions(&topic.name)).collect();
-        let input = |shard: &mut GroupShard, _, effects: &mut _| shard.delete_offsets(request, &known, effects);
+        let input =
+            |shard: &mut GroupShard, _, effects: &mut _| shard.delete_offsets(request, &known, effects);
         self.runtime.existing(&request.group_id, input).unwrap_or(Err(ResponseError::GroupIdNotFound))?
     }
 
@@ -311,18 +322,34 @@ fn unknown_or(
 fn into_join(reply: Reply) -> JoinGroupResponse {
     match reply {
         Reply::Join(response) => response,
-        Reply::Sync(_) => JoinGroupResponse::default().with_error_code(ResponseError::UnknownServerError.code()),
+        Reply::Sync(_) => {
+            JoinGroupResponse::default().with_error_code(ResponseError::UnknownServerError.code())
+        }
     }
 }
 
 fn into_sync(reply: Reply) -> SyncGroupResponse {
     match reply {
         Reply::Sync(response) => response,
-        Reply::Join(_) => SyncGroupResponse::default().with_error_code(ResponseError::UnknownServerError.code()),
+        Reply::Join(_) => {
+            SyncGroupResponse::default().with_error_code(ResponseError::UnknownServerError.code())
+        }
     }
 }
 
 /// A copy, so that a response does not keep more alive than it shows.
 pub(crate) fn text(text: &str) -> StrBytes {
     StrBytes::from_string(text.to_owned())
+}
+
+/// An address as Java's `InetAddress` prints it: "/127.0.0.1", "/0:0:0:0:0:0:0:1". Kafka stores and shows clients so.
+pub(crate) fn java_address(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(address) => format!("/{address}"),
+        IpAddr::V6(address) => {
+            let groups: Vec<String> =
+                address.segments().iter().map(|segment| format!("{segment:x}")).collect();
+            format!("/{}", groups.join(":"))
+        }
+    }
 }

@@ -3,7 +3,8 @@
 use super::runtime::{Machine, Position};
 use super::{CoordinatorError, StateLog};
 use milena_protocol::records::{
-    BatchHeader, Batches, Codec, EndTransactionMarker, HEADER_LEN, NO_PRODUCER_ID, Records, crc_matches, decompress,
+    BatchHeader, Batches, Codec, EndTransactionMarker, HEADER_LEN, NO_PRODUCER_ID, Records, crc_matches,
+    decompress,
 };
 
 /// Bytes asked for in one read.
@@ -67,7 +68,9 @@ fn replay_batch<M: Machine>(
         if offset < from {
             continue;
         }
-        let Some(key) = record.key else { return Err(wrong(format!("the record at offset {offset} has no key"))) };
+        let Some(key) = record.key else {
+            return Err(wrong(format!("the record at offset {offset} has no key")));
+        };
         if header.attributes.is_control() {
             let marker = EndTransactionMarker::read(key, record.value.unwrap_or_default());
             if let Some(marker) = marker.map_err(|error| wrong(error.to_string()))? {

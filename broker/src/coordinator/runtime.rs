@@ -228,7 +228,9 @@ impl<M: Machine> Runtime<M> {
         input: impl FnOnce(&mut M, i64, &mut Effects<M>) -> R,
     ) -> Option<Result<R, ResponseError>> {
         match self.shard(name) {
-            Ok(shard) => Some(self.enter(shard?, |state, now, effects| input(&mut state.machine, now, effects))),
+            Ok(shard) => {
+                Some(self.enter(shard?, |state, now, effects| input(&mut state.machine, now, effects)))
+            }
             Err(error) => Some(Err(error)),
         }
     }
@@ -261,7 +263,10 @@ impl<M: Machine> Runtime<M> {
     }
 
     /// Visits all partitions that work.
-    pub(crate) fn each(&self, mut visit: impl FnMut(&mut M, i64, &mut Effects<M>)) -> Result<(), ResponseError> {
+    pub(crate) fn each(
+        &self,
+        mut visit: impl FnMut(&mut M, i64, &mut Effects<M>),
+    ) -> Result<(), ResponseError> {
         if !self.started.load(Ordering::Acquire) {
             return Err(ResponseError::CoordinatorLoadInProgress);
         }

@@ -308,7 +308,9 @@ impl ClassicGroup {
 
     /// Makes a member that joined the leader, if the leader did not join again. False if nobody joined.
     pub(super) fn elect_joined_leader(&mut self) -> bool {
-        let Some(leader) = self.leader.as_ref().and_then(|leader| self.members.get(leader)) else { return false };
+        let Some(leader) = self.leader.as_ref().and_then(|leader| self.members.get(leader)) else {
+            return false;
+        };
         if leader.awaiting_join.is_some() {
             return true;
         }

@@ -4,7 +4,9 @@
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::offset_commit_request::OffsetCommitRequestPartition;
 use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestTopics;
-use kafka_protocol::messages::offset_fetch_response::{OffsetFetchResponsePartitions, OffsetFetchResponseTopics};
+use kafka_protocol::messages::offset_fetch_response::{
+    OffsetFetchResponsePartitions, OffsetFetchResponseTopics,
+};
 use kafka_protocol::messages::{OffsetCommitRequest, OffsetDeleteRequest};
 use milena_protocol::stored::group::GroupRecord;
 use std::sync::Arc;
@@ -42,7 +44,12 @@ impl GroupShard {
                     return Some(ResponseError::OffsetMetadataTooLarge);
                 }
                 let offset = committed(partition, now, request.retention_time_ms);
-                records.push(offset_record(&request.group_id, &topic.name, partition.partition_index, Some(&offset)));
+                records.push(offset_record(
+                    &request.group_id,
+                    &topic.name,
+                    partition.partition_index,
+                    Some(&offset),
+                ));
                 None
             });
             errors.push(of_topic.collect());
@@ -101,14 +108,17 @@ impl GroupShard {
             return committed
                 .map(|(topic, partitions)| {
                     let partitions = partitions.keys().map(|partition| answer(topic, *partition)).collect();
-                    OffsetFetchResponseTopics::default().with_name(text(topic).into()).with_partitions(partitions)
+                    OffsetFetchResponseTopics::default()
+                        .with_name(text(topic).into())
+                        .with_partitions(partitions)
                 })
                 .collect();
         };
         topics
             .iter()
             .map(|topic| {
-                let partitions = topic.partition_indexes.iter().map(|partition| answer(&topic.name, *partition));
+                let partitions =
+                    topic.partition_indexes.iter().map(|partition| answer(&topic.name, *partition));
                 OffsetFetchResponseTopics::default()
                     .with_name(topic.name.clone())
                     .with_partitions(partitions.collect())
@@ -157,14 +167,17 @@ impl GroupShard {
     }
 
     fn has_offset(&self, group: &str, topic: &str, partition: i32) -> bool {
-        self.offsets.get(group, topic, partition).is_some() || self.offsets.is_pending(group, topic, partition)
+        self.offsets.get(group, topic, partition).is_some()
+            || self.offsets.is_pending(group, topic, partition)
     }
 
     /// A topic is gone, and every offset in it.
     pub(super) fn topic_deleted(&self, topic: &str, effects: &mut Effects<Self>) {
         let mut records = Vec::new();
         for (group, partitions) in self.offsets.groups_of_topic(topic) {
-            records.extend(partitions.into_iter().map(|partition| offset_record(&group, topic, partition, None)));
+            records.extend(
+                partitions.into_iter().map(|partition| offset_record(&group, topic, partition, None)),
+            );
         }
         store_tombstones(records, effects);
     }
@@ -207,7 +220,8 @@ impl GroupShard {
                 continue;
             }
             for (partition, offset) in partitions {
-                let expired = self.is_expired(offset, base, now) && !self.offsets.is_pending(id, topic, *partition);
+                let expired =
+                    self.is_expired(offset, base, now) && !self.offsets.is_pending(id, topic, *partition);
                 if expired {
                     records.push(offset_record(id, topic, *partition, None));
                 }

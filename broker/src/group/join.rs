@@ -9,8 +9,8 @@ use uuid::Uuid;
 use super::classic::{ClassicGroup, State};
 use super::member::{Member, Protocol};
 use super::rebalance::{
-    add_member, complete_if_joined, dismiss, extend_session, join_error, join_reply, prepare, rebalance_or_complete,
-    session_key, sync_error,
+    add_member, complete_if_joined, dismiss, extend_session, join_error, join_reply, prepare,
+    rebalance_or_complete, session_key, sync_error,
 };
 use super::records::group_record;
 use super::shard::{GroupShard, Kind, Reply, Then, Turn};
@@ -238,7 +238,13 @@ fn update(
 }
 
 /// A static member is back under a new id; the old one is fenced at once.
-fn take_over(group: &mut ClassicGroup, join: Join<'_>, old_id: Arc<str>, new_id: Arc<str>, turn: &mut Turn<'_>) {
+fn take_over(
+    group: &mut ClassicGroup,
+    join: Join<'_>,
+    old_id: Arc<str>,
+    new_id: Arc<str>,
+    turn: &mut Turn<'_>,
+) {
     let old_leader = group.leader.clone();
     if let Some(ticket) = group.take_join(&old_id) {
         turn.effects.reply(ticket, join_error(&old_id, ResponseError::FencedInstanceId));

@@ -61,7 +61,10 @@ impl Offsets {
 
     /// Whether a transaction may still change the offset.
     pub(super) fn is_pending(&self, group: &str, topic: &str, partition: i32) -> bool {
-        self.open.get(group).and_then(|topics| topics.get(topic)).is_some_and(|open| open.contains_key(&partition))
+        self.open
+            .get(group)
+            .and_then(|topics| topics.get(topic))
+            .is_some_and(|open| open.contains_key(&partition))
     }
 
     pub(super) fn has_pending(&self, group: &str) -> bool {
@@ -142,8 +145,11 @@ impl Offsets {
     }
 
     fn close(&mut self, producer_id: i64, group: &str, topic: &str, partition: i32) {
-        let producers =
-            self.open.get_mut(group).and_then(|topics| topics.get_mut(topic)).and_then(|open| open.get_mut(&partition));
+        let producers = self
+            .open
+            .get_mut(group)
+            .and_then(|topics| topics.get_mut(topic))
+            .and_then(|open| open.get_mut(&partition));
         let Some(producers) = producers else { return };
         producers.remove(&producer_id);
         if producers.is_empty() {
@@ -153,9 +159,9 @@ impl Offsets {
 }
 
 fn keys<T>(topics: &ByPartition<T>) -> impl Iterator<Item = (Arc<str>, i32)> {
-    topics.iter().flat_map(|(topic, partitions)| {
-        partitions.keys().map(|partition| (Arc::clone(topic), *partition))
-    })
+    topics
+        .iter()
+        .flat_map(|(topic, partitions)| partitions.keys().map(|partition| (Arc::clone(topic), *partition)))
 }
 
 /// The partitions of a topic, which is made if it is new.

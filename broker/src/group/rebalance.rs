@@ -264,7 +264,8 @@ pub(super) fn join_expired(group: &mut ClassicGroup, turn: &mut Turn<'_>) {
 
 /// The time to send SyncGroup is over: who did not is out.
 pub(super) fn sync_expired(group: &mut ClassicGroup, turn: &mut Turn<'_>) {
-    if !matches!(group.state(), State::CompletingRebalance | State::Stable) || group.pending_syncs.is_empty() {
+    if !matches!(group.state(), State::CompletingRebalance | State::Stable) || group.pending_syncs.is_empty()
+    {
         return;
     }
     let silent = std::mem::take(&mut group.pending_syncs);

@@ -113,7 +113,8 @@ pub(super) fn encode(record: &GroupRecord) -> Result<(Vec<u8>, Option<Vec<u8>>),
 /// i16 version = 1 | i64 offset | string metadata | i64 commit timestamp | i64 expire timestamp
 /// ```
 fn expiring_offset(value: &OffsetCommitValue) -> Result<Vec<u8>, String> {
-    let metadata_len = i16::try_from(value.metadata.len()).map_err(|_| "the metadata is too long".to_owned())?;
+    let metadata_len =
+        i16::try_from(value.metadata.len()).map_err(|_| "the metadata is too long".to_owned())?;
     let mut bytes = Vec::with_capacity(28 + value.metadata.len());
     bytes.extend_from_slice(&1i16.to_be_bytes());
     bytes.extend_from_slice(&value.offset.to_be_bytes());

@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use super::classic::{ClassicGroup, State};
 use super::rebalance::{
-    complete_if_joined, dismiss, extend_session, propagate, rebalance_or_complete, sync_error, sync_reply, synced,
+    complete_if_joined, dismiss, extend_session, propagate, rebalance_or_complete, sync_error, sync_reply,
+    synced,
 };
 use super::records::group_record;
 use super::shard::{GroupShard, Then, Turn};
@@ -53,7 +54,12 @@ impl GroupShard {
     }
 
     /// The assignment is on record: everybody may have it.
-    pub(super) fn assignment_stored(&mut self, assignment: Assignment, now: i64, effects: &mut Effects<Self>) {
+    pub(super) fn assignment_stored(
+        &mut self,
+        assignment: Assignment,
+        now: i64,
+        effects: &mut Effects<Self>,
+    ) {
         let Some((group, mut turn)) = self.turn(&assignment.group, now, effects) else { return };
         if !group.is(State::CompletingRebalance) || group.generation != assignment.generation {
             return;
@@ -117,7 +123,10 @@ impl GroupShard {
                 .with_error_code(outcome.err().map_or(0, |error| error.code()))
         };
         let Some((group, mut turn)) = self.turn(group_id, now, effects) else {
-            return members.iter().map(|member| answer(member, Err(ResponseError::UnknownMemberId))).collect();
+            return members
+                .iter()
+                .map(|member| answer(member, Err(ResponseError::UnknownMemberId)))
+                .collect();
         };
         let mut left = 0;
         let responses = members
@@ -166,7 +175,8 @@ fn assign(group: &mut ClassicGroup, request: &SyncGroupRequest, turn: &mut Turn<
     let by_member: HashMap<Arc<str>, Bytes> = group
         .members()
         .map(|member| {
-            let assignment = given.get(&*member.id).map_or_else(Bytes::new, |bytes| Bytes::copy_from_slice(bytes));
+            let assignment =
+                given.get(&*member.id).map_or_else(Bytes::new, |bytes| Bytes::copy_from_slice(bytes));
             (Arc::clone(&member.id), assignment)
         })
         .collect();

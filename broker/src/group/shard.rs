@@ -203,12 +203,17 @@ impl GroupShard {
             }
             return;
         }
-        if self.groups.get(group).is_some_and(|classic| classic.protocol_type.is_none() && classic.is_empty()) {
+        if self.groups.get(group).is_some_and(|classic| classic.protocol_type.is_none() && classic.is_empty())
+        {
             self.groups.remove(group);
         }
         if !self.modern.contains_key(group) {
             self.modern.insert(Arc::from(group), ModernGroup { kind, keys: BTreeSet::new() });
-            tracing::info!(group, kind = kind.name(), "the group's protocol is not served, its records are kept");
+            tracing::info!(
+                group,
+                kind = kind.name(),
+                "the group's protocol is not served, its records are kept"
+            );
         }
         if let Some(modern) = self.modern.get_mut(group) {
             modern.keys.insert(key.to_vec());
@@ -239,8 +244,8 @@ impl Machine for GroupShard {
             self.apply_modern(key, value.is_none());
             return Ok(());
         }
-        let record =
-            GroupRecord::decode(key, value).map_err(|error| format!("the record at offset {}: {error}", at.offset))?;
+        let record = GroupRecord::decode(key, value)
+            .map_err(|error| format!("the record at offset {}: {error}", at.offset))?;
         self.apply(at, record);
         Ok(())
     }

@@ -39,8 +39,14 @@ mod tests {
         let newer = b"\0\x03\0\0\0\x02\0\x01a\0\x02bc\xff\xff\xff\xff\0\0\0\0".as_slice();
         assert_eq!(subscribed_topics(one), Some(vec!["a".to_owned()]));
         assert_eq!(subscribed_topics(newer), Some(vec!["a".to_owned(), "bc".to_owned()]));
-        let garbage: [&[u8]; 6] =
-            [b"", b"\0", b"\0\0\0\0\0\x02\0\x01a", b"\0\0\x7f\xff\xff\xff", b"\0\0\0\0\0\x01\xff\xff", b"\xff\xff\0\0\0\0"];
+        let garbage: [&[u8]; 6] = [
+            b"",
+            b"\0",
+            b"\0\0\0\0\0\x02\0\x01a",
+            b"\0\0\x7f\xff\xff\xff",
+            b"\0\0\0\0\0\x01\xff\xff",
+            b"\xff\xff\0\0\0\0",
+        ];
         for bytes in garbage {
             assert_eq!(subscribed_topics(bytes), None, "{bytes:?}");
         }
