@@ -1,0 +1,97 @@
+//! The runtime that the coordinators share: an input yields records and a reply; the records are appended to the
+//! coordinator's partition; the state changes by them; the reply leaves when they are stored.
+//!
+//! ```text
+//! request -> Runtime::call -> shard lock -> Machine (pure) -> Effects { steps, replies }
+//!                                             ^                  |  records
+//!                                  stored / not_stored <- StateLog::append
+//! ```
+
+pub(crate) mod replay;
+pub(crate) mod runtime;
+pub(crate) mod timers;
+
+use kafka_protocol::ResponseError;
+
+/// Why a coordinator could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CoordinatorError {
+    /// The internal topic does not exist and could not be created.
+    #[error("the topic {topic} is not available: {reason}")]
+    TopicUnavailable {
+        /// The internal topic.
+        topic: &'static str,
+        /// What stands in the way.
+        reason: String,
+    },
+    /// The state is not read back yet.
+    #[error("partition {partition} is being loaded")]
+    Loading {
+        /// Partition of the internal topic.
+        partition: i32,
+    },
+    /// The log refused the batch as too large.
+    #[error("a batch of {len} bytes for partition {partition} is larger than the topic allows")]
+    TooLarge {
+        /// Partition of the internal topic.
+        partition: i32,
+        /// Bytes of the batch.
+        len: usize,
+    },
+    /// The log could not be read or written.
+    #[error("partition {partition}: {source}")]
+    Storage {
+        /// Partition of the internal topic.
+        partition: i32,
+        /// What the log said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The log holds bytes that are no records.
+    #[error("partition {partition}, offset {offset}: {reason}")]
+    Corrupt {
+        /// Partition of the internal topic.
+        partition: i32,
+        /// First offset of the batch.
+        offset: i64,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl CoordinatorError {
+    /// What clients are told, as Kafka's `CoordinatorOperationExceptionHelper` translates it: a lost log sends them to
+    /// look for another coordinator, a missing topic makes them try again.
+    pub(crate) fn response(&self) -> ResponseError {
+        match self {
+            Self::TopicUnavailable { .. } => ResponseError::CoordinatorNotAvailable,
+            Self::Loading { .. } => ResponseError::CoordinatorLoadInProgress,
+            Self::TooLarge { .. } => ResponseError::UnknownServerError,
+            Self::Storage { .. } | Self::Corrupt { .. } => ResponseError::NotCoordinator,
+        }
+    }
+}
+
+/// The partitions of a coordinator's internal topic.
+pub(crate) trait StateLog: Send + Sync {
+    /// The partition count of the topic; creates the topic if there is none, and is done with it before it returns.
+    fn ensure(&self) -> Result<i32, CoordinatorError>;
+
+    /// The partition count, if the topic exists.
+    fn exists(&self) -> Option<i32>;
+
+    /// Appends one batch and returns the offset of its first record.
+    fn append(&self, partition: i32, batch: &[u8]) -> Result<i64, CoordinatorError>;
+
+    /// Whole batches from the one that holds `from_offset` on, about `max_bytes` of them (one at least); empty at the end.
+    fn read(&self, partition: i32, from_offset: i64, max_bytes: usize) -> Result<Vec<u8>, CoordinatorError>;
+
+    /// The first offset of the partition.
+    fn start_offset(&self, partition: i32) -> Result<i64, CoordinatorError>;
+}
+
+/// The topics that clients use, as far as a coordinator asks.
+pub(crate) trait Topics: Send + Sync {
+    /// The partition count of a topic, if it exists.
+    fn partitions(&self, topic: &str) -> Option<i32>;
+}
