@@ -46,10 +46,10 @@ pub use control::{
 };
 pub use crc::crc_after_header_change;
 pub use record::{
-    Header, Headers, Record, RecordError, Records, read_varint, read_varlong, varint_len, varlong_len,
-    write_varint, write_varlong,
+    Header, Headers, Record, RecordError, Records, SkimmedRecord, read_varint, read_varlong, varint_len,
+    varlong_len, write_varint, write_varlong,
 };
-pub use stream::{RecordStream, SkimmedRecord, StreamError};
+pub use stream::{RecordStream, StreamError};
 pub use validate::{RecordRejection, Rejected, RejectedKind, Rules, Target, Validated, validate};
 
 #[cfg(test)]
