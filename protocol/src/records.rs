@@ -9,8 +9,8 @@
 //!  |  i64   | i32  | i32  |c | u32| i16| i32  |  i64    |  i64    |  i64    |epo| i32  | i32  | maybe   |
 //!  |        |      |      |i8|    |    |      |         |         |         |ch |      |      | packed) |
 //!  +--------+------+------+--+----+----+------+---------+---------+---------+---+------+------+---------+
-//!           |<- length counts from 16-4=12, to the end ----------------------------------------------->|
-//!                                 |<- CRC-32C covers all from here to the end ------------------------>|
+//!                  |<- 12: the length counts from here to the end -------------------------------------->|
+//!                              |<- 21: the CRC-32C covers all from here to the end ----------------------->|
 //! ```
 //!
 //! Everything in the header is big-endian. The broker rewrites the base offset and the leader epoch, which the CRC
