@@ -139,4 +139,6 @@ pub(crate) fn partition_count(topic: &Topic) -> i32 {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
