@@ -103,7 +103,12 @@ impl Controller {
         }
         // Under the lock: a topic of the same name may only be made when these logs are out of its way.
         for topic in &deleted {
-            tracing::info!("topic {} ({}) deleted, {} partitions", topic.name, topic.id, topic.partitions.len());
+            tracing::info!(
+                "topic {} ({}) deleted, {} partitions",
+                topic.name,
+                topic.id,
+                topic.partitions.len()
+            );
             self.store.delete(topic);
         }
         Ok(results)

@@ -142,7 +142,9 @@ pub(super) fn check_assignment(node: i32, brokers: &[i32], factor: Option<usize>
             ));
         }
         if previous == Some(broker) {
-            return refuse(format!("The manual partition assignment includes the broker {broker} more than once."));
+            return refuse(format!(
+                "The manual partition assignment includes the broker {broker} more than once."
+            ));
         }
         previous = Some(broker);
     }

@@ -1,12 +1,15 @@
 //! A controller over memory, for the tests of this crate.
 
 use super::{Controller, ControllerError, LogStore, MetadataLog, Settings, Start, StorageFailure};
-use crate::api::{ConnectionInfo, Context};
+use crate::api::{Answer, ConnectionInfo, Context};
 use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::config::{BrokerConfig, Origin, RawConfig};
 use crate::metadata::advertise::Advertiser;
 use crate::metadata::{Image, Topic};
+use bytes::BytesMut;
+use kafka_protocol::messages::TopicName;
+use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 use milena_protocol::records::Batches;
 use milena_protocol::stored::uuid_to_base64;
 use parking_lot::Mutex;
@@ -159,8 +162,13 @@ impl Bench {
     ) -> Result<Self, ControllerError> {
         let store = Arc::new(MemoryStore::default());
         let clock = Arc::new(Clock::Manual(AtomicI64::new(NOW_MS)));
-        let controller =
-            Controller::open(Arc::<MemoryLog>::clone(&log), Arc::<MemoryStore>::clone(&store), Settings::new(config), clock, start)?;
+        let controller = Controller::open(
+            Arc::<MemoryLog>::clone(&log),
+            Arc::<MemoryStore>::clone(&store),
+            Settings::new(config),
+            clock,
+            start,
+        )?;
         Ok(Self { controller, log, store })
     }
 
@@ -191,13 +199,20 @@ impl TestBroker {
 
     /// A request of this version.
     pub(crate) fn cx(&self, version: i16) -> Context<'_> {
-        Context { broker: &self.broker, version, correlation_id: 7, client_id: "test", connection: &self.connection }
+        Context {
+            broker: &self.broker,
+            version,
+            correlation_id: 7,
+            client_id: "test",
+            connection: &self.connection,
+        }
     }
 }
 
 /// The lines that say all there is in an image, sorted.
 pub(crate) fn dump(image: &Image) -> Vec<String> {
-    let mut lines: Vec<String> = image.features().0.iter().map(|(name, level)| format!("feature {name} {level}")).collect();
+    let mut lines: Vec<String> =
+        image.features().0.iter().map(|(name, level)| format!("feature {name} {level}")).collect();
     for topic in image.topics() {
         let name = &topic.name;
         lines.push(format!("topic {name} {} {}", uuid_to_base64(topic.id), topic.partitions.len()));
@@ -209,7 +224,8 @@ pub(crate) fn dump(image: &Image) -> Vec<String> {
         lines.extend(configs.map(|(key, value)| format!("config broker {broker} {key} {value}")));
     }
     for (entity, quotas) in image.quotas() {
-        let entity: Vec<_> = entity.iter().map(|(kind, name)| format!("{kind} {}", name.as_deref().unwrap_or("-"))).collect();
+        let entity: Vec<_> =
+            entity.iter().map(|(kind, name)| format!("{kind} {}", name.as_deref().unwrap_or("-"))).collect();
         lines.extend(quotas.iter().map(|(key, value)| format!("quota {} {key} {value}", entity.join(" "))));
     }
     lines.sort();
@@ -220,9 +236,35 @@ pub(crate) fn dump(image: &Image) -> Vec<String> {
 pub(crate) fn dump_all(image: &Image) -> Vec<String> {
     let mut lines = dump(image);
     for topic in image.sorted_topics() {
-        lines.extend(topic.partitions.iter().enumerate().map(|(at, partition)| format!("{}-{at} {partition:?}", topic.name)));
+        lines.extend(
+            topic
+                .partitions
+                .iter()
+                .enumerate()
+                .map(|(at, partition)| format!("{}-{at} {partition:?}", topic.name)),
+        );
     }
     lines.push(format!("offset {} epoch {}", image.offset(), image.epoch()));
-    lines.push(format!("partitions {} producer ids from {}", image.partition_count(), image.next_producer_id()));
+    lines.push(format!(
+        "partitions {} producer ids from {}",
+        image.partition_count(),
+        image.next_producer_id()
+    ));
     lines
+}
+
+/// The response as a client of this version reads it. Fails where a field is set that the version does not have.
+pub(crate) fn sent<R: Encodable + Decodable>(answer: Answer<R>, version: i16) -> R {
+    let Answer::Now(response) = answer else { panic!("the answer comes later") };
+    let mut bytes = BytesMut::new();
+    response.encode(&mut bytes, version).unwrap_or_else(|error| panic!("v{version}: {error}"));
+    let mut bytes = bytes.freeze();
+    let read = R::decode(&mut bytes, version).unwrap_or_else(|error| panic!("v{version}: {error}"));
+    assert!(bytes.is_empty(), "v{version}: bytes are left");
+    read
+}
+
+/// A name in a request.
+pub(crate) fn name(name: &str) -> TopicName {
+    TopicName(StrBytes::from_string(name.to_owned()))
 }

@@ -6,7 +6,8 @@ use crate::metadata::{BROKER_RESOURCE, TOPIC_RESOURCE, Topic};
 use kafka_protocol::ResponseError;
 use milena_protocol::records::{BatchBuilder, Batches, ControlType, KRaftVersion, control_batch};
 use milena_protocol::stored::metadata::{
-    BeginTransactionRecord, EndTransactionRecord, FeatureLevelRecord, MetadataRecord, PartitionRecord, TopicRecord,
+    BeginTransactionRecord, EndTransactionRecord, FeatureLevelRecord, MetadataRecord, PartitionRecord,
+    TopicRecord,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,9 +24,16 @@ fn configured(name: &str, configs: &[(&str, &str)]) -> NewTopic {
 }
 
 fn assigned(name: &str, assignments: &[(i32, &[i32])]) -> NewTopic {
-    let assignments =
-        assignments.iter().map(|(partition, brokers)| Assignment { partition: *partition, brokers: brokers.to_vec() });
-    NewTopic { name: name.to_owned(), partitions: -1, replication_factor: -1, assignments: assignments.collect(), ..NewTopic::default() }
+    let assignments = assignments
+        .iter()
+        .map(|(partition, brokers)| Assignment { partition: *partition, brokers: brokers.to_vec() });
+    NewTopic {
+        name: name.to_owned(),
+        partitions: -1,
+        replication_factor: -1,
+        assignments: assignments.collect(),
+        ..NewTopic::default()
+    }
 }
 
 fn more(topic: &str, count: i32) -> NewPartitions {
@@ -81,11 +89,16 @@ fn an_empty_log_becomes_a_cluster_that_kafka_4_1_takes() {
 #[test]
 fn topics_live_and_die() {
     let bench = Bench::new();
-    let first = create(&bench, configured("orders", &[("retention.ms", "-1"), ("cleanup.policy", "compact")])).unwrap();
+    let first =
+        create(&bench, configured("orders", &[("retention.ms", "-1"), ("cleanup.policy", "compact")]))
+            .unwrap();
     assert_eq!((first.partitions.len(), first.configs.len()), (1, 2));
     let partition = &first.partitions[0];
     assert_eq!((partition.leader, partition.leader_epoch, partition.partition_epoch), (1, 0, 0));
-    assert_eq!((&*partition.replicas, &*partition.isr, partition.directory_on(1)), (&[1][..], &[1][..], Some(DIRECTORY)));
+    assert_eq!(
+        (&*partition.replicas, &*partition.isr, partition.directory_on(1)),
+        (&[1][..], &[1][..], Some(DIRECTORY))
+    );
     assert_eq!(bench.store.calls(), ["create orders 0..1"]);
     {
         let image = bench.controller.image();
@@ -193,8 +206,12 @@ fn what_is_good_in_a_request_is_done() {
     *bench.store.refused.lock() = Some("full".to_owned());
     let wanted = vec![topic("a", 1), topic("full", 1), topic("b", 2), topic("a", 1)];
     let results = bench.controller.create_topics(wanted, false).unwrap();
-    let errors: Vec<_> = results.iter().map(|result| result.as_ref().err().map(|refusal| refusal.error)).collect();
-    assert_eq!(errors, [None, Some(ResponseError::KafkaStorageError), None, Some(ResponseError::TopicAlreadyExists)]);
+    let errors: Vec<_> =
+        results.iter().map(|result| result.as_ref().err().map(|refusal| refusal.error)).collect();
+    assert_eq!(
+        errors,
+        [None, Some(ResponseError::KafkaStorageError), None, Some(ResponseError::TopicAlreadyExists)]
+    );
     assert_eq!(bench.store.calls(), ["create a 0..1", "create b 0..2"]);
     assert!(bench.controller.image().topic("full").is_none());
     assert_replays(&bench);
@@ -239,7 +256,8 @@ fn partitions_are_refused_in_kafkas_words() {
         (with(3, &[&[]]), E::InvalidReplicaAssignment, "The manual partition assignment includes an empty replica list."),
     ];
     for (wanted, error, message) in rows {
-        let result = bench.controller.create_partitions(std::slice::from_ref(&wanted), false).unwrap().remove(0);
+        let result =
+            bench.controller.create_partitions(std::slice::from_ref(&wanted), false).unwrap().remove(0);
         assert_eq!(refusal(result), (error, message.to_owned()), "{wanted:?}");
     }
     assert_eq!(bench.controller.image().topic("t").unwrap().partitions.len(), 2);
@@ -279,7 +297,10 @@ fn configuration_changes_are_records() {
     let none = refusal(controller.edit_configs(TOPIC_RESOURCE, "none", set("retention.ms", "5"), false));
     assert_eq!(none.0, ResponseError::UnknownTopicOrPartition);
     let long = "x".repeat(40_000);
-    assert!(controller.edit_configs(BROKER_RESOURCE, "", set("long", &long), false).is_err(), "Kafka could not read it");
+    assert!(
+        controller.edit_configs(BROKER_RESOURCE, "", set("long", &long), false).is_err(),
+        "Kafka could not read it"
+    );
     assert_replays(&bench);
 }
 
@@ -293,7 +314,11 @@ fn producer_ids_never_come_twice() {
     let again = bench.restart();
     assert_eq!(again.controller.next_producer_id().unwrap(), 2000, "the rest of a block is lost");
     again.controller.skip_producer_ids(2500).unwrap();
-    assert_eq!(again.controller.next_producer_id().unwrap(), 2001, "ids below the end of the block are known");
+    assert_eq!(
+        again.controller.next_producer_id().unwrap(),
+        2001,
+        "ids below the end of the block are known"
+    );
     again.controller.skip_producer_ids(3000).unwrap();
     assert_eq!(again.controller.next_producer_id().unwrap(), 3001);
     assert_eq!(again.restart().controller.next_producer_id().unwrap(), 4001);
@@ -352,9 +377,14 @@ fn a_failed_append_ends_all_changes_and_shows_nothing() {
 /// What Kafka's own clients saw of the directories that Kafka wrote, after a clean stop and after a kill.
 #[test]
 fn logs_of_kafka_are_read_as_kafka_reads_them() {
-    let clean = (&include_bytes!("../../tests/fixtures/metadata/clean.log")[..], include_str!("../../tests/fixtures/metadata/clean.txt"));
-    let killed =
-        (&include_bytes!("../../tests/fixtures/metadata/killed.log")[..], include_str!("../../tests/fixtures/metadata/killed.txt"));
+    let clean = (
+        &include_bytes!("../../tests/fixtures/metadata/clean.log")[..],
+        include_str!("../../tests/fixtures/metadata/clean.txt"),
+    );
+    let killed = (
+        &include_bytes!("../../tests/fixtures/metadata/killed.log")[..],
+        include_str!("../../tests/fixtures/metadata/killed.txt"),
+    );
     for ((log, seen), first_free_id) in [(clean, 1000), (killed, 2000)] {
         let log = Arc::new(MemoryLog::holding(log));
         let last_epoch = Batches::new(&log.bytes()).last().unwrap().unwrap().0.partition_leader_epoch;
@@ -386,7 +416,11 @@ fn leader_epochs_stay_over_restarts_and_rise_over_kafka() {
     let again = bench.restart();
     assert_eq!(epoch(&again), 2);
     create(&again, topic("new", 1)).unwrap();
-    assert_eq!(again.controller.image().epoch(), bench.controller.image().epoch() + 1, "one raft epoch per writing run");
+    assert_eq!(
+        again.controller.image().epoch(),
+        bench.controller.image().epoch() + 1,
+        "one raft epoch per writing run"
+    );
     create(&again, topic("newer", 1)).unwrap();
     assert_eq!(again.controller.image().epoch(), bench.controller.image().epoch() + 1);
     assert_eq!(epoch(&again.restart()), 2);
@@ -409,7 +443,12 @@ fn values(base_offset: i64, records: &[MetadataRecord]) -> Vec<u8> {
 }
 
 fn feature(level: i16) -> MetadataRecord {
-    FeatureLevelRecord { name: "metadata.version".to_owned(), feature_level: level, ..FeatureLevelRecord::default() }.into()
+    FeatureLevelRecord {
+        name: "metadata.version".to_owned(),
+        feature_level: level,
+        ..FeatureLevelRecord::default()
+    }
+    .into()
 }
 
 fn named(name: &str) -> MetadataRecord {
@@ -428,7 +467,8 @@ fn end() -> MetadataRecord {
 #[test]
 fn a_transaction_takes_effect_as_a_whole() {
     let other = MetadataRecord::Other { api_key: 999, version: 0, body: b"later"[..].into() };
-    let whole = [values(0, &[feature(27), begin(), named("a")]), values(3, &[named("bb"), other, end()])].concat();
+    let whole =
+        [values(0, &[feature(27), begin(), named("a")]), values(3, &[named("bb"), other, end()])].concat();
     let bench = Bench::over(Arc::new(MemoryLog::holding(&whole)), Start::default()).unwrap();
     let image = bench.controller.image();
     assert!(image.topic("a").is_some() && image.topic("bb").is_some());
@@ -449,14 +489,24 @@ fn snapshots_stand_in_for_the_beginning() {
     let id = source.controller.image().topic("old").unwrap().id;
     let partition = |partition_id| {
         let (replicas, isr, leader, leader_epoch) = (vec![1], vec![1], 1, 4);
-        PartitionRecord { partition_id, topic_id: id, replicas, isr, leader, leader_epoch, ..PartitionRecord::default() }.into()
+        PartitionRecord {
+            partition_id,
+            topic_id: id,
+            replicas,
+            isr,
+            leader,
+            leader_epoch,
+            ..PartitionRecord::default()
+        }
+        .into()
     };
     let topic_record = TopicRecord { name: "old".to_owned(), topic_id: id, ..TopicRecord::default() };
     let version = KRaftVersion { kraft_version: 1 }.value();
     let head = control_batch(0, 3, 1, [(ControlType::KRaftVersion, version.as_slice())]).unwrap();
     let body = values(1, &[feature(27), topic_record.into(), partition(1), partition(0)]);
     let bytes = [head, body].concat();
-    let start = Start { snapshot: Some(Snapshot { bytes: &bytes, end_offset: 40, epoch: 3 }), ..Start::default() };
+    let start =
+        Start { snapshot: Some(Snapshot { bytes: &bytes, end_offset: 40, epoch: 3 }), ..Start::default() };
 
     let log = values(40, &[named("new")]);
     let bench = Bench::over(Arc::new(MemoryLog::holding(&log)), start).unwrap();
@@ -476,7 +526,10 @@ fn snapshots_stand_in_for_the_beginning() {
 
     let log = Arc::new(MemoryLog::holding(&values(41, &[named("new")])));
     assert!(matches!(Bench::over(log, start), Err(ControllerError::Gap { start: 41, end: 40 })));
-    let cut = Start { snapshot: Some(Snapshot { bytes: &bytes[..bytes.len() - 1], end_offset: 40, epoch: 3 }), ..start };
+    let cut = Start {
+        snapshot: Some(Snapshot { bytes: &bytes[..bytes.len() - 1], end_offset: 40, epoch: 3 }),
+        ..start
+    };
     assert!(matches!(Bench::over(Arc::default(), cut), Err(ControllerError::Replay(_))));
 }
 
@@ -502,8 +555,13 @@ fn damage_is_refused_with_its_place() {
     let good = values(0, &[feature(27), named("a")]);
     let mut flipped = good.clone();
     *flipped.last_mut().unwrap() ^= 1;
-    let stray = PartitionRecord { partition_id: 0, topic_id: Uuid::from_u128(1), ..PartitionRecord::default() };
-    let far = PartitionRecord { partition_id: i32::MAX, topic_id: Uuid::from_u128(101), ..PartitionRecord::default() };
+    let stray =
+        PartitionRecord { partition_id: 0, topic_id: Uuid::from_u128(1), ..PartitionRecord::default() };
+    let far = PartitionRecord {
+        partition_id: i32::MAX,
+        topic_id: Uuid::from_u128(101),
+        ..PartitionRecord::default()
+    };
     #[rustfmt::skip]
     let rows = [
         (flipped, "the metadata log is damaged at offset 0: the checksum of the batch is wrong"),
@@ -533,6 +591,7 @@ fn partitions_of_others_are_left_alone() {
     let records = [feature(27), named("a"), partition(vec![2, 3], 2).into(), partition(vec![2, 1], 2).into()];
     let bench = Bench::over(Arc::new(MemoryLog::holding(&values(0, &records))), Start::default()).unwrap();
     let image = bench.controller.image();
-    let seen: Vec<_> = image.topic("a").unwrap().partitions.iter().map(|p| (p.leader, p.leader_epoch)).collect();
+    let seen: Vec<_> =
+        image.topic("a").unwrap().partitions.iter().map(|p| (p.leader, p.leader_epoch)).collect();
     assert_eq!(seen, [(2, 5), (1, 6)]);
 }
