@@ -25,7 +25,7 @@ pub(crate) use error::{ControllerError, Refusal, outcome};
 pub(crate) use log::{LogStore, MetadataLog, StorageFailure};
 pub(crate) use new_topics::{Assignment, NewTopic};
 pub(crate) use partitions::NewPartitions;
-pub(crate) use settings::{InternalTopics, Settings};
+pub(crate) use settings::Settings;
 pub(crate) use start::{Snapshot, Start};
 
 use crate::clock::Clock;
@@ -37,7 +37,7 @@ use parking_lot::Mutex;
 use std::fmt;
 use std::sync::Arc;
 use uuid::Uuid;
-use writer::{Draft, Writer};
+use writer::Writer;
 
 /// Partitions that one request may ask for (`ReplicationControlManager.MAX_PARTITIONS_PER_BATCH`).
 const PARTITIONS_PER_REQUEST_MAX: i64 = 10_000;

@@ -6,7 +6,7 @@
 //! * A cursor with a negative partition, or a topic that is not in the list: INVALID_REQUEST.
 
 use super::{Answer, Context, operations};
-use crate::metadata::{PartitionInfo, Topic, topic_name};
+use crate::metadata::{NO_LEADER, PartitionInfo, Topic, topic_name};
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::describe_topic_partitions_response::{
     Cursor, DescribeTopicPartitionsResponsePartition, DescribeTopicPartitionsResponseTopic,
@@ -94,7 +94,7 @@ fn describe_partition(
     let ids = |brokers: &[i32]| brokers.iter().copied().map(BrokerId).collect::<Vec<_>>();
     DescribeTopicPartitionsResponsePartition::default()
         .with_partition_index(index)
-        .with_leader_id(BrokerId(if partition.leader == node { node } else { -1 }))
+        .with_leader_id(BrokerId(if partition.leader == node { node } else { NO_LEADER }))
         .with_leader_epoch(partition.leader_epoch)
         .with_replica_nodes(ids(&partition.replicas))
         .with_isr_nodes(ids(&partition.isr))

@@ -21,7 +21,7 @@
 use super::{Answer, Context, operations};
 use crate::controller::outcome;
 use crate::metadata::topic_name::{self, CLUSTER_METADATA, SHARE_GROUP_STATE};
-use crate::metadata::{Image, PartitionInfo, Topic};
+use crate::metadata::{Image, NO_LEADER, PartitionInfo, Topic};
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::metadata_response::{
@@ -180,7 +180,7 @@ fn describe_partition(node: i32, index: i32, partition: &PartitionInfo) -> Metad
     MetadataResponsePartition::default()
         .with_error_code(code)
         .with_partition_index(index)
-        .with_leader_id(BrokerId(if led { node } else { -1 }))
+        .with_leader_id(BrokerId(if led { node } else { NO_LEADER }))
         .with_leader_epoch(partition.leader_epoch)
         .with_replica_nodes(partition.replicas.iter().copied().map(BrokerId).collect())
         .with_isr_nodes(partition.isr.iter().copied().map(BrokerId).collect())

@@ -183,7 +183,7 @@ pub(crate) struct TestBroker {
     pub(crate) broker: Arc<Broker>,
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) log: Arc<MemoryLog>,
-    connection: ConnectionInfo,
+    pub(crate) connection: ConnectionInfo,
 }
 
 impl TestBroker {

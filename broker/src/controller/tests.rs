@@ -595,3 +595,25 @@ fn partitions_of_others_are_left_alone() {
         image.topic("a").unwrap().partitions.iter().map(|p| (p.leader, p.leader_epoch)).collect();
     assert_eq!(seen, [(2, 5), (1, 6)]);
 }
+
+#[test]
+#[ignore = "a measurement: cargo test --release -- --ignored --nocapture measure"]
+fn measure_ten_thousand_topics() {
+    let bench = Bench::new();
+    for round in 0..10 {
+        let begun = std::time::Instant::now();
+        let topics = (0..1000).map(|number| topic(&format!("t{round}-{number}"), 10)).collect();
+        assert!(bench.controller.create_topics(topics, false).unwrap().iter().all(Result::is_ok));
+        let batch = begun.elapsed();
+        let begun = std::time::Instant::now();
+        create(&bench, topic(&format!("single{round}"), 10)).unwrap();
+        println!(
+            "{} topics: 1000 more {batch:?}, one more {:?}",
+            bench.controller.image().topic_count(),
+            begun.elapsed()
+        );
+    }
+    let begun = std::time::Instant::now();
+    let again = bench.restart();
+    println!("replay of {} partitions {:?}", again.controller.image().partition_count(), begun.elapsed());
+}

@@ -45,7 +45,7 @@ impl Replay {
     /// [`next_offset`](Self::next_offset) were replayed already, or are in the snapshot, and are passed over.
     pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<usize, ReplayError> {
         let mut batches = Batches::new(bytes);
-        while let Some(batch) = batches.next() {
+        for batch in batches.by_ref() {
             let (header, batch) = batch.map_err(|error| self.damaged(error.to_string()))?;
             if header.next_offset() <= self.next_offset {
                 continue;
