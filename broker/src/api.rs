@@ -158,3 +158,6 @@ fn encode<R: Encodable>(
     }
     out.end_frame(start).map_err(|len| format!("{key:?} v{version} response of {len} bytes is too large"))
 }
+
+#[cfg(test)]
+mod tests;

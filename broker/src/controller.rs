@@ -25,7 +25,7 @@ pub(crate) use error::{ControllerError, Refusal, outcome};
 pub(crate) use log::{LogStore, MetadataLog, StorageFailure};
 pub(crate) use new_topics::{Assignment, NewTopic};
 pub(crate) use partitions::NewPartitions;
-pub(crate) use settings::{InternalTopics, Settings};
+pub(crate) use settings::Settings;
 pub(crate) use start::{Snapshot, Start};
 
 use crate::clock::Clock;
@@ -37,7 +37,7 @@ use parking_lot::Mutex;
 use std::fmt;
 use std::sync::Arc;
 use uuid::Uuid;
-use writer::{Draft, Writer};
+use writer::Writer;
 
 /// Partitions that one request may ask for (`ReplicationControlManager.MAX_PARTITIONS_PER_BATCH`).
 const PARTITIONS_PER_REQUEST_MAX: i64 = 10_000;
@@ -103,7 +103,12 @@ impl Controller {
         }
         // Under the lock: a topic of the same name may only be made when these logs are out of its way.
         for topic in &deleted {
-            tracing::info!("topic {} ({}) deleted, {} partitions", topic.name, topic.id, topic.partitions.len());
+            tracing::info!(
+                "topic {} ({}) deleted, {} partitions",
+                topic.name,
+                topic.id,
+                topic.partitions.len()
+            );
             self.store.delete(topic);
         }
         Ok(results)
@@ -139,4 +144,6 @@ pub(crate) fn partition_count(topic: &Topic) -> i32 {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

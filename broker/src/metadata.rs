@@ -12,7 +12,7 @@ mod shards;
 mod topic;
 pub(crate) mod topic_name;
 
-pub(crate) use image::{BROKER_RESOURCE, BrokerRegistration, Image, QuotaEntity, TOPIC_RESOURCE};
+pub(crate) use image::{BROKER_RESOURCE, Image, TOPIC_RESOURCE};
 pub(crate) use reader::Replay;
 pub(crate) use replay::ReplayError;
 pub(crate) use topic::{NO_LEADER, PartitionInfo, Topic};

@@ -29,12 +29,17 @@ pub(crate) fn handle(cx: &Context<'_>, request: CreatePartitionsRequest) -> Answ
         cx.broker.controller.create_partitions(&wanted, request.validate_only).map(Vec::into_iter);
     let results = names.into_iter().map(|name| {
         let result = match &mut created {
-            Ok(_) if !is_wanted(&name) => Err(Refusal::new(ResponseError::InvalidRequest, "Duplicate topic name.")),
+            Ok(_) if !is_wanted(&name) => {
+                Err(Refusal::new(ResponseError::InvalidRequest, "Duplicate topic name."))
+            }
             Ok(created) => created.next().unwrap_or(Ok(())),
             Err(refusal) => Err(refusal.clone()),
         };
         let (code, message) = outcome(&result);
-        CreatePartitionsTopicResult::default().with_name(name).with_error_code(code).with_error_message(message)
+        CreatePartitionsTopicResult::default()
+            .with_name(name)
+            .with_error_code(code)
+            .with_error_message(message)
     });
     CreatePartitionsResponse::default().with_results(results.collect()).into()
 }

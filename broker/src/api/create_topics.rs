@@ -82,7 +82,8 @@ fn forgotten() -> Refusal {
 
 fn describe(cx: &Context<'_>, name: TopicName, result: &Result<Arc<Topic>, Refusal>) -> CreatableTopicResult {
     let (code, message) = outcome(result);
-    let described = CreatableTopicResult::default().with_name(name).with_error_code(code).with_error_message(message);
+    let described =
+        CreatableTopicResult::default().with_name(name).with_error_code(code).with_error_message(message);
     let Ok(topic) = result else { return described.with_topic_id(Uuid::nil()) };
     let replicas = topic.partitions.first().map_or(0, |partition| partition.replicas.len());
     let described = described

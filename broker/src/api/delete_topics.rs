@@ -60,7 +60,11 @@ fn delete(cx: &Context<'_>, asked: Vec<Asked>) -> Vec<DeletableTopicResult> {
     for asked in asked {
         // One result for what came several times, as Kafka gives it.
         let Some(times) = count.remove(&asked) else { continue };
-        let id = if times > 1 && asked != Asked::Neither { Err(duplicate(&asked)) } else { resolve(&image, &asked) };
+        let id = if times > 1 && asked != Asked::Neither {
+            Err(duplicate(&asked))
+        } else {
+            resolve(&image, &asked)
+        };
         resolved.push((asked, id));
     }
     let mut uses: HashMap<Uuid, usize> = HashMap::new();
@@ -74,7 +78,9 @@ fn delete(cx: &Context<'_>, asked: Vec<Asked>) -> Vec<DeletableTopicResult> {
         }
     }
     let ids: Vec<Uuid> = resolved.iter().filter_map(|(_, id)| id.as_ref().ok().copied()).collect();
-    let name_of = |id: Uuid| image.topic_by_id(id).map(|topic| TopicName(StrBytes::from_string(topic.name.to_string())));
+    let name_of = |id: Uuid| {
+        image.topic_by_id(id).map(|topic| TopicName(StrBytes::from_string(topic.name.to_string())))
+    };
     let mut deleted = match controller.delete_topics(&ids) {
         Ok(results) => results,
         Err(refusal) => ids.iter().map(|_| Err(refusal.clone())).collect(),
@@ -106,7 +112,9 @@ fn resolve(image: &crate::metadata::Image, asked: &Asked) -> Result<Uuid, Refusa
             Some(topic) => Ok(topic.id),
             None => refuse(ResponseError::UnknownTopicId, "This server does not host this topic ID."),
         },
-        Asked::Both(..) => refuse(ResponseError::InvalidRequest, "You may not specify both topic name and topic id."),
+        Asked::Both(..) => {
+            refuse(ResponseError::InvalidRequest, "You may not specify both topic name and topic id.")
+        }
         Asked::Neither => refuse(ResponseError::InvalidRequest, "Neither topic name nor id were specified."),
     }
 }

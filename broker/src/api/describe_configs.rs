@@ -29,7 +29,8 @@ pub(crate) fn handle(cx: &Context<'_>, request: DescribeConfigsRequest) -> Answe
             Err(refusal) => result.with_error_code(refusal.code()).with_error_message(refusal.text()),
             Ok(entries) => {
                 let asked = resource.configuration_keys.as_deref().unwrap_or_default();
-                let is_asked = |entry: &ConfigEntry| asked.is_empty() || asked.iter().any(|name| **name == *entry.name);
+                let is_asked =
+                    |entry: &ConfigEntry| asked.is_empty() || asked.iter().any(|name| **name == *entry.name);
                 let configs = entries.into_iter().filter(is_asked).map(|entry| describe(entry, &request));
                 result.with_configs(configs.collect())
             }

@@ -6,7 +6,7 @@
 //! * A cursor with a negative partition, or a topic that is not in the list: INVALID_REQUEST.
 
 use super::{Answer, Context, operations};
-use crate::metadata::{PartitionInfo, Topic, topic_name};
+use crate::metadata::{NO_LEADER, PartitionInfo, Topic, topic_name};
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::describe_topic_partitions_response::{
     Cursor, DescribeTopicPartitionsResponsePartition, DescribeTopicPartitionsResponseTopic,
@@ -68,22 +68,33 @@ pub(crate) fn handle(
 }
 
 /// The partitions from `first` on and before `end`; none if there are not so many.
-fn describe(cx: &Context<'_>, topic: &Topic, first: usize, end: usize) -> DescribeTopicPartitionsResponseTopic {
+fn describe(
+    cx: &Context<'_>,
+    topic: &Topic,
+    first: usize,
+    end: usize,
+) -> DescribeTopicPartitionsResponseTopic {
     let node = cx.broker.controller.node_id();
     let partitions = (0..).zip(&topic.partitions).take(end).skip(first);
     DescribeTopicPartitionsResponseTopic::default()
         .with_name(Some(to_name(&topic.name)))
         .with_topic_id(topic.id)
         .with_is_internal(topic_name::is_internal(&topic.name))
-        .with_partitions(partitions.map(|(index, partition)| describe_partition(node, index, partition)).collect())
+        .with_partitions(
+            partitions.map(|(index, partition)| describe_partition(node, index, partition)).collect(),
+        )
         .with_topic_authorized_operations(operations::TOPIC)
 }
 
-fn describe_partition(node: i32, index: i32, partition: &PartitionInfo) -> DescribeTopicPartitionsResponsePartition {
+fn describe_partition(
+    node: i32,
+    index: i32,
+    partition: &PartitionInfo,
+) -> DescribeTopicPartitionsResponsePartition {
     let ids = |brokers: &[i32]| brokers.iter().copied().map(BrokerId).collect::<Vec<_>>();
     DescribeTopicPartitionsResponsePartition::default()
         .with_partition_index(index)
-        .with_leader_id(BrokerId(if partition.leader == node { node } else { -1 }))
+        .with_leader_id(BrokerId(if partition.leader == node { node } else { NO_LEADER }))
         .with_leader_epoch(partition.leader_epoch)
         .with_replica_nodes(ids(&partition.replicas))
         .with_isr_nodes(ids(&partition.isr))

@@ -17,7 +17,11 @@ pub(crate) fn handle(cx: &Context<'_>, request: InitProducerIdRequest) -> Answer
         Ok(id) => response.with_producer_id(ProducerId(id)).with_producer_epoch(0).into(),
         Err(refusal) => {
             tracing::debug!("InitProducerId from {} refused: {}", cx.connection.peer, refusal.message);
-            response.with_error_code(refusal.code()).with_producer_id(ProducerId(-1)).with_producer_epoch(-1).into()
+            response
+                .with_error_code(refusal.code())
+                .with_producer_id(ProducerId(-1))
+                .with_producer_epoch(-1)
+                .into()
         }
     }
 }
@@ -33,7 +37,8 @@ fn producer_id(cx: &Context<'_>, request: &InitProducerIdRequest) -> Result<i64,
             Err(Refusal::new(ResponseError::InvalidRequest, "the transactional id is empty"))
         }
         Some(id) => {
-            let message = format!("transactional id {} was given, but there are no transactions", id.as_str());
+            let message =
+                format!("transactional id {} was given, but there are no transactions", id.as_str());
             Err(Refusal::new(ResponseError::UnsupportedVersion, message))
         }
     }

@@ -21,7 +21,7 @@
 use super::{Answer, Context, operations};
 use crate::controller::outcome;
 use crate::metadata::topic_name::{self, CLUSTER_METADATA, SHARE_GROUP_STATE};
-use crate::metadata::{Image, PartitionInfo, Topic};
+use crate::metadata::{Image, NO_LEADER, PartitionInfo, Topic};
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::metadata_response::{
@@ -47,7 +47,10 @@ pub(crate) fn handle(cx: &Context<'_>, request: MetadataRequest) -> Answer<Metad
         named(cx, request.topics.as_deref().unwrap_or_default(), request.allow_auto_topic_creation)
     };
     if request.include_topic_authorized_operations {
-        topics = topics.into_iter().map(|topic| topic.with_topic_authorized_operations(operations::TOPIC)).collect();
+        topics = topics
+            .into_iter()
+            .map(|topic| topic.with_topic_authorized_operations(operations::TOPIC))
+            .collect();
     }
     let asked = request.include_cluster_authorized_operations && (8..=10).contains(&cx.version);
     let (host, port, node_id) = cx.endpoint();
@@ -88,12 +91,13 @@ fn named(cx: &Context<'_>, asked: &[MetadataRequestTopic], may_create: bool) -> 
             if seen.insert(asked.topic_id) {
                 topics.push(refuse(cx, asked, ResponseError::UnknownTopicId.code()));
             }
-        } else {
-            let name = asked.name.as_ref().map_or("", |name| name.as_str());
+        } else if let Some(name) = &asked.name {
             if missing.insert(name) {
-                let code = refused.get(name).copied().unwrap_or_else(|| missing_code(name));
+                let code = refused.get(name.as_str()).copied().unwrap_or_else(|| missing_code(name));
                 topics.push(refuse(cx, asked, code));
             }
+        } else {
+            topics.push(refuse(cx, asked, ResponseError::InvalidRequest.code()));
         }
     }
     topics
@@ -161,7 +165,8 @@ fn refuse(cx: &Context<'_>, asked: &MetadataRequestTopic, code: i16) -> Metadata
 
 fn describe(cx: &Context<'_>, topic: &Topic) -> MetadataResponseTopic {
     let node = cx.broker.controller.node_id();
-    let partitions = (0..).zip(&topic.partitions).map(|(index, partition)| describe_partition(node, index, partition));
+    let partitions =
+        (0..).zip(&topic.partitions).map(|(index, partition)| describe_partition(node, index, partition));
     MetadataResponseTopic::default()
         .with_name(Some(TopicName(StrBytes::from_string(topic.name.to_string()))))
         .with_topic_id(topic.id)
@@ -175,7 +180,7 @@ fn describe_partition(node: i32, index: i32, partition: &PartitionInfo) -> Metad
     MetadataResponsePartition::default()
         .with_error_code(code)
         .with_partition_index(index)
-        .with_leader_id(BrokerId(if led { node } else { -1 }))
+        .with_leader_id(BrokerId(if led { node } else { NO_LEADER }))
         .with_leader_epoch(partition.leader_epoch)
         .with_replica_nodes(partition.replicas.iter().copied().map(BrokerId).collect())
         .with_isr_nodes(partition.isr.iter().copied().map(BrokerId).collect())

@@ -22,7 +22,10 @@ impl Controller {
         let is_topic = resource_type == TOPIC_RESOURCE;
         let before = if is_topic {
             let topic = draft.image().topic(name).ok_or_else(|| {
-                Refusal::new(ResponseError::UnknownTopicOrPartition, format!("The topic '{name}' does not exist."))
+                Refusal::new(
+                    ResponseError::UnknownTopicOrPartition,
+                    format!("The topic '{name}' does not exist."),
+                )
             })?;
             topic.configs.clone()
         } else {

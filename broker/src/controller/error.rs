@@ -20,7 +20,9 @@ pub(crate) enum ControllerError {
         source: StorageFailure,
     },
     /// Records from the first one on are gone, and no snapshot stands in for them.
-    #[error("the metadata log begins at offset {start}, and no snapshot reaches up to there (the best ends at {end})")]
+    #[error(
+        "the metadata log begins at offset {start}, and no snapshot reaches up to there (the best ends at {end})"
+    )]
     Gap {
         /// First offset of the log.
         start: i64,

@@ -72,7 +72,12 @@ impl Controller {
         self.commit(&mut writer, draft)?;
         for topic in results.iter().flatten() {
             writer.collisions.insert(&topic.name);
-            tracing::info!("topic {} ({}) created, {} partitions", topic.name, topic.id, topic.partitions.len());
+            tracing::info!(
+                "topic {} ({}) created, {} partitions",
+                topic.name,
+                topic.id,
+                topic.partitions.len()
+            );
         }
         Ok(results)
     }
@@ -102,16 +107,33 @@ impl Controller {
             ),
             _ => {
                 let (partitions, replication_factor) = (DEFAULT, DEFAULT as i16);
-                return NewTopic { name: name.to_owned(), partitions, replication_factor, ..NewTopic::default() };
+                return NewTopic {
+                    name: name.to_owned(),
+                    partitions,
+                    replication_factor,
+                    ..NewTopic::default()
+                };
             }
         };
         let configs = configs.into_iter().map(|(name, value)| (name.to_owned(), Some(value))).collect();
-        NewTopic { name: name.to_owned(), partitions, replication_factor: 1, assignments: Vec::new(), configs }
+        NewTopic {
+            name: name.to_owned(),
+            partitions,
+            replication_factor: 1,
+            assignments: Vec::new(),
+            configs,
+        }
     }
 
-    fn create_topic(&self, draft: &mut Draft, topic: NewTopic, validate_only: bool) -> Result<Arc<Topic>, Refusal> {
+    fn create_topic(
+        &self,
+        draft: &mut Draft,
+        topic: NewTopic,
+        validate_only: bool,
+    ) -> Result<Arc<Topic>, Refusal> {
         let name = topic.name.as_str();
-        topic_name::validate(name).map_err(|reason| Refusal::new(ResponseError::InvalidTopicException, reason))?;
+        topic_name::validate(name)
+            .map_err(|reason| Refusal::new(ResponseError::InvalidTopicException, reason))?;
         if draft.image().topic(name).is_some() {
             let message = format!("Topic '{name}' already exists.");
             return Err(Refusal::new(ResponseError::TopicAlreadyExists, message));
@@ -166,10 +188,14 @@ impl Controller {
             factor => factor,
         };
         let replicas = place(self.settings.node_id, replication_factor).map_err(|refusal| {
-            let message = format!("Unable to replicate the partition {replication_factor} time(s): {}", refusal.message);
+            let message = format!(
+                "Unable to replicate the partition {replication_factor} time(s): {}",
+                refusal.message
+            );
             Refusal::new(refusal.error, message)
         })?;
-        let partitions = if topic.partitions == DEFAULT { self.settings.num_partitions } else { topic.partitions };
+        let partitions =
+            if topic.partitions == DEFAULT { self.settings.num_partitions } else { topic.partitions };
         Ok((0..partitions).map(|_| replicas.clone()).collect())
     }
 
@@ -178,7 +204,8 @@ impl Controller {
             [(i32::from(topic.replication_factor), "replication factor"), (topic.partitions, "numPartitions")]
         {
             if given != DEFAULT {
-                let message = format!("A manual partition assignment was specified, but {what} was not set to -1.");
+                let message =
+                    format!("A manual partition assignment was specified, but {what} was not set to -1.");
                 return Err(Refusal::new(ResponseError::InvalidRequest, message));
             }
         }
@@ -187,7 +214,9 @@ impl Controller {
         let mut factor = None;
         for Assignment { partition, brokers } in &topic.assignments {
             if replicas.contains_key(partition) {
-                return Err(refuse(format!("Found multiple manual partition assignments for partition {partition}")));
+                return Err(refuse(format!(
+                    "Found multiple manual partition assignments for partition {partition}"
+                )));
             }
             check_assignment(self.settings.node_id, brokers, factor)?;
             factor = Some(brokers.len());

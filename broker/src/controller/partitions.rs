@@ -2,6 +2,7 @@
 
 use super::writer::Draft;
 use super::{Controller, LogStore, PARTITIONS_PER_REQUEST_MAX, Refusal, TOO_LARGE, partition_count};
+use crate::metadata::NO_LEADER;
 use kafka_protocol::ResponseError;
 use milena_protocol::stored::metadata::{MetadataRecord, PartitionRecord};
 use uuid::Uuid;
@@ -142,7 +143,9 @@ pub(super) fn check_assignment(node: i32, brokers: &[i32], factor: Option<usize>
             ));
         }
         if previous == Some(broker) {
-            return refuse(format!("The manual partition assignment includes the broker {broker} more than once."));
+            return refuse(format!(
+                "The manual partition assignment includes the broker {broker} more than once."
+            ));
         }
         previous = Some(broker);
     }
@@ -167,7 +170,7 @@ pub(super) fn partition_record(
         partition_id,
         topic_id,
         isr: replicas.clone(),
-        leader: replicas.first().copied().unwrap_or(-1),
+        leader: replicas.first().copied().unwrap_or(NO_LEADER),
         leader_epoch: 0,
         partition_epoch: 0,
         directories: replicas.iter().map(|_| store.pick_directory()).collect(),

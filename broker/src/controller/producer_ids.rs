@@ -35,8 +35,12 @@ impl Controller {
         let end = first.checked_add(BLOCK).ok_or_else(exhausted)?;
         let broker_id = self.settings.node_id;
         let broker_epoch = self.image().registration(broker_id).map_or(-1, |broker| broker.epoch);
-        let record =
-            ProducerIdsRecord { broker_id, broker_epoch, next_producer_id: end, ..ProducerIdsRecord::default() };
+        let record = ProducerIdsRecord {
+            broker_id,
+            broker_epoch,
+            next_producer_id: end,
+            ..ProducerIdsRecord::default()
+        };
         let mut draft = self.draft(writer)?;
         draft.add(vec![record.into()])?;
         self.commit(writer, draft)?;

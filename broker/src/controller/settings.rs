@@ -8,7 +8,8 @@ use std::fmt;
 use std::sync::Arc;
 
 /// Checks what was configured for one topic alone; the refusal carries Kafka's text.
-pub(crate) type CheckTopicConfigs = Arc<dyn Fn(&BTreeMap<String, String>) -> Result<(), Refusal> + Send + Sync>;
+pub(crate) type CheckTopicConfigs =
+    Arc<dyn Fn(&BTreeMap<String, String>) -> Result<(), Refusal> + Send + Sync>;
 
 /// Settings of the controller; they do not change while it runs.
 #[derive(Clone)]

@@ -107,7 +107,10 @@ impl Controller {
         }
         let changes = take_over(&self.image(), self.settings.node_id);
         if !changes.is_empty() {
-            tracing::info!("taking over the lead of partitions and the registration: {} records", changes.len());
+            tracing::info!(
+                "taking over the lead of partitions and the registration: {} records",
+                changes.len()
+            );
         }
         for changes in changes.chunks(TAKE_OVER_MAX) {
             self.write(changes.to_vec())?;
@@ -121,12 +124,14 @@ impl Controller {
             None => Image::default(),
         };
         let feature = |(name, feature_level): (&str, i16)| {
-            FeatureLevelRecord { name: name.to_owned(), feature_level, ..FeatureLevelRecord::default() }.into()
+            FeatureLevelRecord { name: name.to_owned(), feature_level, ..FeatureLevelRecord::default() }
+                .into()
         };
         let mut records: Vec<MetadataRecord> = if formatted.features().0.is_empty() {
             FEATURES.into_iter().map(feature).collect()
         } else {
-            let mut levels: Vec<_> = formatted.features().0.iter().map(|(name, level)| (name.as_str(), *level)).collect();
+            let mut levels: Vec<_> =
+                formatted.features().0.iter().map(|(name, level)| (name.as_str(), *level)).collect();
             // Kafka reads every other record in the light of this one.
             levels.sort_by_key(|(name, _)| *name != "metadata.version");
             levels.into_iter().map(feature).collect()
@@ -148,7 +153,10 @@ impl Controller {
             draft.add(records)?;
             self.commit(&mut writer, draft)
         });
-        written.map_err(|refusal: Refusal| ControllerError::Log { action: "written", source: refusal.message.into() })
+        written.map_err(|refusal: Refusal| ControllerError::Log {
+            action: "written",
+            source: refusal.message.into(),
+        })
     }
 }
 
@@ -163,7 +171,8 @@ fn replay(log: &dyn MetadataLog, snapshot: Option<Snapshot<'_>>) -> Result<(Imag
     }
     loop {
         let from = replay.next_offset();
-        let bytes = log.read(from, READ_BYTES).map_err(|source| ControllerError::Log { action: "read", source })?;
+        let bytes =
+            log.read(from, READ_BYTES).map_err(|source| ControllerError::Log { action: "read", source })?;
         if bytes.is_empty() {
             break;
         }

@@ -104,7 +104,10 @@ impl Controller {
         }
         let base_offset = self.log.end_offset();
         let batches = self.batches(writer, &draft.values, base_offset).map_err(|reason| {
-            Refusal::new(ResponseError::UnknownServerError, format!("metadata records cannot be batched: {reason}"))
+            Refusal::new(
+                ResponseError::UnknownServerError,
+                format!("metadata records cannot be batched: {reason}"),
+            )
         })?;
         match self.log.append(&batches) {
             Ok(offset) if offset == base_offset => {}
@@ -133,8 +136,13 @@ impl Controller {
             let node = VoterId { id: self.settings.node_id, directory_id: None };
             let (voters, granting_voters) = (vec![node], vec![node]);
             let value = LeaderChange { leader_id: node.id, voters, granting_voters }.value();
-            batches = control_batch(base_offset, writer.epoch, now, [(ControlType::LeaderChange, value.as_slice())])
-                .map_err(|error| error.to_string())?;
+            batches = control_batch(
+                base_offset,
+                writer.epoch,
+                now,
+                [(ControlType::LeaderChange, value.as_slice())],
+            )
+            .map_err(|error| error.to_string())?;
         }
         let base_offset = base_offset + i64::from(!writer.announced);
         let mut builder = BatchBuilder::new().base_offset(base_offset).leader_epoch(writer.epoch);

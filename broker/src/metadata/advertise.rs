@@ -43,10 +43,14 @@ pub(crate) struct Endpoint {
 }
 
 /// The address for a client at `peer` that came in by `local`.
-pub(crate) fn endpoint(listener: Listener<'_>, peer: SocketAddr, local: SocketAddr, around: Surroundings) -> Endpoint {
+pub(crate) fn endpoint(
+    listener: Listener<'_>,
+    peer: SocketAddr,
+    local: SocketAddr,
+    around: Surroundings,
+) -> Endpoint {
     let (peer_ip, local_ip) = (peer.ip().to_canonical(), local.ip().to_canonical());
-    let by_connection =
-        |rescued| Endpoint { host: local_ip.to_string(), port: local.port(), rescued };
+    let by_connection = |rescued| Endpoint { host: local_ip.to_string(), port: local.port(), rescued };
     let here = peer_ip.is_loopback() || peer_ip == local_ip;
     let through_gateway = around.gateway.is_some_and(|gateway| gateway.to_canonical() == peer_ip);
 
@@ -94,7 +98,12 @@ impl Advertiser {
     }
 
     /// The address for a client at `peer` that came in by `local`.
-    pub(crate) fn endpoint(&self, listener: Listener<'_>, peer: SocketAddr, local: SocketAddr) -> (String, u16) {
+    pub(crate) fn endpoint(
+        &self,
+        listener: Listener<'_>,
+        peer: SocketAddr,
+        local: SocketAddr,
+    ) -> (String, u16) {
         let told = endpoint(listener, peer, local, self.around);
         if told.rescued && self.is_news(peer.ip()) {
             let (ip, (host, port)) = (peer.ip().to_canonical(), listener.advertised);
@@ -121,7 +130,8 @@ fn is_open(host: &str) -> bool {
 
 fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
-    bare.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
+    bare.eq_ignore_ascii_case("localhost")
+        || bare.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
 }
 
 #[cfg(test)]
@@ -129,8 +139,10 @@ mod tests {
     use super::{Advertiser, Listener, Surroundings, default_gateway, endpoint};
     use std::net::IpAddr;
 
-    const DESKTOP: Surroundings =
-        Surroundings { gateway: Some(IpAddr::V4(std::net::Ipv4Addr::new(172, 17, 0, 1))), published_on_localhost: true };
+    const DESKTOP: Surroundings = Surroundings {
+        gateway: Some(IpAddr::V4(std::net::Ipv4Addr::new(172, 17, 0, 1))),
+        published_on_localhost: true,
+    };
     const LINUX: Surroundings = Surroundings { published_on_localhost: false, ..DESKTOP };
     const BARE: Surroundings = Surroundings { gateway: None, published_on_localhost: false };
 
@@ -165,7 +177,12 @@ mod tests {
             (("", 9092),                 false, "10.0.0.5:4000",    "10.0.0.1:9092",       BARE,    "10.0.0.1",        9092,  false),
         ];
         for (advertised, auto, peer, local, around, host, port, rescued) in rows {
-            let told = endpoint(Listener { advertised, auto }, peer.parse().unwrap(), local.parse().unwrap(), around);
+            let told = endpoint(
+                Listener { advertised, auto },
+                peer.parse().unwrap(),
+                local.parse().unwrap(),
+                around,
+            );
             let row = format!("{advertised:?} auto={auto} {peer} -> {local}");
             assert_eq!((told.host.as_str(), told.port, told.rescued), (host, port, rescued), "{row}");
         }

@@ -2,7 +2,9 @@
 
 use super::image::Image;
 use super::replay::ReplayError;
-use milena_protocol::records::{BatchHeader, Batches, Codec, ControlType, HEADER_LEN, KRaftVersion, Records, crc_matches};
+use milena_protocol::records::{
+    BatchHeader, Batches, Codec, ControlType, HEADER_LEN, KRaftVersion, Records, crc_matches,
+};
 use milena_protocol::stored::metadata::MetadataRecord;
 use std::sync::Arc;
 
@@ -27,7 +29,8 @@ impl Replay {
         // Offsets in a snapshot count from 0, and have nothing to do with those of the log.
         let read = replay.feed(bytes)?;
         if read != bytes.len() {
-            return Err(replay.damaged(format!("the snapshot ends within a batch, {} bytes behind", bytes.len() - read)));
+            return Err(replay
+                .damaged(format!("the snapshot ends within a batch, {} bytes behind", bytes.len() - read)));
         }
         if replay.transaction.is_some() {
             return Err(replay.damaged("the snapshot ends within a transaction".to_owned()));
@@ -42,7 +45,7 @@ impl Replay {
     /// [`next_offset`](Self::next_offset) were replayed already, or are in the snapshot, and are passed over.
     pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<usize, ReplayError> {
         let mut batches = Batches::new(bytes);
-        while let Some(batch) = batches.next() {
+        for batch in batches.by_ref() {
             let (header, batch) = batch.map_err(|error| self.damaged(error.to_string()))?;
             if header.next_offset() <= self.next_offset {
                 continue;

@@ -83,7 +83,8 @@ impl Image {
 
     fn apply_partition(&mut self, record: &PartitionRecord) -> Result<(), String> {
         let topic = topic_mut(&mut self.topics, record.topic_id)?;
-        let index = usize::try_from(record.partition_id).map_err(|_| no_partition(&topic.name, record.partition_id))?;
+        let index = usize::try_from(record.partition_id)
+            .map_err(|_| no_partition(&topic.name, record.partition_id))?;
         if index >= topic.partitions.len() {
             if index - topic.partitions.len() > PARTITION_GAP_MAX {
                 return Err(no_partition(&topic.name, record.partition_id));

@@ -24,7 +24,9 @@ pub(crate) fn validate(name: &str) -> Result<(), String> {
             format!("the length of '{name}' is longer than the max allowed length {LENGTH_MAX}")
         }
         _ if !name.bytes().all(is_legal) => {
-            format!("'{name}' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'")
+            format!(
+                "'{name}' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'"
+            )
         }
         _ => return Ok(()),
     };
@@ -94,7 +96,9 @@ mod tests {
             ("..", "Topic name is invalid: '..' is not allowed".to_owned()),
             (
                 &too_long,
-                format!("Topic name is invalid: the length of '{too_long}' is longer than the max allowed length 249"),
+                format!(
+                    "Topic name is invalid: the length of '{too_long}' is longer than the max allowed length 249"
+                ),
             ),
         ];
         for (name, reason) in bad {
@@ -102,7 +106,10 @@ mod tests {
         }
         for name in ["a b", "a/b", "a\0b", "\u{e9}", "a:b", "../x"] {
             let reason = validate(name).unwrap_err();
-            assert!(reason.ends_with("characters other than ASCII alphanumerics, '.', '_' and '-'"), "{reason}");
+            assert!(
+                reason.ends_with("characters other than ASCII alphanumerics, '.', '_' and '-'"),
+                "{reason}"
+            );
         }
     }
 

@@ -1,0 +1,36 @@
+use super::handle;
+use crate::controller::testing::{TestBroker, sent};
+use kafka_protocol::messages::DescribeClusterRequest;
+
+#[test]
+fn every_version_is_told_of_the_one_broker() {
+    let broker = TestBroker::new(&[("broker.rack", "r1")]);
+    for version in 0..=2 {
+        let request = DescribeClusterRequest::default();
+        let response = sent(handle(&broker.cx(version), request.clone()), version);
+        let [node] = &response.brokers[..] else { panic!("one broker") };
+        assert_eq!((node.broker_id.0, node.host.as_str(), node.port), (1, "10.0.0.1", 9092));
+        assert_eq!((node.rack.as_deref(), node.is_fenced), (Some("r1"), false));
+        assert_eq!((response.controller_id.0, response.cluster_id.as_str()), (1, "MkU3OEVBNTcwNTJENDM2Qk"));
+        assert_eq!((response.error_code, response.cluster_authorized_operations), (0, i32::MIN));
+        let asked = request.with_include_cluster_authorized_operations(true);
+        assert_eq!(sent(handle(&broker.cx(version), asked), version).cluster_authorized_operations, 0x1fa0);
+    }
+}
+
+#[test]
+fn there_are_no_controllers_to_be_found_here() {
+    let broker = TestBroker::new(&[]);
+    for (version, endpoint_type, code) in
+        [(0, 2, 42), (1, 2, 114), (2, 2, 114), (0, 9, 42), (1, 9, 115), (2, 0, 115)]
+    {
+        let request = DescribeClusterRequest::default().with_endpoint_type(endpoint_type);
+        let response = sent(handle(&broker.cx(version), request), version);
+        assert_eq!(
+            (response.error_code, response.brokers.len()),
+            (code, 0),
+            "v{version} type {endpoint_type}"
+        );
+        assert!(response.error_message.is_some());
+    }
+}
