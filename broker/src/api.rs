@@ -3,15 +3,32 @@
 //! A handler does four things: authorise, translate, delegate to one subsystem, assemble. Versions stop here:
 //! nothing below `api/` branches on them. Adding an API is one file and one line in [`TABLE`].
 
+mod api_versions;
 mod create_partitions;
 mod create_topics;
+mod delete_groups;
+mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
+mod describe_groups;
 mod describe_topic_partitions;
+mod fetch;
+mod find_coordinator;
+mod heartbeat;
 mod init_producer_id;
+mod join_group;
+mod leave_group;
+mod list_groups;
+mod list_offsets;
 mod metadata;
+mod offset_commit;
+mod offset_delete;
+mod offset_fetch;
+mod offset_for_leader_epoch;
 mod operations;
+mod produce;
+mod sync_group;
 
 use crate::broker::Broker;
 use crate::metadata::advertise::Listener;
@@ -19,6 +36,7 @@ use bytes::Bytes;
 use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::{Decodable, Encodable};
 use milena_protocol::gather::Gather;
+use milena_protocol::header;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -108,6 +126,80 @@ pub(crate) struct Row {
     handler: Handler,
 }
 
+impl Row {
+    /// Lowest version that clients are told. Produce is told from 0: librdkafka before 2.11.1 looks for single old
+    /// versions to decide whether it may compress (KAFKA-18659).
+    pub(crate) fn advertised_min(&self) -> i16 {
+        if self.key == ApiKey::Produce { 0 } else { self.min }
+    }
+}
+
+/// A line of the table whose messages the codec crate decodes and encodes.
+macro_rules! typed {
+    ($key:ident, $min:literal..=$max:literal, $module:ident) => {
+        Row {
+            key: ApiKey::$key,
+            min: $min,
+            max: $max,
+            handler: |cx, body, out| typed(cx, ApiKey::$key, body, out, $module::handle),
+        }
+    };
+}
+
+/// Every served API with Kafka 4.1's stable versions, by key.
+pub(crate) static TABLE: &[Row] = &[
+    Row { key: ApiKey::Produce, min: 3, max: 13, handler: produce::handle },
+    Row { key: ApiKey::Fetch, min: 4, max: 18, handler: fetch::handle },
+    typed!(ListOffsets, 1..=10, list_offsets),
+    typed!(Metadata, 0..=13, metadata),
+    typed!(OffsetCommit, 2..=9, offset_commit),
+    typed!(OffsetFetch, 1..=9, offset_fetch),
+    typed!(FindCoordinator, 0..=6, find_coordinator),
+    typed!(JoinGroup, 0..=9, join_group),
+    typed!(Heartbeat, 0..=4, heartbeat),
+    typed!(LeaveGroup, 0..=5, leave_group),
+    typed!(SyncGroup, 0..=5, sync_group),
+    typed!(DescribeGroups, 0..=6, describe_groups),
+    typed!(ListGroups, 0..=5, list_groups),
+    typed!(ApiVersions, 0..=4, api_versions),
+    typed!(CreateTopics, 2..=7, create_topics),
+    typed!(DeleteTopics, 1..=6, delete_topics),
+    typed!(DeleteRecords, 0..=2, delete_records),
+    typed!(InitProducerId, 0..=5, init_producer_id),
+    typed!(OffsetForLeaderEpoch, 2..=4, offset_for_leader_epoch),
+    typed!(DescribeConfigs, 1..=4, describe_configs),
+    typed!(CreatePartitions, 0..=3, create_partitions),
+    typed!(DeleteGroups, 0..=2, delete_groups),
+    typed!(OffsetDelete, 0..=0, offset_delete),
+    typed!(DescribeCluster, 0..=2, describe_cluster),
+    typed!(DescribeTopicPartitions, 0..=0, describe_topic_partitions),
+];
+
+/// Answers one request frame (without its length prefix).
+pub(crate) fn handle(broker: &Arc<Broker>, connection: &ConnectionInfo, frame: &[u8], out: &mut Gather) -> Outcome {
+    let (key, version, correlation_id) = match header::peek(frame) {
+        Ok(start) => start,
+        Err(error) => return Outcome::Close(error.to_string()),
+    };
+    let Some(row) = TABLE.binary_search_by_key(&key, |row| row.key as i16).ok().map(|at| &TABLE[at]) else {
+        return Outcome::Close(format!("API key {key} is not served"));
+    };
+    if !(row.min..=row.max).contains(&version) {
+        if row.key == ApiKey::ApiVersions {
+            let written = encode(row.key, 0, correlation_id, &api_versions::unsupported(), out);
+            return written.map_or_else(Outcome::Close, |()| Outcome::Written);
+        }
+        return Outcome::Close(format!("{:?} v{version} is not served (v{} to v{} are)", row.key, row.min, row.max));
+    }
+    let (header, body) = match header::read(frame, row.key.request_header_version(version) >= 2) {
+        Ok(read) => read,
+        Err(error) => return Outcome::Close(error.to_string()),
+    };
+    let client_id = String::from_utf8_lossy(header.client_id.unwrap_or_default());
+    let cx = Context { broker, version, correlation_id, client_id: &client_id, connection };
+    (row.handler)(&cx, body, out)
+}
+
 /// Decodes the request, calls the handler, encodes the response.
 fn typed<Q: Decodable, R: Encodable + 'static>(
     cx: &Context<'_>,
@@ -139,7 +231,7 @@ fn typed<Q: Decodable, R: Encodable + 'static>(
 }
 
 /// Writes a whole response frame.
-fn encode<R: Encodable>(
+pub(crate) fn encode<R: Encodable>(
     key: ApiKey,
     version: i16,
     correlation_id: i32,

@@ -10,8 +10,9 @@ use crate::clock::Clock;
 use crate::config::BrokerConfig;
 use crate::controller::{Controller, ControllerError, Settings, Snapshot, Start};
 use crate::fetch_sessions::FetchSessions;
+use crate::group::{GroupCoordinator, GroupSettings};
 use crate::metadata::Topic;
-use crate::metadata::advertise::Advertiser;
+use crate::metadata::advertise::{Advertiser, Surroundings};
 use crate::net::listener;
 use crate::net::registry::{Limits, Registry};
 use crate::partition::Partition;
@@ -84,6 +85,8 @@ pub struct Broker {
     pub(crate) partitions: Arc<Partitions>,
     /// Who remembers what consumers fetch.
     pub(crate) fetch_sessions: FetchSessions,
+    /// Consumer groups and their offsets.
+    pub(crate) groups: GroupCoordinator,
     metadata: Arc<MetadataDir>,
     connections: Arc<Registry>,
     stopping: AtomicBool,
@@ -110,6 +113,8 @@ impl Broker {
             tasks.push(tokio::spawn(listener::accept(listener, index, broker.clone())));
         }
         tasks.push(tokio::spawn(maintenance::run(broker.clone())));
+        let of_groups = broker.clone();
+        tasks.push(tokio::spawn(async move { of_groups.groups.keep_deadlines().await }));
         *broker.tasks.lock() = tasks;
         Ok(broker)
     }
@@ -137,9 +142,25 @@ impl Broker {
         metadata.save_quorum_state(&controller.quorum_state())?;
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         partitions.open_all(&controller.image(), threads)?;
-        let broker = Self {
+        let advertiser = Advertiser::new(Surroundings::detect());
+        let mut broker = Self::assemble(config, clock, cluster_id, controller, partitions, metadata, advertiser);
+        broker.addresses = addresses;
+        Ok((broker, listeners))
+    }
+
+    fn assemble(
+        config: &Arc<BrokerConfig>,
+        clock: &Arc<Clock>,
+        cluster_id: String,
+        controller: Arc<Controller>,
+        partitions: Arc<Partitions>,
+        metadata: Arc<MetadataDir>,
+        advertiser: Advertiser,
+    ) -> Self {
+        Self {
+            groups: open_groups(config, &controller, &partitions, clock),
             fetch_sessions: FetchSessions::new(usize::try_from(config.network.fetch_session_slots).unwrap_or(0)),
-            advertiser: Advertiser::detect(),
+            advertiser,
             config: config.clone(),
             clock: clock.clone(),
             cluster_id,
@@ -149,9 +170,19 @@ impl Broker {
             connections: Arc::new(Registry::default()),
             stopping: AtomicBool::new(false),
             tasks: Mutex::new(Vec::new()),
-            addresses,
-        };
-        Ok((broker, listeners))
+            addresses: Vec::new(),
+        }
+    }
+
+    /// A broker around a controller that a test has made; its logs are in `dir` and it listens nowhere.
+    #[cfg(test)]
+    pub(crate) fn around(config: &Arc<BrokerConfig>, cluster_id: String, controller: Controller, dir: &std::path::Path) -> Self {
+        let clock = Arc::new(Clock::System);
+        let log_dir = LogDir::open(Disk::new(dir), config.node_id, None, 0).expect("a new directory opens");
+        let (metadata, _) = MetadataDir::open(&log_dir, 0).expect("an empty log opens");
+        let partitions = Arc::new(Partitions::new(vec![log_dir], config.clone(), clock.clone()));
+        let (controller, metadata) = (Arc::new(controller), Arc::new(metadata));
+        Self::assemble(config, &clock, cluster_id, controller, partitions, metadata, Advertiser::default())
     }
 
     /// Stops: answers what is in flight, closes the logs, and marks the directories as cleanly stopped.
@@ -169,39 +200,26 @@ impl Broker {
     }
 
     fn close_logs(&self) {
-        let mut clean = true;
-        let mut failed = |error: StorageError| {
-            tracing::error!("{error}; the next start recovers");
-            clean = false;
-        };
-        for partition in self.partitions.all() {
-            if let Err(error) = partition.log.close() {
-                failed(error);
-            }
-        }
-        if let Err(error) = self.metadata.close() {
-            failed(error);
-        }
-        for dir in self.partitions.dirs() {
-            if let Err(error) = dir.disk().sync_all() {
-                failed(error);
-            }
-        }
-        if clean {
+        let closed = self.close_and_sync();
+        if closed.is_ok() {
             for partition in self.partitions.all() {
                 partition.log.synced_by_caller();
             }
         }
-        if let Err(error) = self.partitions.save_checkpoints() {
-            failed(error);
+        let marked = self.partitions.save_checkpoints().and(closed).and_then(|()| {
+            self.partitions.dirs().iter().try_for_each(LogDir::mark_clean)
+        });
+        if let Err(error) = marked {
+            tracing::error!("{error}; the next start recovers");
         }
-        if clean {
-            for dir in self.partitions.dirs() {
-                if let Err(error) = dir.mark_clean() {
-                    tracing::error!("{error}; the next start recovers");
-                }
-            }
+    }
+
+    fn close_and_sync(&self) -> Result<(), StorageError> {
+        for partition in self.partitions.all() {
+            partition.log.close()?;
         }
+        self.metadata.close()?;
+        self.partitions.dirs().iter().try_for_each(|dir| dir.disk().sync_all())
     }
 
     /// The addresses that it listens on.
@@ -300,4 +318,36 @@ fn bind_all(config: &BrokerConfig) -> Result<Vec<(usize, TcpListener)>, StartErr
         all.extend(bound.into_iter().map(|l| (index, l)));
     }
     Ok(all)
+}
+
+fn open_groups(
+    config: &BrokerConfig,
+    controller: &Arc<Controller>,
+    partitions: &Arc<Partitions>,
+    clock: &Arc<Clock>,
+) -> GroupCoordinator {
+    let group = &config.group;
+    let settings = GroupSettings {
+        min_session_timeout_ms: group.min_session_timeout_ms,
+        max_session_timeout_ms: group.max_session_timeout_ms,
+        max_size: usize::try_from(group.max_size).unwrap_or(0),
+        initial_rebalance_delay_ms: millis(group.initial_rebalance_delay),
+        offset_metadata_max_bytes: usize::try_from(group.offsets.metadata_max_bytes).unwrap_or(0),
+        offsets_retention_ms: millis(group.offsets.retention),
+        retention_check_interval_ms: millis(group.offsets.retention_check_interval),
+    };
+    let log = adapters::OffsetsLog { controller: controller.clone(), partitions: partitions.clone(), clock: clock.clone() };
+    let topics = adapters::ImageTopics(controller.clone());
+    let groups = GroupCoordinator::new(settings, Arc::new(log), Arc::new(topics), clock.clone());
+    if let Err(errors) = groups.load() {
+        // The groups of those partitions answer NOT_COORDINATOR; all others serve.
+        for error in errors {
+            tracing::error!("__consumer_offsets: {error}");
+        }
+    }
+    groups
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

@@ -1,3 +1,142 @@
-//! The milena command.
+//! The `milena` command: arguments → configuration → broker → signal → stop.
 
-fn main() {}
+use milena::broker::Broker;
+use milena::cli::{self, Command, ServeArgs};
+use milena::config::{BrokerConfig, Sources, default_log_dir};
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// A frame of 23 bytes may announce an array of billions, and the codec crate reserves room for all of them before it
+/// reads the first. This allocator takes such a reservation without touching memory, and the decoder then fails
+/// cleanly; glibc's would abort the process.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let outcome = match cli::parse(std::env::args_os().skip(1)) {
+        Ok(Command::Help) => print(cli::HELP),
+        Ok(Command::Version) => print(&format!("milena {}\n", env!("CARGO_PKG_VERSION"))),
+        Ok(Command::Serve(args)) => serve(args),
+        Err(error) => Err(error.to_string()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("milena: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn print(text: &str) -> Result<(), String> {
+    std::io::stdout().write_all(text.as_bytes()).map_err(|e| e.to_string())
+}
+
+fn serve(args: ServeArgs) -> Result<(), String> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
+    let ephemeral = args.ephemeral.then(Ephemeral::new).transpose()?;
+    let config = configure(args, ephemeral.as_ref())?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    raise_file_limit();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| format!("cannot start threads: {e}"))?;
+    let outcome = runtime.block_on(async { tokio::spawn(run(config)).await.map_err(|e| e.to_string())? });
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn run(config: BrokerConfig) -> Result<(), String> {
+    // Before the first client can connect: a signal must never find nobody.
+    let mut term = signal(SignalKind::terminate()).map_err(|e| e.to_string())?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| e.to_string())?;
+    let broker = Broker::start(config).await.map_err(|e| e.to_string())?;
+    banner(&broker);
+    tokio::select! {
+        _ = term.recv() => tracing::info!("stopping (SIGTERM)"),
+        _ = interrupt.recv() => tracing::info!("stopping (SIGINT)"),
+    }
+    broker.stop().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Three lines for people, then the two that scripts wait for.
+fn banner(broker: &Broker) {
+    let config = broker.config();
+    let addresses: Vec<String> = broker.addresses().iter().map(ToString::to_string).collect();
+    let dirs: Vec<String> = config.log.dirs.iter().map(|d| d.display().to_string()).collect();
+    let text = format!(
+        "milena {} serves the Kafka protocol on {}\n  data in {}\n  cluster {}, node {}\n[KafkaServer id={}] started\nKafka Server started\n",
+        env!("CARGO_PKG_VERSION"),
+        addresses.join(", "),
+        dirs.join(", "),
+        broker.cluster_id(),
+        config.node_id,
+        config.node_id,
+    );
+    // Nobody may be reading; the broker serves all the same.
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+fn configure(args: ServeArgs, ephemeral: Option<&Ephemeral>) -> Result<BrokerConfig, String> {
+    let file = match args.properties {
+        Some(path) => {
+            let bytes = std::fs::read(&path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
+            Some((path, bytes))
+        }
+        None => None,
+    };
+    let mut overrides = args.overrides;
+    if let Some(ephemeral) = ephemeral {
+        overrides.push(("log.dirs".into(), ephemeral.0.display().to_string()));
+    }
+    let variable = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    let environment = std::env::vars_os().filter_map(variable).collect();
+    let (xdg, home) = (std::env::var_os("XDG_DATA_HOME"), std::env::var_os("HOME"));
+    let default_dir = default_log_dir(xdg.as_deref(), home.as_deref());
+    BrokerConfig::load(&Sources { file, environment, overrides }, &default_dir).map_err(|e| e.to_string())
+}
+
+/// A temporary data directory that goes with the process.
+struct Ephemeral(PathBuf);
+
+impl Ephemeral {
+    fn new() -> Result<Self, String> {
+        let path = std::env::temp_dir().join(format!("milena-{}", uuid::Uuid::new_v4().simple()));
+        std::fs::create_dir_all(&path).map_err(|e| format!("cannot create {}: {e}", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Ephemeral {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// As many open files as the system allows: every connection and every hot partition has one.
+fn raise_file_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+    {
+        tracing::warn!("cannot raise the limit of open files from {soft} to {hard}: {error}");
+    }
+}

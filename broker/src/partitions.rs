@@ -206,7 +206,7 @@ fn log_config(topic: &TopicConfig, broker: &BrokerConfig) -> LogConfig {
         index_interval_bytes: positive(topic.index_interval_bytes),
         flush_messages: topic.flush_messages,
         flush_ms: topic.flush_ms,
-        producer_id_expiration_ms: i64::from(broker.transaction.producer_id_expiration_ms),
+        producer_id_expiration_ms: i64::try_from(broker.transaction.producer_id_expiration.as_millis()).unwrap_or(i64::MAX),
         mapped: true,
     }
 }

@@ -33,7 +33,7 @@ type Found = Result<Endpoint, (ResponseError, String)>;
 
 pub(crate) fn handle(cx: &Context<'_>, request: FindCoordinatorRequest) -> Answer<FindCoordinatorResponse> {
     let (host, port, node_id) = cx.endpoint();
-    let here = Endpoint { host, port, node_id };
+    let here = Endpoint { host, port: port.into(), node_id };
     let ensure_groups =
         || cx.broker.groups.ensure_topic().map_err(|error| (error.response(), error.to_string()));
     answer(cx.version, &request, &here, ensure_groups).into()

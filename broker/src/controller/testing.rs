@@ -5,7 +5,6 @@ use crate::api::{Answer, ConnectionInfo, Context};
 use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::config::{BrokerConfig, Origin, RawConfig};
-use crate::metadata::advertise::Advertiser;
 use crate::metadata::{Image, Topic};
 use bytes::BytesMut;
 use kafka_protocol::messages::TopicName;
@@ -184,6 +183,7 @@ pub(crate) struct TestBroker {
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) log: Arc<MemoryLog>,
     pub(crate) connection: ConnectionInfo,
+    _dir: tempfile::TempDir,
 }
 
 impl TestBroker {
@@ -192,9 +192,10 @@ impl TestBroker {
         let Bench { controller, log, store } =
             Bench::configured(&config, Arc::default(), Start::default()).unwrap();
         let cluster_id = "MkU3OEVBNTcwNTJENDM2Qk".to_owned();
-        let broker = Arc::new(Broker { config, cluster_id, controller, advertiser: Advertiser::default() });
+        let dir = tempfile::tempdir().unwrap();
+        let broker = Arc::new(Broker::around(&config, cluster_id, controller, dir.path()));
         let (peer, local) = ("10.0.0.5:40000".parse().unwrap(), "10.0.0.1:9092".parse().unwrap());
-        Self { broker, store, log, connection: ConnectionInfo { peer, local, listener: 0 } }
+        Self { broker, store, log, _dir: dir, connection: ConnectionInfo { peer, local, listener: 0 } }
     }
 
     /// A request of this version.

@@ -86,7 +86,7 @@ pub(crate) async fn accept(listener: TcpListener, index: usize, broker: Arc<Brok
 fn start(stream: TcpStream, peer: SocketAddr, index: usize, broker: &Arc<Broker>) -> Result<(), String> {
     let local = stream.local_addr().map_err(|e| e.to_string())?;
     stream.set_nodelay(true).map_err(|e| e.to_string())?;
-    let registered = broker.connections().register(stream.as_raw_fd(), peer.ip(), broker.connection_limits())?;
+    let registered = broker.connections().register(stream.as_raw_fd(), peer.ip(), broker.connection_limits(peer.ip()))?;
     let info = ConnectionInfo { peer: canonical(peer), local: canonical(local), listener: index };
     tokio::spawn(Connection::new(stream, registered, info, broker.clone()).run());
     Ok(())

@@ -7,6 +7,9 @@ use nix::sys::socket::{MsgFlags, send};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
+/// More bytes follow at once: the kernel may wait for them before it sends a packet.
+const MSG_MORE: MsgFlags = MsgFlags::from_bits_retain(nix::libc::MSG_MORE);
+
 /// What is on its way to a client, and how much of it has left.
 #[derive(Debug, Default)]
 pub(crate) struct Outgoing {
@@ -45,7 +48,7 @@ impl Outgoing {
             let next = cuts.get(self.ranges);
             let until = next.map_or(bytes.len(), |c| c.at);
             if self.inline < until {
-                let more = if next.is_some() { MsgFlags::MSG_MORE } else { MsgFlags::empty() };
+                let more = if next.is_some() { MSG_MORE } else { MsgFlags::empty() };
                 let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT | more;
                 self.inline += retry(|| send(socket.as_raw_fd(), &bytes[self.inline..until], flags))?;
                 continue;
