@@ -1,6 +1,7 @@
 //! The schemas that Kafka stores rather than sends.
 //!
-//! Everything here turns bytes into typed values and back, exactly as Apache Kafka 4.1 lays them out on the disk:
+//! Everything here turns bytes into typed values and back, exactly as Apache Kafka 4.1 lays them out on the
+//! disk:
 //!
 //! | module | where the bytes live |
 //! |---|---|
@@ -13,9 +14,9 @@
 //! | [`partition_metadata`] | `partition.metadata` of a partition |
 //! | [`meta_properties`] | `meta.properties` of a log directory |
 //!
-//! Readers take any input without panicking and hold no more memory than a small multiple of the bytes they were given.
-//! Bytes after the end of a record are an error, as is a record that ends early.
-//! Tagged fields that a schema does not know are kept and written back.
+//! Readers take any input without panicking and hold no more memory than a small multiple of the bytes they
+//! were given. Bytes after the end of a record are an error, as is a record that ends early. Tagged fields
+//! that a schema does not know are kept and written back.
 
 pub mod checkpoint;
 pub mod group;

@@ -6,8 +6,8 @@
 //! orders 0 1042                       topic, partition, offset; or: leader epoch, start offset
 //! orders 1 977
 //! ```
-//! Each line ends in a newline, the last one too: that is what tells a whole file from a torn one. An empty file has no
-//! entries.
+//! Each line ends in a newline, the last one too: that is what tells a whole file from a torn one. An empty
+//! file has no entries.
 
 use std::fmt::Write as _;
 use std::str::FromStr;
@@ -16,8 +16,8 @@ use super::error::{StoredError, TextFault};
 
 const VERSION: &str = "0";
 
-/// An entry of `recovery-point-offset-checkpoint`, `replication-offset-checkpoint`, `log-start-offset-checkpoint` or
-/// `cleaner-offset-checkpoint`.
+/// An entry of `recovery-point-offset-checkpoint`, `replication-offset-checkpoint`,
+/// `log-start-offset-checkpoint` or `cleaner-offset-checkpoint`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OffsetEntry {
     /// Name of the topic.
@@ -42,7 +42,8 @@ pub fn format_offsets<'a>(entries: impl ExactSizeIterator<Item = (&'a str, i32, 
     format_lines(entries, |text, (topic, partition, offset)| writeln!(text, "{topic} {partition} {offset}"))
 }
 
-/// Reads an offset checkpoint. Entries come in the order of the file; of two for one partition the later one counts.
+/// Reads an offset checkpoint. Entries come in the order of the file; of two for one partition the later one
+/// counts.
 ///
 /// # Errors
 ///
@@ -116,7 +117,8 @@ fn parse_lines<T, const WORDS: usize>(
     Ok(entries)
 }
 
-/// Splits as Java's `split("\\s+")` does: space before the first word makes one word more, space at the end none.
+/// Splits as Java's `split("\\s+")` does: space before the first word makes one word more, space at the end
+/// none.
 fn words<const WORDS: usize>(line: &str) -> Result<[&str; WORDS], TextFault> {
     let mut found = [""; WORDS];
     let mut count = usize::from(line.starts_with(|first: char| first.is_ascii_whitespace()));

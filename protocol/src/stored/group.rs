@@ -45,7 +45,8 @@ macro_rules! group_records {
         #[non_exhaustive]
         pub enum GroupRecord {
             $( $(#[$meta])* $variant($key, Option<$value>), )*
-            /// A record of a type that belongs to share groups, streams groups or a later Kafka, kept as it is.
+            /// A record of a type that belongs to share groups, streams groups or a later Kafka, kept as it
+            /// is.
             Other(UnknownRecord),
         }
 
@@ -63,8 +64,8 @@ macro_rules! group_records {
             ///
             /// # Errors
             ///
-            /// A value version that Kafka 4.1 does not read, and bytes that do not follow the schema exactly. An
-            /// unknown record type is [`GroupRecord::Other`], not an error.
+            /// A value version that Kafka 4.1 does not read, and bytes that do not follow the schema exactly.
+            /// An unknown record type is [`GroupRecord::Other`], not an error.
             pub fn decode(key: &[u8], value: Option<&[u8]>) -> Result<Self, StoredError> {
                 let mut reader = Reader::new(key);
                 let unframed = |fault| StoredError::Unframed { schema: "group record key", fault };

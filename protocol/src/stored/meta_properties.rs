@@ -62,7 +62,8 @@ impl MetaProperties {
         }
     }
 
-    /// The contents of the file, as Kafka writes them. `unix_seconds` is the time for the comment, shown in UTC.
+    /// The contents of the file, as Kafka writes them. `unix_seconds` is the time for the comment, shown in
+    /// UTC.
     #[must_use]
     pub fn format(&self, unix_seconds: i64) -> String {
         let (version, node_key) = match self.version {

@@ -206,8 +206,8 @@ impl MetadataRecord {
     ///
     /// # Errors
     ///
-    /// A frame version other than 1, a version of a known record type that is not known, and bytes that do not follow
-    /// the schema exactly. An unknown api key is [`MetadataRecord::Other`], not an error.
+    /// A frame version other than 1, a version of a known record type that is not known, and bytes that do
+    /// not follow the schema exactly. An unknown api key is [`MetadataRecord::Other`], not an error.
     pub fn decode(value: &[u8]) -> Result<Self, StoredError> {
         let mut reader = Reader::new(value);
         let unframed = |fault| StoredError::Unframed { schema: FRAME, fault };

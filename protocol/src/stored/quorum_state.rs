@@ -1,7 +1,8 @@
-//! `quorum-state` of the metadata partition: who leads, and whom this node voted for. One line of JSON, no newline.
+//! `quorum-state` of the metadata partition: who leads, and whom this node voted for. One line of JSON, no
+//! newline.
 //!
-//! Version 0 belongs to a static quorum (`controller.quorum.voters`, kraft.version 0), version 1 to a dynamic one
-//! (kraft.version 1).
+//! Version 0 belongs to a static quorum (`controller.quorum.voters`, kraft.version 0), version 1 to a dynamic
+//! one (kraft.version 1).
 
 use std::fmt::Write as _;
 
@@ -75,8 +76,8 @@ impl QuorumState {
         text
     }
 
-    /// Reads the file. Order and space do not matter, and fields that the version does not have are ignored. As in
-    /// Kafka, only the first line counts.
+    /// Reads the file. Order and space do not matter, and fields that the version does not have are ignored.
+    /// As in Kafka, only the first line counts.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! One row per field: a schema is written down as Kafka's own definitions are, and reading, writing and defaults
-//! derive from the rows.
+//! One row per field: a schema is written down as Kafka's own definitions are, and reading, writing and
+//! defaults derive from the rows.
 
 use bytes::Bytes;
 use uuid::Uuid;
@@ -23,7 +23,8 @@ pub(crate) trait Codec: Sized {
 ///     }
 /// }
 /// ```
-/// A tagged field is left out when it has the value that its absence stands for: its default, if nothing else is said.
+/// A tagged field is left out when it has the value that its absence stands for: its default, if nothing else
+/// is said.
 macro_rules! schema {
     ($(
         $(#[$meta:meta])*

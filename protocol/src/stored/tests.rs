@@ -1,9 +1,14 @@
-//! Every schema against bytes that Apache Kafka 4.1.1 wrote: single records with their meaning, and whole files.
+//! Every schema against bytes that Apache Kafka 4.1.1 wrote: single records with their meaning, and whole
+//! files.
 
+mod coordinators;
 mod files;
-mod records;
+mod metadata;
 mod texts;
+mod vectors;
 mod walker;
+
+use super::StoredError;
 
 /// Bytes from hexadecimal digits; anything else in the text is for the reader's eye.
 fn hex(text: &str) -> Vec<u8> {
@@ -19,4 +24,8 @@ fn assert_no_prefix_decodes<T: std::fmt::Debug, E>(bytes: &[u8], decode: impl Fn
             panic!("{end} of {} bytes decode to {value:?}", bytes.len());
         }
     }
+}
+
+fn unsupported(schema: &'static str, version: i64, oldest: i16, newest: i16) -> StoredError {
+    StoredError::UnsupportedVersion { schema, version, oldest, newest }
 }

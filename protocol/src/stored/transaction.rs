@@ -42,8 +42,8 @@ schema! {
         producer_epoch: i16;
         /// How long a transaction may take, in ms.
         transaction_timeout_ms: i32;
-        /// 0 empty, 1 ongoing, 2 prepare commit, 3 prepare abort, 4 complete commit, 5 complete abort, 6 dead,
-        /// 7 prepare epoch fence.
+        /// 0 empty, 1 ongoing, 2 prepare commit, 3 prepare abort, 4 complete commit, 5 complete abort, 6
+        /// dead, 7 prepare epoch fence.
         transaction_status: i8;
         /// Partitions of the transaction; none when it is empty.
         transaction_partitions: Option<Vec<TransactionPartitions>>;
@@ -77,8 +77,8 @@ impl TransactionRecord {
     ///
     /// # Errors
     ///
-    /// A value version other than 0 and 1, and bytes that do not follow the schema exactly. An unknown record type is
-    /// [`TransactionRecord::Other`], not an error.
+    /// A value version other than 0 and 1, and bytes that do not follow the schema exactly. An unknown record
+    /// type is [`TransactionRecord::Other`], not an error.
     pub fn decode(key: &[u8], value: Option<&[u8]>) -> Result<Self, StoredError> {
         let mut reader = Reader::new(key);
         let unframed = |fault| StoredError::Unframed { schema: "transaction record key", fault };
@@ -102,7 +102,8 @@ impl TransactionRecord {
         self.encode_as(1)
     }
 
-    /// As [`encode`](Self::encode), with the value in version 0 or 1. Kafka writes 0 under transaction.version 0.
+    /// As [`encode`](Self::encode), with the value in version 0 or 1. Kafka writes 0 under
+    /// transaction.version 0.
     ///
     /// # Errors
     ///

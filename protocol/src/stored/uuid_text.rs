@@ -13,8 +13,8 @@ pub fn uuid_to_base64(id: Uuid) -> String {
     (0..21).rev().map(|place| digit(first >> (6 * place))).chain([digit(last)]).collect()
 }
 
-/// Reads [`uuid_to_base64`]'s form; padding with `==` is taken, and unused bits of the last digit are ignored, as in
-/// `org.apache.kafka.common.Uuid.fromString`.
+/// Reads [`uuid_to_base64`]'s form; padding with `==` is taken, and unused bits of the last digit are
+/// ignored, as in `org.apache.kafka.common.Uuid.fromString`.
 ///
 /// # Errors
 ///

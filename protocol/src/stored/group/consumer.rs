@@ -80,8 +80,8 @@ schema! {
         /// Assignor that the member asks for.
         server_assignor: Option<String>;
         @tags {
-            /// Set when the member speaks the classic protocol. Kafka writes an explicit null for other members, since
-            /// its schema gives the absence of the field another meaning.
+            /// Set when the member speaks the classic protocol. Kafka writes an explicit null for other
+            /// members, since its schema gives the absence of the field another meaning.
             @0 classic_member_metadata: Option<ClassicMemberMetadata>,
                 absent Some(ClassicMemberMetadata::default());
         }

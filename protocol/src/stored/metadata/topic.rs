@@ -38,7 +38,8 @@ schema! {
         leader_epoch: i32 = -1;
         /// Grows with each change of the partition.
         partition_epoch: i32 = -1;
-        /// Id of the log directory on each replica, in the order of `replicas`; empty when read from version 0.
+        /// Id of the log directory on each replica, in the order of `replicas`; empty when read from version
+        /// 0.
         directories: Vec<Uuid> [1..];
         @tags {
             /// 1 while the partition recovers from an unclean election.
