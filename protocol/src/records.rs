@@ -9,8 +9,8 @@
 //!  |  i64   | i32  | i32  |c | u32| i16| i32  |  i64    |  i64    |  i64    |epo| i32  | i32  | maybe   |
 //!  |        |      |      |i8|    |    |      |         |         |         |ch |      |      | packed) |
 //!  +--------+------+------+--+----+----+------+---------+---------+---------+---+------+------+---------+
-//!           |<- length counts from 16-4=12, to the end ----------------------------------------------->|
-//!                                 |<- CRC-32C covers all from here to the end ------------------------>|
+//!                  |<- 12: the length counts from here to the end -------------------------------------->|
+//!                              |<- 21: the CRC-32C covers all from here to the end ----------------------->|
 //! ```
 //!
 //! Everything in the header is big-endian. The broker rewrites the base offset and the leader epoch, which the CRC
@@ -46,10 +46,10 @@ pub use control::{
 };
 pub use crc::crc_after_header_change;
 pub use record::{
-    Header, Headers, Record, RecordError, Records, read_varint, read_varlong, varint_len, varlong_len,
-    write_varint, write_varlong,
+    Header, Headers, Record, RecordError, Records, SkimmedRecord, read_varint, read_varlong, varint_len,
+    varlong_len, write_varint, write_varlong,
 };
-pub use stream::{RecordStream, SkimmedRecord, StreamError};
+pub use stream::{RecordStream, StreamError};
 pub use validate::{RecordRejection, Rejected, RejectedKind, Rules, Target, Validated, validate};
 
 #[cfg(test)]

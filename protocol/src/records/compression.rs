@@ -210,7 +210,7 @@ pub struct Encoder(EncoderKind);
 enum EncoderKind {
     None(Vec<u8>),
     Gzip(GzEncoder<Vec<u8>>),
-    Snappy(SnappyWriter),
+    Snappy(Box<SnappyWriter>),
     Lz4(Box<FrameEncoder<Vec<u8>>>),
     Zstd(ZstdWriter),
 }
@@ -227,7 +227,7 @@ impl Encoder {
                 let level = u32::try_from(level.0).map_or(Compression::default(), Compression::new);
                 EncoderKind::Gzip(GzEncoder::new(out, level))
             }
-            Codec::Snappy => EncoderKind::Snappy(SnappyWriter::new(out)),
+            Codec::Snappy => EncoderKind::Snappy(Box::new(SnappyWriter::new(out))),
             Codec::Lz4 => {
                 let info = FrameInfo::new().block_size(BlockSize::Max64KB).block_mode(BlockMode::Independent);
                 EncoderKind::Lz4(Box::new(FrameEncoder::with_frame_info(info, out)))

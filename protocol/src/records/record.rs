@@ -202,6 +202,111 @@ impl<'a> Record<'a> {
     }
 }
 
+/// What the checks of an append need to know of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SkimmedRecord {
+    /// Unused by every version so far.
+    pub attributes: i8,
+    /// Milliseconds to add to the batch's base timestamp.
+    pub timestamp_delta: i64,
+    /// To add to the batch's base offset.
+    pub offset_delta: i32,
+    /// Whether the key is not null.
+    pub has_key: bool,
+}
+
+impl SkimmedRecord {
+    /// Takes one record off the front of `bytes`, with the checks of [`Record::read`], at half its cost.
+    ///
+    /// # Errors
+    /// Those of [`Record::read`].
+    #[inline(always)]
+    pub fn read(bytes: &mut &[u8]) -> Result<Self, RecordError> {
+        if let Some((record, size)) = Self::read_common(bytes) {
+            *bytes = &bytes[size..];
+            return Ok(record);
+        }
+        Self::read_any(bytes)
+    }
+
+    /// A record with any integers; or with an error, which the common path leaves to this one to find out.
+    #[cold]
+    #[inline(never)]
+    fn read_any(bytes: &mut &[u8]) -> Result<Self, RecordError> {
+        let record = Record::read(bytes)?;
+        Ok(Self {
+            attributes: record.attributes,
+            timestamp_delta: record.timestamp_delta,
+            offset_delta: record.offset_delta,
+            has_key: record.key.is_some(),
+        })
+    }
+
+    /// A record that is right, has no headers, and none of whose integers takes more than three bytes; and its size.
+    ///
+    /// Integers are taken out of words rather than bytes, so that few bounds need checking. Bytes that end too soon
+    /// for a whole word, as behind the last small record of a batch, are left to the other path.
+    #[inline(always)]
+    fn read_common(bytes: &[u8]) -> Option<(Self, usize)> {
+        let mut at = 0;
+        let length = Word::load(bytes, at)?.varint(&mut at)?;
+        let end = at + usize::try_from(length).ok()?;
+
+        let mut word = Word::load(bytes, at)?;
+        let start = at;
+        let attributes = word.byte(&mut at) as i8;
+        let timestamp_delta = i64::from(word.varint(&mut at)?);
+        let offset_delta = word.varint(&mut at)?;
+        let key = word.varint(&mut at)?;
+        if at - start > size_of::<Word>() {
+            return None;
+        }
+        at += key.max(0) as usize;
+
+        let value = Word::load(bytes, at)?.varint(&mut at)?;
+        at += value.max(0) as usize;
+        let no_headers = *bytes.get(at)? == 0;
+        let record = Self { attributes, timestamp_delta, offset_delta, has_key: key >= 0 };
+        (no_headers && at + 1 == end).then_some((record, end))
+    }
+}
+
+/// Bytes of a record, the next one lowest. Behind its eight bytes come zeros, so that who takes more has to notice.
+struct Word(u64);
+
+impl Word {
+    #[inline(always)]
+    fn load(bytes: &[u8], at: usize) -> Option<Self> {
+        bytes.get(at..)?.first_chunk().map(|word| Self(u64::from_le_bytes(*word)))
+    }
+
+    #[inline(always)]
+    fn byte(&mut self, at: &mut usize) -> u8 {
+        let byte = self.0 as u8;
+        self.0 >>= 8;
+        *at += 1;
+        byte
+    }
+
+    /// A zig-zag varint of up to three bytes.
+    #[inline(always)]
+    fn varint(&mut self, at: &mut usize) -> Option<i32> {
+        let word = self.0 as u32;
+        let (raw, len) = if word & 0x80 == 0 {
+            (word & 0x7f, 1)
+        } else if word & 0x8000 == 0 {
+            (word & 0x7f | word >> 1 & 0x3f80, 2)
+        } else if word & 0x80_0000 == 0 {
+            (word & 0x7f | word >> 1 & 0x3f80 | word >> 2 & 0x1f_c000, 3)
+        } else {
+            return None;
+        };
+        self.0 >>= 8 * len;
+        *at += len;
+        Some((raw >> 1) as i32 ^ -((raw & 1) as i32))
+    }
+}
+
 /// Length and bytes; any negative length is null, as in Kafka.
 #[inline]
 fn read_nullable<'a>(fields: &mut &'a [u8]) -> Result<Option<&'a [u8]>, RecordError> {

@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 
 use thiserror::Error;
 
-use super::record::{Record, RecordError, read_varint, read_varlong};
+use super::record::{RecordError, SkimmedRecord, read_varint, read_varlong};
 use super::scratch::Scratch;
 
 /// Records up to this size, length field included, are seen whole; of longer ones the bytes pass by.
@@ -27,19 +27,6 @@ pub enum StreamError {
     /// More bytes than the caller allows.
     #[error("the records unpack to more than {0} bytes")]
     TooLarge(u64),
-}
-
-/// What a walk tells of a record that it does not hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SkimmedRecord {
-    /// Unused by every version so far.
-    pub attributes: i8,
-    /// Milliseconds to add to the batch's base timestamp.
-    pub timestamp_delta: i64,
-    /// To add to the batch's base offset.
-    pub offset_delta: i32,
-    /// Whether the key is not null.
-    pub has_key: bool,
 }
 
 /// Reads records one by one and passes over their keys, values and headers, checking all lengths on the way.
@@ -69,9 +56,9 @@ impl<R: Read> RecordStream<R> {
     pub fn skim(&mut self) -> Result<SkimmedRecord, StreamError> {
         // A record that is whole in the window is the common case.
         let mut bytes = &self.window[self.start..self.end];
-        if let Ok(record) = Record::read(&mut bytes) {
+        if let Ok(record) = SkimmedRecord::read(&mut bytes) {
             self.start = self.end - bytes.len();
-            return Ok(skimmed(&record));
+            return Ok(record);
         }
         self.skim_refilled()
     }
@@ -86,10 +73,9 @@ impl<R: Read> RecordStream<R> {
         if prefix + body <= WINDOW {
             self.fill(prefix + body)?;
             let mut bytes = self.available();
-            let record = Record::read(&mut bytes)?;
-            let (skimmed, taken) = (skimmed(&record), self.available().len() - bytes.len());
-            self.start += taken;
-            return Ok(skimmed);
+            let record = SkimmedRecord::read(&mut bytes)?;
+            self.start = self.end - bytes.len();
+            return Ok(record);
         }
         self.start += prefix;
         self.skim_long(body).map_err(|error| match error {
@@ -242,15 +228,5 @@ impl<R: Read> RecordStream<R> {
             }
         }
         Ok(())
-    }
-}
-
-#[inline]
-fn skimmed(record: &Record<'_>) -> SkimmedRecord {
-    SkimmedRecord {
-        attributes: record.attributes,
-        timestamp_delta: record.timestamp_delta,
-        offset_delta: record.offset_delta,
-        has_key: record.key.is_some(),
     }
 }

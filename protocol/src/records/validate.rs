@@ -21,7 +21,7 @@ use super::batch::{
 };
 use super::compression::{Codec, Decoder, Level};
 use super::crc::crc_after_header_change;
-use super::record::{Record, RecordError};
+use super::record::{RecordError, SkimmedRecord};
 use super::stream::RecordStream;
 use check::{Checked, Checker};
 
@@ -271,8 +271,8 @@ fn check_header(header: &BatchHeader) -> Result<(), Rejected> {
 #[inline]
 fn check_plain(mut body: &[u8], count: i32, mut checker: Checker<'_>) -> Result<Checked, Rejected> {
     for index in 0..count {
-        let record = Record::read(&mut body).map_err(malformed)?;
-        checker.check(index, record.timestamp_delta, record.offset_delta, record.key.is_some());
+        let record = SkimmedRecord::read(&mut body).map_err(malformed)?;
+        checker.check(index, &record);
     }
     if !body.is_empty() {
         return Err(malformed(RecordError::TrailingBytes(body.len())));
@@ -290,7 +290,7 @@ fn check_packed(
     let mut stream = RecordStream::new(Decoder::new(codec, body), UNPACKED_LIMIT);
     for index in 0..count {
         let record = stream.skim().map_err(malformed)?;
-        checker.check(index, record.timestamp_delta, record.offset_delta, record.has_key);
+        checker.check(index, &record);
     }
     stream.finish().map_err(malformed)?;
     checker.finish()

@@ -94,6 +94,31 @@ fn voters_round_trip() {
     assert_eq!(LeaderChange::read(&message.value()), Ok(message));
 }
 
+/// First batch of the snapshot that `kafka-storage format --standalone` writes.
+#[test]
+fn snapshot_of_a_dynamic_quorum() {
+    let kafka =
+        hex("0000000000000000 0000009a 00000000 02 36cede07 0020 00000002 000001a204e6be63 000001a204e6be63
+        ffffffffffffffff ffff ffffffff 00000003
+        2a 00 00 00 08 00000003 16 0000 000001a204e6be5a 00 | 00
+        1e 00 00 02 08 00000005 0a 0000 0001 00 | 00
+        820100 00 04 08 00000006 6e 0000 02 00000001 18583e3d20334e94a7c835aca31be911
+        02 0b 434f4e54524f4c4c4552 0a 3132372e302e302e31 72d1 00 0000 0001 00 00 00 | 00");
+    let directory_id = Uuid::from_u128(0x1858_3e3d_2033_4e94_a7c8_35ac_a31b_e911);
+    let endpoint = VoterEndpoint { name: "CONTROLLER".into(), host: "127.0.0.1".into(), port: 29393 };
+    let voter =
+        Voter { id: 1, directory_id, endpoints: vec![endpoint], min_kraft_version: 0, max_kraft_version: 1 };
+    let header = SnapshotHeader { last_contained_log_timestamp: 0x1a2_04e6_be5a }.value();
+    let version = KRaftVersion { kraft_version: 1 }.value();
+    let voters = KRaftVoters { voters: vec![voter] }.value();
+    let records = [
+        (ControlType::SnapshotHeader, &header[..]),
+        (ControlType::KRaftVersion, &version[..]),
+        (ControlType::KRaftVoters, &voters[..]),
+    ];
+    assert_eq!(control_batch(0, 0, 0x1a2_04e6_be63, records).unwrap(), kafka);
+}
+
 #[test]
 fn header_fields_survive() {
     let bytes: Vec<u8> = hex("0102030405060708 00000042 11121314 02 21222324 0035 31323334 4142434445464748

@@ -1,6 +1,7 @@
 //! The checks of single records, which do not end at the first one that fails: the answer names them all.
 
 use super::super::batch::{BatchHeader, NO_TIMESTAMP, TimestampType};
+use super::super::record::SkimmedRecord;
 use super::{RecordRejection, Rejected, RejectedKind, Rules};
 
 /// An answer cannot name more records than this, however many small ones a batch packs.
@@ -52,8 +53,9 @@ impl<'a> Checker<'a> {
     }
 
     /// Looks at record number `index`.
-    #[inline]
-    pub(super) fn check(&mut self, index: i32, timestamp_delta: i64, offset_delta: i32, has_key: bool) {
+    #[inline(always)]
+    pub(super) fn check(&mut self, index: i32, record: &SkimmedRecord) {
+        let SkimmedRecord { timestamp_delta, offset_delta, has_key, .. } = *record;
         let timestamp =
             self.sent_log_append_time.unwrap_or_else(|| self.base_timestamp.wrapping_add(timestamp_delta));
         if timestamp > self.checked.max_timestamp {
@@ -62,7 +64,7 @@ impl<'a> Checker<'a> {
         }
         self.checked.offsets_in_order &= offset_delta == index;
         if self.rules.compacted && !has_key {
-            self.fail(index, false, "a record of a compacted topic needs a key".to_owned());
+            self.fail_key(index);
         } else if self.rules.timestamp_type == TimestampType::CreateTime && timestamp != NO_TIMESTAMP {
             // Wraps as in Kafka: a timestamp 2^63 ms away is out of range on either side.
             let age = self.now_ms.wrapping_sub(timestamp);
@@ -70,7 +72,7 @@ impl<'a> Checker<'a> {
                 self.fail_timestamp(index, timestamp);
             }
         } else if self.sent_log_append_time.is_some() {
-            self.fail(index, true, "the timestamp type LogAppendTime is for the broker to set".to_owned());
+            self.fail_timestamp_type(index);
         }
     }
 
@@ -84,13 +86,22 @@ impl<'a> Checker<'a> {
     }
 
     #[cold]
+    fn fail_key(&mut self, index: i32) {
+        self.fail(index, false, "a record of a compacted topic needs a key".to_owned());
+    }
+
+    #[cold]
+    fn fail_timestamp_type(&mut self, index: i32) {
+        self.fail(index, true, "the timestamp type LogAppendTime is for the broker to set".to_owned());
+    }
+
+    #[cold]
     fn fail_timestamp(&mut self, index: i32, timestamp: i64) {
         let earliest = self.now_ms.saturating_sub(self.rules.before_max_ms);
         let latest = self.now_ms.saturating_add(self.rules.after_max_ms);
         self.fail(index, true, format!("the timestamp {timestamp} is not between {earliest} and {latest}"));
     }
 
-    #[cold]
     fn fail(&mut self, index: i32, timestamp: bool, message: String) {
         let failures = self.failures.get_or_insert_default();
         failures.count += 1;
