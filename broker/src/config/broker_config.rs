@@ -8,6 +8,7 @@ mod transaction;
 mod values;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -23,12 +24,20 @@ use crate::config::topic_config::TopicConfig;
 use crate::config::value::Value;
 
 /// Settings that were changed while the cluster was running, as they were written.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct DynamicConfigs {
     /// For this broker; these win.
     pub broker: BTreeMap<String, String>,
     /// For all brokers.
     pub cluster: BTreeMap<String, String>,
+}
+
+/// The names alone: a value may be a password.
+impl fmt::Debug for DynamicConfigs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = |map: &BTreeMap<String, String>| map.keys().cloned().collect::<Vec<_>>().join(", ");
+        write!(f, "broker: [{}], cluster: [{}]", names(&self.broker), names(&self.cluster))
+    }
 }
 
 /// Everything that the broker is configured with, checked. Share it behind an `Arc`.

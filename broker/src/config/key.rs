@@ -66,6 +66,8 @@ pub enum Valid {
     NonEmpty,
     /// `id@host:port` entries.
     Voters,
+    /// `host:port` entries.
+    Servers,
     /// `*`, or `partition:broker` entries.
     ThrottledReplicas,
 }

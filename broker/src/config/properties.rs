@@ -49,6 +49,8 @@ fn logical_lines(text: &str) -> Vec<(u32, String)> {
         if !continues {
             lines.extend(open.take());
         }
+        // A lone backslash begins nothing: what follows may be blank or a comment, as in Java.
+        open = open.filter(|(_, joined)| !joined.is_empty());
     }
     lines.extend(open);
     lines

@@ -43,8 +43,8 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A value as it was written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A value as it was written. Its debug form leaves the text out, which may be a password.
+#[derive(Clone, PartialEq, Eq)]
 pub struct RawValue {
     /// The text, untrimmed.
     pub value: String,
@@ -52,8 +52,14 @@ pub struct RawValue {
     pub origin: Origin,
 }
 
+impl fmt::Debug for RawValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "from {}", self.origin)
+    }
+}
+
 /// What a start is configured from, in rising precedence.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Sources {
     /// A properties file: its name and its bytes.
     pub file: Option<(PathBuf, Vec<u8>)>,

@@ -28,7 +28,7 @@ pub fn find(name: &str) -> Option<&'static TopicKey> {
     KEYS.binary_search_by(|row| row.key.name.cmp(name)).ok().map(|at| &KEYS[at])
 }
 
-/// Keys that Kafka 4.0 removed and older tools still send: taken, never stored in effect, never listed.
+/// Keys that Kafka 4.0 removed and older tools still send: taken without effect, and never described.
 pub const REMOVED: &[&str] =
     &["message.downconversion.enable", "message.format.version", "message.timestamp.difference.max.ms"];
 

@@ -140,6 +140,15 @@ fn check(valid: Valid, name: &str, value: &Value) -> Result<(), InvalidValue> {
             let form = "Each entry should be in the form `{id}@{host}:{port}`.";
             Err(InvalidValue::sentence(format!("Invalid configuration value for {name}. {form}")))
         }
+        (Valid::Servers, Value::List(items)) => match items.iter().find(|item| !is_server(item)) {
+            Some(item) => {
+                let form = "Each entry should be in the form \"{host}:{port}\"";
+                let why =
+                    format!("Failed to parse host name from {item} for the configuration {name}. {form}");
+                Err(InvalidValue::sentence(why))
+            }
+            None => Ok(()),
+        },
         (Valid::ThrottledReplicas, Value::List(items)) if !are_throttled_replicas(items) => {
             let form = "[partitionId]:[brokerId],[partitionId]:[brokerId],...";
             let why = format!(
@@ -184,6 +193,10 @@ pub(super) fn parse_voter(entry: &str) -> Option<(i32, &str, u16)> {
     let (id, address) = entry.split_once('@')?;
     let (host, port) = address.rsplit_once(':')?;
     Some((id.parse().ok()?, host, port.parse().ok()?))
+}
+
+fn is_server(entry: &str) -> bool {
+    entry.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
 }
 
 fn is_voter(entry: &str) -> bool {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Authorizer, BrokerConfig, DynamicConfigs, default_log_dir};
 use crate::config::Sources;
+use crate::config::describe::describe_broker;
 
 fn load(file: &str) -> Result<BrokerConfig, String> {
     let file = Some(("server.properties".into(), file.as_bytes().to_vec()));
@@ -125,115 +126,106 @@ fn authorizers() {
     assert_eq!(config.warnings, [""; 0]);
 }
 
+/// What is written, how the refusal begins, and a part of its advice.
+const REFUSALS: &[(&str, &str, &str)] = &[
+    ("num.partitions=x", "Invalid value x for configuration num.partitions: Not a number of type INT", ""),
+    ("num.io.threads=0", "Invalid value 0 for configuration num.io.threads: Value must be at least 1", ""),
+    (
+        "listener.name.a.max.connections=x",
+        "Invalid value x for configuration listener.name.a.max.connections: Not a number of type INT",
+        "",
+    ),
+    (
+        "listeners=x",
+        "Invalid value x for configuration listeners: Unable to parse x to a broker endpoint",
+        "",
+    ),
+    ("listeners=A://:1", "No security protocol defined for listener A", "add A:PLAINTEXT to"),
+    (
+        "listeners=SSL://:1",
+        "listener SSL is mapped to SSL, which milena does not serve yet",
+        "remove the listener",
+    ),
+    ("listeners=SASL_SSL://:1", "listener SASL_SSL is mapped to SASL_SSL, which", "remove the listener"),
+    ("listeners=CONTROLLER://:1", "no listener is left for clients", "add one for clients"),
+    (
+        "listeners=PLAINTEXT://:1,PLAINTEXT://:2",
+        "Each listener must have a different name",
+        "give every listener",
+    ),
+    ("listeners=PLAINTEXT://:1,SSL://:1", "Each listener must have a different port", "give every listener"),
+    (
+        "advertised.listeners=A://h:1",
+        "advertised.listeners listener names must be equal to or a subset of the ones defined in listeners. Found \
+         A. The valid options based on the current configuration are PLAINTEXT",
+        "add A to listeners",
+    ),
+    (
+        "advertised.listeners=PLAINTEXT://h:1,PLAINTEXT://i:1",
+        "advertised.listeners has two addresses for listener PLAINTEXT",
+        "keep one",
+    ),
+    (
+        "listener.security.protocol.map=A:B",
+        "Invalid value A:B for configuration listener.security.protocol.map",
+        "",
+    ),
+    (
+        "max.connections.per.ip.overrides=a",
+        "Invalid value a for configuration max.connections.per.ip.overrides",
+        "",
+    ),
+    ("node.id=1\nbroker.id=2", "broker.id is 2 and node.id is 1", "remove broker.id"),
+    (
+        "controller.quorum.voters=1@a:1,2@b:1",
+        "controller.quorum.voters names other nodes than this one, which is 1: 2@b:1",
+        "milena runs as a single node",
+    ),
+    (
+        "authorizer.class.name=com.example.Mine",
+        "authorizer.class.name=com.example.Mine is unknown",
+        "set it to org",
+    ),
+    (
+        "principal.builder.class=com.example.Mine",
+        "principal.builder.class=com.example.Mine names a Java class",
+        "milena loads no",
+    ),
+    (
+        "listener.name.a.plain.sasl.server.callback.handler.class=X",
+        "listener.name.a.plain.sasl.server",
+        "milena loads no",
+    ),
+    ("security.providers=X", "security.providers=X names a Java class", "milena loads no"),
+    ("log.dirs=/a,/a", "log.dirs names /a twice", "name every data directory once"),
+    ("log.dirs=,", "At least one log directory must be defined via log.dirs or log.dir.", "set log.dirs"),
+    (
+        "log.retention.minutes=0",
+        "log.retention.minutes=0: log.retention.ms must be unlimited (-1) or, greater than or equal to 1",
+        "choose",
+    ),
+    ("log.roll.ms=0", "log.roll.ms=0: log.roll.ms must be greater than or equal to 1", "choose"),
+    ("log.roll.jitter.ms=-1", "log.roll.jitter.ms=-1: log.roll.jitter.ms must be greater", "choose"),
+    (
+        "group.max.session.timeout.ms=5",
+        "group.max.session.timeout.ms must be greater than or equal to group.min.session.timeout.ms",
+        "they are 5 and 6000",
+    ),
+    (
+        "group.consumer.session.timeout.ms=5",
+        "group.consumer.session.timeout.ms must be greater than or equal to group.consumer.min.session.timeout.ms",
+        "they are 5 and 45000",
+    ),
+    (
+        "offsets.topic.compression.codec=9",
+        "offsets.topic.compression.codec=9: Unknown compression type id",
+        "use 0",
+    ),
+];
+
 #[test]
 fn refusals_say_what_where_and_what_to_do() {
-    for (file, what, advice) in [
-        (
-            "num.partitions=x",
-            "Invalid value x for configuration num.partitions: Not a number of type INT",
-            "",
-        ),
-        (
-            "num.io.threads=0",
-            "Invalid value 0 for configuration num.io.threads: Value must be at least 1",
-            "",
-        ),
-        (
-            "listener.name.a.max.connections=x",
-            "Invalid value x for configuration listener.name.a.max.connections: Not a number of type INT",
-            "",
-        ),
-        (
-            "listeners=x",
-            "Invalid value x for configuration listeners: Unable to parse x to a broker endpoint",
-            "",
-        ),
-        ("listeners=A://:1", "No security protocol defined for listener A", "add A:PLAINTEXT to"),
-        (
-            "listeners=SSL://:1",
-            "listener SSL is mapped to SSL, which milena does not serve yet",
-            "remove the listener",
-        ),
-        ("listeners=SASL_SSL://:1", "listener SASL_SSL is mapped to SASL_SSL, which", "remove the listener"),
-        ("listeners=CONTROLLER://:1", "no listener is left for clients", "add one for clients"),
-        (
-            "listeners=PLAINTEXT://:1,PLAINTEXT://:2",
-            "Each listener must have a different name",
-            "give every listener",
-        ),
-        (
-            "listeners=PLAINTEXT://:1,SSL://:1",
-            "Each listener must have a different port",
-            "give every listener",
-        ),
-        (
-            "advertised.listeners=A://h:1",
-            "advertised.listeners listener names must be equal to or a subset of the ones defined in listeners. Found \
-             A. The valid options based on the current configuration are PLAINTEXT",
-            "add A to listeners",
-        ),
-        (
-            "advertised.listeners=PLAINTEXT://h:1,PLAINTEXT://i:1",
-            "advertised.listeners has two addresses for listener PLAINTEXT",
-            "keep one",
-        ),
-        (
-            "listener.security.protocol.map=A:B",
-            "Invalid value A:B for configuration listener.security.protocol.map",
-            "",
-        ),
-        (
-            "max.connections.per.ip.overrides=a",
-            "Invalid value a for configuration max.connections.per.ip.overrides",
-            "",
-        ),
-        ("node.id=1\nbroker.id=2", "broker.id is 2 and node.id is 1", "remove broker.id"),
-        (
-            "controller.quorum.voters=1@a:1,2@b:1",
-            "controller.quorum.voters names other nodes than this one, which is 1: 2@b:1",
-            "milena runs as a single node",
-        ),
-        (
-            "authorizer.class.name=com.example.Mine",
-            "authorizer.class.name=com.example.Mine is unknown",
-            "set it to org",
-        ),
-        (
-            "principal.builder.class=com.example.Mine",
-            "principal.builder.class=com.example.Mine names a Java class",
-            "milena loads no",
-        ),
-        (
-            "listener.name.a.plain.sasl.server.callback.handler.class=X",
-            "listener.name.a.plain.sasl.server",
-            "milena loads no",
-        ),
-        ("security.providers=X", "security.providers=X names a Java class", "milena loads no"),
-        ("log.dirs=/a,/a", "log.dirs names /a twice", "name every data directory once"),
-        ("log.dirs=,", "At least one log directory must be defined via log.dirs or log.dir.", "set log.dirs"),
-        (
-            "log.retention.minutes=0",
-            "log.retention.minutes=0: log.retention.ms must be unlimited (-1) or, greater than or equal to 1",
-            "choose",
-        ),
-        ("log.roll.ms=0", "log.roll.ms=0: log.roll.ms must be greater than or equal to 1", "choose"),
-        ("log.roll.jitter.ms=-1", "log.roll.jitter.ms=-1: log.roll.jitter.ms must be greater", "choose"),
-        (
-            "group.max.session.timeout.ms=5",
-            "group.max.session.timeout.ms must be greater than or equal to group.min.session.timeout.ms",
-            "they are 5 and 6000",
-        ),
-        (
-            "group.consumer.session.timeout.ms=5",
-            "group.consumer.session.timeout.ms must be greater than or equal to group.consumer.min.session.timeout.ms",
-            "they are 5 and 45000",
-        ),
-        (
-            "offsets.topic.compression.codec=9",
-            "offsets.topic.compression.codec=9: Unknown compression type id",
-            "use 0",
-        ),
-    ] {
+    for (file, what, advice) in REFUSALS {
         let error = load(&format!("\n{file}")).expect_err(file);
         assert!(error.starts_with(what), "{error}");
         assert!(error.contains("(from server.properties:") || error.contains("built-in"), "{error}");
@@ -336,6 +328,12 @@ fn dynamic_settings_win_and_can_be_taken_back() {
 
 #[test]
 fn secrets_are_not_shown() {
-    let config = load("ssl.key.password=hunter2").unwrap();
-    assert!(!format!("{:?}", config.value("ssl.key.password")).contains("hunter2"));
+    let config =
+        load("ssl.key.password=hunter2\nlistener.name.a.ssl.key.password=hunter2\nunknown=hunter2").unwrap();
+    let cluster = [("ssl.keystore.password".to_owned(), "hunter2".to_owned())].into();
+    let config = config.with_dynamic(DynamicConfigs { cluster, ..DynamicConfigs::default() }).unwrap();
+    assert!(!format!("{config:?}").contains("hunter2"));
+    for entry in describe_broker(&config) {
+        assert!(!format!("{entry:?}").contains("hunter2"), "{}", entry.name);
+    }
 }

@@ -41,6 +41,11 @@ fn a_comment_does_not_continue() {
 }
 
 #[test]
+fn a_lone_backslash_begins_nothing() {
+    assert_eq!(parsed("\\\n\n# x\na=1\n\\"), [("a".to_owned(), "1".to_owned(), 4)]);
+}
+
+#[test]
 fn a_key_that_comes_twice_is_listed_twice() {
     assert_eq!(parsed("a=1\na=2").iter().map(|(_, value, _)| value.as_str()).collect::<Vec<_>>(), ["1", "2"]);
 }

@@ -31,6 +31,7 @@ fn values_in_canonical_form() {
         ("compression.gzip.level", "-1", "-1"),
         ("group.consumer.migration.policy", "upgrade", "upgrade"),
         ("controller.quorum.voters", "1@a:9093,2@[::1]:1", "1@a:9093,2@[::1]:1"),
+        ("controller.quorum.bootstrap.servers", "a:9093, [::1]:1", "a:9093,[::1]:1"),
         ("ssl.key.password", "secret", "[hidden]"),
     ] {
         assert_eq!(broker(name, text).as_deref(), Ok(expected), "{name}={text}");
@@ -79,6 +80,12 @@ fn refusals_in_the_words_of_kafka() {
     for text in ["1", "a@b:1", "1@b", "1@b:x"] {
         let expected = format!("Invalid configuration value for controller.quorum.voters. {form}");
         assert_eq!(broker("controller.quorum.voters", text), Err(expected), "{text}");
+    }
+    let name = "controller.quorum.bootstrap.servers";
+    for (text, entry) in [("a", "a"), ("a:1,b", "b"), ("a:1,,b:2", ""), ("a:x", "a:x"), (":1", ":1")] {
+        let form = "Each entry should be in the form \"{host}:{port}\"";
+        let expected = format!("Failed to parse host name from {entry} for the configuration {name}. {form}");
+        assert_eq!(broker(name, text), Err(expected), "{text}");
     }
     let name = "leader.replication.throttled.replicas";
     assert_eq!(
