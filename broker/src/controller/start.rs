@@ -12,8 +12,10 @@ use milena_protocol::stored::metadata::{
     AbortTransactionRecord, BrokerRegistrationChangeRecord, ConfigRecord, FeatureLevelRecord, MetadataRecord,
     PartitionChangeRecord,
 };
+use milena_protocol::stored::quorum_state::{QuorumState, QuorumStateVersion};
 use parking_lot::Mutex;
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// Bytes of the log that are replayed at once.
 const READ_BYTES: usize = 1024 * 1024;
@@ -88,16 +90,17 @@ impl Controller {
 
     /// The content of `quorum-state` (no newline): who led last, as far as the log says.
     pub(crate) fn quorum_state(&self) -> String {
-        let (node, image) = (self.node_id, self.image());
-        let epoch = image.epoch();
-        if image.kraft_version() > 0 {
-            return format!(
-                r#"{{"leaderId":{node},"leaderEpoch":{epoch},"votedId":-1,"votedDirectoryId":"AAAAAAAAAAAAAAAAAAAAAA","data_version":1}}"#
-            );
-        }
-        format!(
-            r#"{{"clusterId":"","leaderId":{node},"leaderEpoch":{epoch},"votedId":-1,"appliedOffset":0,"currentVoters":[{{"voterId":{node}}}],"data_version":0}}"#
-        )
+        let image = self.image();
+        let version = if image.kraft_version() > 0 {
+            QuorumStateVersion::V1 { voted_directory_id: Uuid::nil() }
+        } else {
+            QuorumStateVersion::V0 {
+                cluster_id: String::new(),
+                applied_offset: 0,
+                current_voters: Some(vec![self.node_id]),
+            }
+        };
+        QuorumState { leader_id: self.node_id, leader_epoch: image.epoch(), voted_id: -1, version }.format()
     }
 
     fn prepare(&self, in_transaction: bool, bootstrap: Option<&[u8]>) -> Result<(), ControllerError> {
