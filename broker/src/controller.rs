@@ -17,7 +17,6 @@ mod log;
 mod new_topics;
 mod partitions;
 mod producer_ids;
-mod settings;
 mod start;
 mod writer;
 
@@ -25,10 +24,10 @@ pub(crate) use error::{ControllerError, Refusal, outcome};
 pub(crate) use log::{LogStore, MetadataLog, StorageFailure};
 pub(crate) use new_topics::{Assignment, NewTopic};
 pub(crate) use partitions::NewPartitions;
-pub(crate) use settings::Settings;
 pub(crate) use start::{Snapshot, Start};
 
 use crate::clock::Clock;
+use crate::config::BrokerConfig;
 use crate::metadata::{Image, Topic, topic_name};
 use arc_swap::{ArcSwap, Guard};
 use kafka_protocol::ResponseError;
@@ -52,7 +51,8 @@ pub(crate) struct Controller {
     writer: Mutex<Writer>,
     log: Arc<dyn MetadataLog>,
     store: Arc<dyn LogStore>,
-    settings: Settings,
+    config: Arc<ArcSwap<BrokerConfig>>,
+    node_id: i32,
     clock: Arc<Clock>,
 }
 
@@ -60,7 +60,7 @@ impl fmt::Debug for Controller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let image = self.image();
         f.debug_struct("Controller")
-            .field("settings", &self.settings)
+            .field("node_id", &self.node_id)
             .field("offset", &image.offset())
             .field("topics", &image.topic_count())
             .finish_non_exhaustive()
@@ -75,7 +75,7 @@ impl Controller {
 
     /// Node id of this broker, which is also the controller.
     pub(crate) fn node_id(&self) -> i32 {
-        self.settings.node_id
+        self.node_id
     }
 
     /// Deletes topics, each by its id; gives what became of each, in their order.

@@ -93,7 +93,8 @@ fn describe(cx: &Context<'_>, name: TopicName, result: &Result<Arc<Topic>, Refus
     if cx.version < 5 {
         return described;
     }
-    let configs = describe_topic(&cx.broker.config, &topic.configs).into_iter().map(|entry| {
+    let config = cx.broker.controller.config();
+    let configs = describe_topic(&config, &topic.configs).into_iter().map(|entry| {
         CreatableTopicConfigs::default()
             .with_name(StrBytes::from_string(entry.name))
             .with_value(entry.value.map(StrBytes::from_string))

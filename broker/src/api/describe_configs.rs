@@ -40,7 +40,7 @@ pub(crate) fn handle(cx: &Context<'_>, request: DescribeConfigsRequest) -> Answe
 }
 
 fn entries(cx: &Context<'_>, resource: &DescribeConfigsResource) -> Result<Vec<ConfigEntry>, Refusal> {
-    let config = &cx.broker.config;
+    let config = &cx.broker.controller.config();
     let name = resource.resource_name.as_str();
     match resource.resource_type {
         TOPIC_RESOURCE => {

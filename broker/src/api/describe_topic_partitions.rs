@@ -52,7 +52,7 @@ pub(crate) fn handle(
                 Ok(()) => ResponseError::UnknownTopicOrPartition,
                 Err(_) => ResponseError::InvalidTopicException,
             };
-            topics.push(refuse(&to_name(name), error));
+            topics.push(refuse(&to_name(name), error).with_topic_authorized_operations(operations::TOPIC));
             continue;
         };
         let first = if name == from { first_partition } else { 0 };

@@ -85,23 +85,24 @@ impl Controller {
     /// A topic as auto-creation makes it: those of the coordinators have settings of their own. One broker has room
     /// for one replica of them, whatever is configured.
     pub(crate) fn default_topic(&self, name: &str) -> NewTopic {
-        let internal = self.settings.internal;
+        let config = self.config.load();
+        let (offsets, transactions) = (&config.group.offsets, &config.transaction);
         let (partitions, configs) = match name {
             CONSUMER_OFFSETS => (
-                internal.offsets_partitions,
+                offsets.topic_num_partitions,
                 vec![
                     ("cleanup.policy", "compact".to_owned()),
                     ("compression.type", "producer".to_owned()),
-                    ("segment.bytes", internal.offsets_segment_bytes.to_string()),
+                    ("segment.bytes", offsets.topic_segment_bytes.to_string()),
                 ],
             ),
             TRANSACTION_STATE => (
-                internal.transactions_partitions,
+                transactions.log_num_partitions,
                 vec![
                     ("cleanup.policy", "compact".to_owned()),
                     ("compression.type", "uncompressed".to_owned()),
                     ("min.insync.replicas", "1".to_owned()),
-                    ("segment.bytes", internal.transactions_segment_bytes.to_string()),
+                    ("segment.bytes", transactions.log_segment_bytes.to_string()),
                     ("unclean.leader.election.enable", "false".to_owned()),
                 ],
             ),
@@ -139,7 +140,7 @@ impl Controller {
             return Err(Refusal::new(ResponseError::TopicAlreadyExists, message));
         }
         let configs = topic_configs(&topic.configs)?;
-        (self.settings.check_topic_configs)(&configs)?;
+        self.check_topic_configs(&configs)?;
         let replicas = self.replicas(&topic)?;
 
         let topic_id = new_topic_id();
@@ -184,10 +185,11 @@ impl Controller {
             ));
         }
         let replication_factor = match topic.replication_factor {
-            -1 => self.settings.default_replication_factor,
+            // Whatever is above one cannot be had here, so the cut changes no answer.
+            -1 => i16::try_from(self.config.load().default_replication_factor).unwrap_or(i16::MAX),
             factor => factor,
         };
-        let replicas = place(self.settings.node_id, replication_factor).map_err(|refusal| {
+        let replicas = place(self.node_id, replication_factor).map_err(|refusal| {
             let message = format!(
                 "Unable to replicate the partition {replication_factor} time(s): {}",
                 refusal.message
@@ -195,7 +197,7 @@ impl Controller {
             Refusal::new(refusal.error, message)
         })?;
         let partitions =
-            if topic.partitions == DEFAULT { self.settings.num_partitions } else { topic.partitions };
+            if topic.partitions == DEFAULT { self.config.load().num_partitions } else { topic.partitions };
         Ok((0..partitions).map(|_| replicas.clone()).collect())
     }
 
@@ -218,7 +220,7 @@ impl Controller {
                     "Found multiple manual partition assignments for partition {partition}"
                 )));
             }
-            check_assignment(self.settings.node_id, brokers, factor)?;
+            check_assignment(self.node_id, brokers, factor)?;
             factor = Some(brokers.len());
             replicas.insert(*partition, brokers.clone());
         }
@@ -232,7 +234,7 @@ impl Controller {
         let partitions: i64 = topics
             .iter()
             .map(|topic| match (topic.assignments.len(), topic.partitions) {
-                (0, DEFAULT) => i64::from(self.settings.num_partitions),
+                (0, DEFAULT) => i64::from(self.config.load().num_partitions),
                 (0, partitions) => i64::from(partitions).max(0),
                 (assigned, _) => i64::try_from(assigned).unwrap_or(i64::MAX),
             })

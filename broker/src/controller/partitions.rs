@@ -72,7 +72,7 @@ impl Controller {
                 if additional > *left {
                     return Err(Refusal::new(ResponseError::PolicyViolation, TOO_LARGE));
                 }
-                let replicas = place(self.settings.node_id, i16::try_from(factor).unwrap_or(i16::MAX))?;
+                let replicas = place(self.node_id, i16::try_from(factor).unwrap_or(i16::MAX))?;
                 (0..additional).map(|_| replicas.clone()).collect()
             }
         };
@@ -109,7 +109,7 @@ impl Controller {
             return Err(Refusal::new(ResponseError::InvalidReplicaAssignment, message));
         }
         for brokers in assignments {
-            check_assignment(self.settings.node_id, brokers, Some(factor))?;
+            check_assignment(self.node_id, brokers, Some(factor))?;
         }
         Ok(assignments.to_vec())
     }

@@ -33,7 +33,7 @@ impl Controller {
 
     fn take_block(&self, writer: &mut Writer, first: i64) -> Result<(), Refusal> {
         let end = first.checked_add(BLOCK).ok_or_else(exhausted)?;
-        let broker_id = self.settings.node_id;
+        let broker_id = self.node_id;
         let broker_epoch = self.image().registration(broker_id).map_or(-1, |broker| broker.epoch);
         let record = ProducerIdsRecord {
             broker_id,

@@ -1,10 +1,10 @@
 //! From a directory to a controller: replay, first records of a new log, taking over from Kafka.
 
 use super::log::{LogStore, MetadataLog};
-use super::settings::Settings;
 use super::writer::{Draft, Writer};
 use super::{Controller, ControllerError, Refusal};
 use crate::clock::Clock;
+use crate::config::BrokerConfig;
 use crate::metadata::topic_name::Collisions;
 use crate::metadata::{BROKER_RESOURCE, Image, PartitionInfo, Replay, Topic};
 use arc_swap::ArcSwap;
@@ -12,8 +12,10 @@ use milena_protocol::stored::metadata::{
     AbortTransactionRecord, BrokerRegistrationChangeRecord, ConfigRecord, FeatureLevelRecord, MetadataRecord,
     PartitionChangeRecord,
 };
+use milena_protocol::stored::quorum_state::{QuorumState, QuorumStateVersion};
 use parking_lot::Mutex;
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// Bytes of the log that are replayed at once.
 const READ_BYTES: usize = 1024 * 1024;
@@ -57,10 +59,12 @@ impl Controller {
     ///
     /// Nothing is written where nothing has to change. Partition logs are not made: those of the partitions that the
     /// image names are the caller's to open.
+    ///
+    /// `config` is read by the storage, too: what is set at run time is put into it, before the logs are told.
     pub(crate) fn open(
         log: Arc<dyn MetadataLog>,
         store: Arc<dyn LogStore>,
-        settings: Settings,
+        config: Arc<ArcSwap<BrokerConfig>>,
         clock: Arc<Clock>,
         start: Start<'_>,
     ) -> Result<Self, ControllerError> {
@@ -77,23 +81,26 @@ impl Controller {
             collisions,
         };
         let image = ArcSwap::from_pointee(image);
-        let controller = Self { image, writer: Mutex::new(writer), log, store, settings, clock };
+        let node_id = config.load().node_id;
+        let controller = Self { image, writer: Mutex::new(writer), log, store, config, node_id, clock };
         controller.prepare(in_transaction, start.bootstrap)?;
+        controller.adopt_configs(&controller.image());
         Ok(controller)
     }
 
     /// The content of `quorum-state` (no newline): who led last, as far as the log says.
     pub(crate) fn quorum_state(&self) -> String {
-        let (node, image) = (self.settings.node_id, self.image());
-        let epoch = image.epoch();
-        if image.kraft_version() > 0 {
-            return format!(
-                r#"{{"leaderId":{node},"leaderEpoch":{epoch},"votedId":-1,"votedDirectoryId":"AAAAAAAAAAAAAAAAAAAAAA","data_version":1}}"#
-            );
-        }
-        format!(
-            r#"{{"clusterId":"","leaderId":{node},"leaderEpoch":{epoch},"votedId":-1,"appliedOffset":0,"currentVoters":[{{"voterId":{node}}}],"data_version":0}}"#
-        )
+        let image = self.image();
+        let version = if image.kraft_version() > 0 {
+            QuorumStateVersion::V1 { voted_directory_id: Uuid::nil() }
+        } else {
+            QuorumStateVersion::V0 {
+                cluster_id: String::new(),
+                applied_offset: 0,
+                current_voters: Some(vec![self.node_id]),
+            }
+        };
+        QuorumState { leader_id: self.node_id, leader_epoch: image.epoch(), voted_id: -1, version }.format()
     }
 
     fn prepare(&self, in_transaction: bool, bootstrap: Option<&[u8]>) -> Result<(), ControllerError> {
@@ -105,7 +112,7 @@ impl Controller {
         if self.image().features().0.is_empty() {
             self.write(self.first_records(bootstrap)?)?;
         }
-        let changes = take_over(&self.image(), self.settings.node_id);
+        let changes = take_over(&self.image(), self.node_id);
         if !changes.is_empty() {
             tracing::info!(
                 "taking over the lead of partitions and the registration: {} records",
@@ -140,7 +147,7 @@ impl Controller {
         let record = ConfigRecord {
             resource_type: BROKER_RESOURCE,
             name: "min.insync.replicas".to_owned(),
-            value: Some(self.settings.min_insync_replicas.to_string()),
+            value: Some(self.config.load().topic_defaults.min_insync_replicas.to_string()),
             ..ConfigRecord::default()
         };
         records.push(record.into());

@@ -1,11 +1,12 @@
 //! A controller over memory, for the tests of this crate.
 
-use super::{Controller, ControllerError, LogStore, MetadataLog, Settings, Start, StorageFailure};
+use super::{Controller, ControllerError, LogStore, MetadataLog, Start, StorageFailure};
 use crate::api::{Answer, ConnectionInfo, Context};
 use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::config::{BrokerConfig, Origin, RawConfig};
 use crate::metadata::{Image, Topic};
+use arc_swap::ArcSwap;
 use bytes::BytesMut;
 use kafka_protocol::messages::TopicName;
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
@@ -164,7 +165,7 @@ impl Bench {
         let controller = Controller::open(
             Arc::<MemoryLog>::clone(&log),
             Arc::<MemoryStore>::clone(&store),
-            Settings::new(config),
+            Arc::new(ArcSwap::new(Arc::clone(config))),
             clock,
             start,
         )?;

@@ -287,10 +287,16 @@ fn configuration_changes_are_records() {
     controller.edit_configs(TOPIC_RESOURCE, "t", |_| Ok(BTreeMap::new()), false).unwrap();
     assert!(controller.image().topic("t").unwrap().configs.is_empty());
     controller.edit_configs(BROKER_RESOURCE, "1", set("log.retention.ms", "9"), false).unwrap();
+    assert_eq!(controller.config().topic_defaults.retention_ms, 9);
+    assert_eq!(bench.restart().controller.config().topic_defaults.retention_ms, 9);
+    assert_eq!(bench.store.calls().last().unwrap(), "reconfigure t {}", "the logs are told of new defaults");
+    let bad = refusal(controller.edit_configs(BROKER_RESOURCE, "1", set("log.retention.ms", "x"), false));
+    assert_eq!(bad.0, ResponseError::InvalidConfig);
     assert_eq!(controller.image().broker_configs("1").unwrap().len(), 1);
     assert_replays(&bench);
     controller.edit_configs(BROKER_RESOURCE, "1", |_| Ok(BTreeMap::new()), false).unwrap();
     assert_eq!(controller.image().broker_configs("1"), None);
+    assert_eq!(controller.config().topic_defaults.retention_ms, 604_800_000);
 
     let bad = refusal(controller.edit_configs(TOPIC_RESOURCE, "t", set("no.such", "5"), false));
     assert_eq!(bad, (ResponseError::InvalidConfig, "Unknown topic config name: no.such".to_owned()));

@@ -133,7 +133,7 @@ impl Controller {
         let now = self.clock.now_ms();
         let mut batches = Vec::new();
         if !writer.announced {
-            let node = VoterId { id: self.settings.node_id, directory_id: None };
+            let node = VoterId { id: self.node_id, directory_id: None };
             let (voters, granting_voters) = (vec![node], vec![node]);
             let value = LeaderChange { leader_id: node.id, voters, granting_voters }.value();
             batches = control_batch(

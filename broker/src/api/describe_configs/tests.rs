@@ -52,7 +52,8 @@ fn every_version_describes_topics_and_the_broker() {
                 .all(|config| config.documentation.is_some() == (version >= 3) || version < 3)
         );
         assert!(results[1].configs.iter().any(|config| &*config.name == "num.partitions"));
-        assert!(results[2].configs.is_empty());
+        let for_all: Vec<_> = results[2].configs.iter().map(|c| (&*c.name, c.config_source)).collect();
+        assert_eq!(for_all, [("min.insync.replicas", 3)], "what a new cluster begins with");
 
         let plain = ask(&broker, version, request.clone());
         assert!(plain[0].configs.iter().all(|config| config.synonyms.is_empty()));
