@@ -41,6 +41,7 @@ pub(crate) fn handle(cx: &Context<'_>, request: ListOffsetsRequest) -> Answer<Li
                 };
                 match found {
                     Ok((timestamp, offset, epoch)) => {
+                        let epoch = if cx.version >= 4 { epoch } else { -1 };
                         response.with_timestamp(timestamp).with_offset(offset).with_leader_epoch(epoch)
                     }
                     Err(error) => response.with_error_code(error.code()).with_timestamp(-1).with_offset(-1),
