@@ -2,6 +2,7 @@
 
 mod classic;
 mod deadlines;
+mod golden;
 mod offsets;
 mod restart;
 mod static_members;
@@ -38,29 +39,45 @@ const START: i64 = 1_700_000_000_000;
 const SESSION_MS: i32 = 10_000;
 const REBALANCE_MS: i32 = 60_000;
 
+#[derive(Clone, Default)]
+struct MemoryPartition {
+    bytes: Vec<u8>,
+    end: i64,
+}
+
+impl MemoryPartition {
+    fn of(bytes: &[u8]) -> Self {
+        let end = Batches::new(bytes).last().map_or(0, |batch| batch.unwrap().0.next_offset());
+        Self { bytes: bytes.to_vec(), end }
+    }
+}
+
 /// Partition logs that outlive the coordinator.
 #[derive(Default)]
 struct MemoryLog {
-    partitions: Mutex<Vec<Vec<u8>>>,
+    partitions: Mutex<Vec<MemoryPartition>>,
     fails: AtomicBool,
 }
 
 impl MemoryLog {
     const PARTITIONS: usize = 3;
 
-    fn next_offset(bytes: &[u8]) -> i64 {
-        Batches::new(bytes).last().map_or(0, |batch| batch.unwrap().0.next_offset())
-    }
-
     /// Every record, in order, with the header of its batch.
     fn records(&self) -> Vec<(BatchHeader, GroupRecord)> {
+        self.map_records(|header, key, value| (*header, GroupRecord::decode(key, value).unwrap()))
+    }
+
+    fn map_records<T>(&self, f: impl Fn(&BatchHeader, &[u8], Option<&[u8]>) -> T) -> Vec<T> {
         let mut all = Vec::new();
         for partition in self.partitions.lock().iter() {
-            for batch in Batches::new(partition) {
+            for batch in Batches::new(&partition.bytes) {
                 let (header, batch) = batch.unwrap();
+                if header.attributes.is_control() {
+                    continue;
+                }
                 for record in Records::new(&batch[HEADER_LEN..], header.record_count) {
                     let record = record.unwrap();
-                    all.push((header, GroupRecord::decode(record.key.unwrap(), record.value).unwrap()));
+                    all.push(f(&header, record.key.unwrap(), record.value));
                 }
             }
         }
@@ -76,7 +93,7 @@ impl StateLog for MemoryLog {
                 reason: "told so".into(),
             });
         }
-        self.partitions.lock().resize(Self::PARTITIONS, Vec::new());
+        self.partitions.lock().resize(Self::PARTITIONS, MemoryPartition::default());
         Ok(Self::PARTITIONS as i32)
     }
 
@@ -91,17 +108,18 @@ impl StateLog for MemoryLog {
         }
         let mut partitions = self.partitions.lock();
         let log = &mut partitions[partition as usize];
-        let base = Self::next_offset(log);
-        let start = log.len();
-        log.extend_from_slice(batch);
-        log[start..start + 8].copy_from_slice(&base.to_be_bytes());
+        let base = log.end;
+        let start = log.bytes.len();
+        log.bytes.extend_from_slice(batch);
+        log.bytes[start..start + 8].copy_from_slice(&base.to_be_bytes());
+        log.end = BatchHeader::read(&log.bytes[start..]).unwrap().next_offset();
         Ok(base)
     }
 
     fn read(&self, partition: i32, from_offset: i64, max_bytes: usize) -> Result<Vec<u8>, CoordinatorError> {
         let partitions = self.partitions.lock();
         let mut bytes = Vec::new();
-        for batch in Batches::new(&partitions[partition as usize]) {
+        for batch in Batches::new(&partitions[partition as usize].bytes) {
             let (header, batch) = batch.unwrap();
             if header.last_offset() >= from_offset
                 && (bytes.is_empty() || bytes.len() + batch.len() <= max_bytes)
@@ -350,7 +368,7 @@ fn code(error: ResponseError) -> i16 {
 }
 
 /// The answer if it is there.
-fn poll<R>(answer: &mut Answer<R>) -> Option<R> {
+fn poll<R: 'static>(answer: &mut Answer<R>) -> Option<R> {
     match answer {
         Answer::Now(_) => match std::mem::replace(answer, Answer::Later(Box::pin(std::future::pending()))) {
             Answer::Now(response) => Some(response),
@@ -364,12 +382,12 @@ fn poll<R>(answer: &mut Answer<R>) -> Option<R> {
 }
 
 /// The answer, which must be there.
-fn now<R>(mut answer: Answer<R>) -> R {
+fn now<R: 'static>(mut answer: Answer<R>) -> R {
     poll(&mut answer).expect("the answer is still waiting")
 }
 
 /// The answer, which must not be there yet.
-fn waiting<R>(mut answer: Answer<R>) -> Answer<R> {
+fn waiting<R: 'static>(mut answer: Answer<R>) -> Answer<R> {
     assert!(poll(&mut answer).is_none(), "the answer does not wait");
     answer
 }

@@ -126,7 +126,7 @@ fn the_first_rebalance_ends_at_the_rebalance_timeout_though_members_keep_coming(
     let mut first = waiting(first);
     let mut others = Vec::new();
     for second in 0..60 {
-        harness.at(second * 1_000 + 500);
+        harness.at(second * 1_000);
         assert!(poll(&mut first).is_none(), "after {second} s");
         others.push(harness.enter(&format!("b{second}")));
     }

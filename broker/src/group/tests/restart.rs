@@ -218,8 +218,7 @@ fn a_classic_member_takes_over_a_consumer_group_with_its_offsets() {
     let harness = loaded(&[modern_batch(&[(3, false), (6, false), (5, false)]), offset_batch(-1, 0, 5)]);
     harness.stable("a");
     assert_eq!(harness.fetch(GROUP, "orders", 0), (5, 0));
-    let records = harness.log.records();
-    let types: Vec<i16> = records.iter().map(|(_, record)| record.record_type()).collect();
+    let types = harness.log.map_records(|_, key, _| key[1]);
     assert_eq!(types, [3, 6, 5, 1, 6, 5, 3, 2, 2], "tombstones, then the classic group");
     let harness = harness.restart();
     assert_eq!(harness.state(), "Stable");
