@@ -8,7 +8,7 @@ mod maintenance;
 
 use crate::clock::Clock;
 use crate::config::BrokerConfig;
-use crate::controller::{Controller, ControllerError, Settings, Snapshot, Start};
+use crate::controller::{Controller, ControllerError, Snapshot, Start};
 use crate::fetch_sessions::FetchSessions;
 use crate::group::{GroupCoordinator, GroupSettings};
 use crate::metadata::Topic;
@@ -17,6 +17,7 @@ use crate::net::listener;
 use crate::net::registry::{Limits, Registry};
 use crate::partition::Partition;
 use crate::partitions::{MetadataDir, Partitions};
+use arc_swap::ArcSwap;
 use kafka_protocol::ResponseError;
 use milena_storage::error::Error as StorageError;
 use milena_storage::file::Disk;
@@ -129,14 +130,15 @@ impl Broker {
         let metadata = Arc::new(metadata);
         let bootstrap_path = dirs[0].disk().root().join(milena_storage::file_name::BOOTSTRAP_CHECKPOINT);
         let bootstrap = dirs[0].disk().read_if_there(&bootstrap_path)?;
-        let partitions = Arc::new(Partitions::new(dirs, config.clone(), clock.clone()));
+        let shared = Arc::new(ArcSwap::new(config.clone()));
+        let partitions = Arc::new(Partitions::new(dirs, shared.clone(), clock.clone()));
         let start = Start {
             snapshot: snapshot.as_ref().map(|s| Snapshot { bytes: &s.bytes, end_offset: s.end_offset, epoch: s.epoch }),
             bootstrap: bootstrap.as_deref(),
             quorum_epoch: metadata.quorum_epoch(),
         };
         let controller =
-            Controller::open(metadata.clone(), partitions.clone(), Settings::new(config), clock.clone(), start)
+            Controller::open(metadata.clone(), partitions.clone(), shared, clock.clone(), start)
                 .map_err(|error: ControllerError| StartError::Metadata { dir: root, reason: error.to_string() })?;
         let controller = Arc::new(controller);
         metadata.save_quorum_state(&controller.quorum_state())?;
@@ -180,7 +182,7 @@ impl Broker {
         let clock = Arc::new(Clock::System);
         let log_dir = LogDir::open(Disk::new(dir), config.node_id, None, 0).expect("a new directory opens");
         let (metadata, _) = MetadataDir::open(&log_dir, 0).expect("an empty log opens");
-        let partitions = Arc::new(Partitions::new(vec![log_dir], config.clone(), clock.clone()));
+        let partitions = Arc::new(Partitions::new(vec![log_dir], Arc::new(ArcSwap::new(config.clone())), clock.clone()));
         let (controller, metadata) = (Arc::new(controller), Arc::new(metadata));
         Self::assemble(config, &clock, cluster_id, controller, partitions, metadata, Advertiser::default())
     }

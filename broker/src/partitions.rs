@@ -12,6 +12,7 @@ use crate::config::{BrokerConfig, TopicConfig};
 use crate::controller::{LogStore, StorageFailure};
 use crate::metadata::Topic;
 use crate::partition::Partition;
+use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use milena_storage::checkpoint::Offsets;
 use milena_storage::config::LogConfig;
@@ -29,7 +30,8 @@ type Members = Arc<Vec<Option<Arc<Partition>>>>;
 pub(crate) struct Partitions {
     topics: DashMap<Uuid, Members>,
     dirs: Vec<LogDir>,
-    config: Arc<BrokerConfig>,
+    /// Shared with the controller, which replaces it when a setting changes at run time.
+    config: Arc<ArcSwap<BrokerConfig>>,
     clock: Arc<Clock>,
     /// Directories of deleted partitions, and when their time is up.
     doomed: Mutex<Vec<(i64, usize, PathBuf)>>,
@@ -43,7 +45,7 @@ impl std::fmt::Debug for Partitions {
 
 impl Partitions {
     /// No partition yet, in open data directories (at least one).
-    pub(crate) fn new(dirs: Vec<LogDir>, config: Arc<BrokerConfig>, clock: Arc<Clock>) -> Self {
+    pub(crate) fn new(dirs: Vec<LogDir>, config: Arc<ArcSwap<BrokerConfig>>, clock: Arc<Clock>) -> Self {
         Self { topics: DashMap::new(), dirs, config, clock, doomed: Mutex::new(Vec::new()) }
     }
 
@@ -64,17 +66,18 @@ impl Partitions {
     }
 
     fn settings(&self, topic: &Topic) -> (TopicConfig, LogConfig) {
+        let broker = self.config.load();
         // What is stored was checked when it came; should a newer Kafka have let something else in, defaults serve.
-        let config = TopicConfig::effective(&self.config, &topic.configs).unwrap_or_else(|error| {
+        let config = TopicConfig::effective(&broker, &topic.configs).unwrap_or_else(|error| {
             tracing::warn!("topic {}: {error}; the broker's defaults are in force", topic.name);
-            self.config.topic_defaults.clone()
+            broker.topic_defaults.clone()
         });
-        let log = log_config(&config, &self.config);
+        let log = log_config(&config, &broker);
         (config, log)
     }
 
     fn dir_for(&self, topic: &Topic, index: usize) -> usize {
-        let wanted = topic.partitions[index].directory_on(self.config.node_id);
+        let wanted = topic.partitions[index].directory_on(self.config.load().node_id);
         wanted.and_then(|id| self.dirs.iter().position(|d| d.identity().directory_id == id)).unwrap_or_else(|| self.least_used())
     }
 
@@ -108,7 +111,7 @@ impl Partitions {
             tracing::error!("cannot delete {}-{}: {error}", partition.topic, partition.index);
             return;
         }
-        let delay = self.config.topic_defaults.file_delete_delay_ms;
+        let delay = self.config.load().topic_defaults.file_delete_delay_ms;
         self.doomed.lock().push((self.clock.now_ms().saturating_add(delay), at, to));
         partition.wake_all();
     }

@@ -141,7 +141,7 @@ impl Partitions {
         let mut jobs = Vec::new();
         for topic in image.topics() {
             for index in 0..topic.partitions.len() {
-                if !topic.partitions[index].is_on(self.config.node_id) {
+                if !topic.partitions[index].is_on(self.config.load().node_id) {
                     continue;
                 }
                 let key = (topic.name.to_string(), index as i32);
