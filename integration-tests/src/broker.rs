@@ -5,7 +5,7 @@ use crate::raw::Connection;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::env;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -177,7 +177,8 @@ impl Broker {
 /// Says aloud that a test was skipped and why.
 pub fn skipped(reason: &str) {
     let name = thread::current().name().unwrap_or("a test").to_owned();
-    eprintln!("SKIPPED {name}: {reason}");
+    // Not eprintln!, which the test harness keeps to itself while a test passes.
+    let _ = writeln!(io::stderr(), "SKIPPED {name}: {reason}");
 }
 
 /// A name that no other test of this or another run uses.
@@ -350,6 +351,16 @@ impl Process {
         kill(self.nix_pid(), signal).expect("the process runs");
         let (status, _) = self.wait();
         (status, sent.elapsed())
+    }
+
+    /// Sends SIGKILL: every line that it had printed by then.
+    ///
+    /// # Panics
+    /// If it does not end.
+    #[must_use]
+    pub fn kill(self) -> Vec<String> {
+        kill(self.nix_pid(), Signal::SIGKILL).expect("the process runs");
+        self.wait().1
     }
 
     fn nix_pid(&self) -> Pid {
