@@ -101,6 +101,14 @@ impl Batch {
     }
 }
 
+/// The time now, for batches of idempotent producers: whoever loads a log forgets producers whose last record is older
+/// than `producer.id.expiration.ms` by its own timestamp.
+#[must_use]
+pub fn now_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
 /// Recomputes the checksum of a whole batch after a change behind byte 21.
 ///
 /// # Panics

@@ -142,7 +142,12 @@ pub fn only_partition(mut response: FetchResponse) -> PartitionData {
 /// # Panics
 /// If it cannot be fetched.
 pub fn read_all(connection: &mut Connection, topic: &str, partition: i32) -> Vec<u8> {
-    let mut offset = look_up(connection, topic, partition, -2).offset;
+    // Kafka says that it has started before its partitions have leaders.
+    let mut start = look_up(connection, topic, partition, -2);
+    while matches!(start.error_code, 3 | 5 | 6) {
+        start = look_up(connection, topic, partition, -2);
+    }
+    let mut offset = start.offset;
     let mut all = Vec::new();
     loop {
         let response = connection.call(FETCH, &fetch(topic, partition, offset, 8 << 20));

@@ -4,7 +4,7 @@
 use crate::rd::{member, poll, wait_until};
 use milena_integration_tests::broker::{Broker, unique};
 use milena_integration_tests::raw::{Connection, frame};
-use milena_integration_tests::records::Batch;
+use milena_integration_tests::records::{Batch, now_ms};
 use milena_integration_tests::requests::{PRODUCE, create_topic, produce, producer_id};
 use kafka_protocol::messages::ProduceRequest;
 use milena_integration_tests::raw;
@@ -69,6 +69,7 @@ struct Producer<'a> {
     topic: &'a str,
     partition: i32,
     id: (i64, i16),
+    timestamp: i64,
     value: Vec<u8>,
 }
 
@@ -84,6 +85,7 @@ impl Producer<'_> {
             producer_id: self.id.0,
             producer_epoch: self.id.1,
             base_sequence: first,
+            base_timestamp: self.timestamp,
             ..Batch::of(values)
         };
         frame(first, PRODUCE, &produce(self.topic, self.partition, -1, batch.encode()))
@@ -183,7 +185,8 @@ fn burst(broker: &mut Broker, mib: u64, consumers: usize, kill: bool) -> Figures
             .map(|partition| {
                 scope.spawn(move || {
                     let id = producer_id(&mut Connection::open(address), None);
-                    Producer { address, topic, partition, id, value: vec![b'v'; VALUE] }.run(batches, progress);
+                    let value = vec![b'v'; VALUE];
+                    Producer { address, topic, partition, id, timestamp: now_ms(), value }.run(batches, progress);
                 })
             })
             .collect();

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use kafka_protocol::messages::produce_response::PartitionProduceResponse;
 use milena_integration_tests::broker::{Broker, unique};
 use milena_integration_tests::raw::Connection;
-use milena_integration_tests::records::{Batch, batches, seal};
+use milena_integration_tests::records::{Batch, batches, now_ms, seal};
 use milena_integration_tests::requests::{self, append, create_topic, look_up, read_all};
 use std::io::Write;
 
@@ -116,10 +116,12 @@ fn refuses_what_it_cannot_store() {
 
 /// An idempotent batch of `count` records.
 fn sequenced(producer: (i64, i16), sequence: i32, count: i32) -> Bytes {
+    // A retransmission may have another timestamp: what is known of a batch are its sequences.
     Batch {
         producer_id: producer.0,
         producer_epoch: producer.1,
         base_sequence: sequence,
+        base_timestamp: now_ms(),
         ..Batch::of((sequence..sequence + count).map(|n| n.to_string()))
     }
     .encode()
