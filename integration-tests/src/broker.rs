@@ -21,9 +21,13 @@ pub const READY: &str = "Kafka Server started";
 /// How long a start or a stop may take before the test gives up; a broker takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What tests set unless they say otherwise: groups form at once, and sessions may be short.
-const DEFAULTS: [(&str, &str); 2] =
-    [("group.initial.rebalance.delay.ms", "0"), ("group.min.session.timeout.ms", "1000")];
+/// What tests set unless they say otherwise: groups form at once, sessions may be short, and records with a timestamp of
+/// long ago stay.
+const DEFAULTS: [(&str, &str); 3] = [
+    ("group.initial.rebalance.delay.ms", "0"),
+    ("group.min.session.timeout.ms", "1000"),
+    ("log.retention.ms", "-1"),
+];
 
 /// A broker that a test talks to; the process ends with it.
 #[derive(Debug)]
