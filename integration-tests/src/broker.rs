@@ -44,9 +44,7 @@ impl Broker {
     #[must_use]
     pub fn any() -> Self {
         match env::var("MILENA_TEST_BROKER") {
-            Ok(address) => {
-                Self { process: None, options: Vec::new(), port: 0, address, directory: None }
-            }
+            Ok(address) => Self { process: None, options: Vec::new(), port: 0, address, directory: None },
             Err(_) => Self::start(&[]),
         }
     }
@@ -337,8 +335,9 @@ impl Process {
         {
             let (lock, changed) = &*self.output;
             let guard = lock.lock().expect("no reader panics");
-            let (guard, _) =
-                changed.wait_timeout_while(guard, PATIENCE, |output| output.readers > 0).expect("no reader panics");
+            let (guard, _) = changed
+                .wait_timeout_while(guard, PATIENCE, |output| output.readers > 0)
+                .expect("no reader panics");
             assert_eq!(guard.readers, 0, "it still runs; it printed:\n{}", guard.lines.join("\n"));
         }
         let status = self.child.wait().expect("a child can be waited for");
@@ -389,7 +388,12 @@ impl Drop for Process {
 fn collect(stream: impl Read + Send + 'static, output: Arc<(Mutex<Output>, Condvar)>) {
     thread::spawn(move || {
         for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
-            output.0.lock().expect("no waiter panics").lines.push(String::from_utf8_lossy(&line).into_owned());
+            output
+                .0
+                .lock()
+                .expect("no waiter panics")
+                .lines
+                .push(String::from_utf8_lossy(&line).into_owned());
             output.1.notify_all();
         }
         output.0.lock().expect("no waiter panics").readers -= 1;

@@ -12,7 +12,7 @@
 //! | `MILENA_TEST_SERVER` | a command that runs any broker: `COMMAND DIR PORT [key=value..]` |
 //! | `MILENA_TEST_BROKER` | `host:port` of a running broker; tests that need to stop it are skipped aloud |
 
-//pub mod bench;
+pub mod bench;
 pub mod broker;
 pub mod process;
 pub mod random;

@@ -82,7 +82,10 @@ mod tests {
     #[test]
     fn reads_its_own_process() {
         let me = usage(std::process::id()).expect("this process runs");
-        assert!(me.resident > 0 && me.anonymous <= me.resident && me.descriptors >= 3 && me.threads >= 1, "{me:?}");
+        assert!(
+            me.resident > 0 && me.anonymous <= me.resident && me.descriptors >= 3 && me.threads >= 1,
+            "{me:?}"
+        );
         assert!(cpu_seconds(std::process::id()) >= 0.0);
         assert_eq!(usage(u32::MAX), None);
     }

@@ -83,7 +83,9 @@ impl Batch {
         let count = i32::try_from(self.records.len()).expect("an i32 of records");
         let mut out = Vec::with_capacity(HEADER + payload.len());
         out.extend_from_slice(&0_i64.to_be_bytes());
-        out.extend_from_slice(&i32::try_from(HEADER - 12 + payload.len()).expect("under 2 GiB").to_be_bytes());
+        out.extend_from_slice(
+            &i32::try_from(HEADER - 12 + payload.len()).expect("under 2 GiB").to_be_bytes(),
+        );
         out.extend_from_slice(&(-1_i32).to_be_bytes());
         out.push(2);
         out.extend_from_slice(&[0; 4]);

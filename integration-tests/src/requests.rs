@@ -47,7 +47,9 @@ pub fn text(text: &str) -> StrBytes {
 pub fn create_topic(connection: &mut Connection, topic: &str, partitions: i32, configs: &[(&str, &str)]) {
     let configs = configs
         .iter()
-        .map(|(key, value)| CreatableTopicConfig::default().with_name(text(key)).with_value(Some(text(value))))
+        .map(|(key, value)| {
+            CreatableTopicConfig::default().with_name(text(key)).with_value(Some(text(value)))
+        })
         .collect();
     let request = CreateTopicsRequest::default().with_timeout_ms(30_000).with_topics(vec![
         CreatableTopic::default()
@@ -109,9 +111,11 @@ pub fn fetch(topic: &str, partition: i32, offset: i64, max_bytes: i32) -> FetchR
         .with_min_bytes(1)
         .with_max_bytes(max_bytes)
         .with_session_epoch(-1)
-        .with_topics(vec![FetchTopic::default().with_topic(name(topic)).with_partitions(vec![fetch_partition(
-            partition, offset, max_bytes,
-        )])])
+        .with_topics(vec![
+            FetchTopic::default()
+                .with_topic(name(topic))
+                .with_partitions(vec![fetch_partition(partition, offset, max_bytes)]),
+        ])
 }
 
 /// One partition of a Fetch request.
@@ -171,15 +175,14 @@ pub fn look_up(
     partition: i32,
     timestamp: i64,
 ) -> ListOffsetsPartitionResponse {
-    let request =
-        ListOffsetsRequest::default().with_replica_id(BrokerId(-1)).with_topics(vec![
-            ListOffsetsTopic::default().with_name(name(topic)).with_partitions(vec![
-                ListOffsetsPartition::default()
-                    .with_partition_index(partition)
-                    .with_current_leader_epoch(-1)
-                    .with_timestamp(timestamp),
-            ]),
-        ]);
+    let request = ListOffsetsRequest::default().with_replica_id(BrokerId(-1)).with_topics(vec![
+        ListOffsetsTopic::default().with_name(name(topic)).with_partitions(vec![
+            ListOffsetsPartition::default()
+                .with_partition_index(partition)
+                .with_current_leader_epoch(-1)
+                .with_timestamp(timestamp),
+        ]),
+    ]);
     connection.call(LIST_OFFSETS, &request).topics.remove(0).partitions.remove(0)
 }
 

@@ -6,6 +6,7 @@
 use crate::records::Batch;
 use crate::requests::{fetch, name, produce, text};
 use bytes::{Bytes, BytesMut};
+use kafka_protocol::messages as m;
 use kafka_protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
 use kafka_protocol::messages::consumer_group_heartbeat_request::TopicPartitions;
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
@@ -15,11 +16,14 @@ use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsRe
 use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
-use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
+use kafka_protocol::messages::offset_commit_request::{
+    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
 use kafka_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
-use kafka_protocol::messages::offset_for_leader_epoch_request::{OffsetForLeaderPartition, OffsetForLeaderTopic};
+use kafka_protocol::messages::offset_for_leader_epoch_request::{
+    OffsetForLeaderPartition, OffsetForLeaderTopic,
+};
 use kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
-use kafka_protocol::messages as m;
 use kafka_protocol::messages::{ApiKey, GroupId, TransactionalId};
 use kafka_protocol::protocol::Request;
 
@@ -82,7 +86,10 @@ fn data(out: &mut Vec<Sample>, topic: &str) {
 fn groups(out: &mut Vec<Sample>, topic: &str) {
     let group = || GroupId(text("hostile"));
     add(out, &m::FindCoordinatorRequest::default().with_key(text("hostile")));
-    add(out, &m::FindCoordinatorRequest::default().with_coordinator_keys(vec![text("hostile"), text("other")]));
+    add(
+        out,
+        &m::FindCoordinatorRequest::default().with_coordinator_keys(vec![text("hostile"), text("other")]),
+    );
     let protocol = JoinGroupRequestProtocol::default()
         .with_name(text("range"))
         .with_metadata(Bytes::from_static(b"\0\0\0\0\0\x01\0\x01t\0\0\0\0"));
@@ -108,7 +115,9 @@ fn groups(out: &mut Vec<Sample>, topic: &str) {
         out,
         &m::OffsetCommitRequest::default().with_group_id(group()).with_topics(vec![
             OffsetCommitRequestTopic::default().with_name(name(topic)).with_partitions(vec![
-                OffsetCommitRequestPartition::default().with_committed_offset(1).with_committed_metadata(Some(text("m"))),
+                OffsetCommitRequestPartition::default()
+                    .with_committed_offset(1)
+                    .with_committed_metadata(Some(text("m"))),
             ]),
         ]),
     );
@@ -136,7 +145,10 @@ fn groups(out: &mut Vec<Sample>, topic: &str) {
 
 fn topics(out: &mut Vec<Sample>, topic: &str) {
     let asked = MetadataRequestTopic::default().with_name(Some(name(topic)));
-    add(out, &m::MetadataRequest::default().with_topics(Some(vec![asked])).with_allow_auto_topic_creation(true));
+    add(
+        out,
+        &m::MetadataRequest::default().with_topics(Some(vec![asked])).with_allow_auto_topic_creation(true),
+    );
     add(out, &m::MetadataRequest::default().with_topics(None).with_allow_auto_topic_creation(true));
     add(
         out,
@@ -146,7 +158,9 @@ fn topics(out: &mut Vec<Sample>, topic: &str) {
                 .with_num_partitions(1)
                 .with_replication_factor(1)
                 .with_configs(vec![
-                    CreatableTopicConfig::default().with_name(text("retention.ms")).with_value(Some(text("1000"))),
+                    CreatableTopicConfig::default()
+                        .with_name(text("retention.ms"))
+                        .with_value(Some(text("1000"))),
                 ]),
         ]),
     );
@@ -166,9 +180,12 @@ fn topics(out: &mut Vec<Sample>, topic: &str) {
     add(
         out,
         &m::IncrementalAlterConfigsRequest::default().with_validate_only(true).with_resources(vec![
-            AlterConfigsResource::default().with_resource_type(2).with_resource_name(text(topic)).with_configs(vec![
-                AlterableConfig::default().with_name(text("retention.ms")).with_value(Some(text("1000"))),
-            ]),
+            AlterConfigsResource::default()
+                .with_resource_type(2)
+                .with_resource_name(text(topic))
+                .with_configs(vec![
+                    AlterableConfig::default().with_name(text("retention.ms")).with_value(Some(text("1000"))),
+                ]),
         ]),
     );
 }
@@ -191,9 +208,19 @@ fn transactions(out: &mut Vec<Sample>, topic: &str) {
             .with_v3_and_below_transactional_id(id())
             .with_v3_and_below_topics(vec![partitions]),
     );
-    add(out, &m::AddOffsetsToTxnRequest::default().with_transactional_id(id()).with_group_id(GroupId(text("hostile"))));
+    add(
+        out,
+        &m::AddOffsetsToTxnRequest::default()
+            .with_transactional_id(id())
+            .with_group_id(GroupId(text("hostile"))),
+    );
     add(out, &m::EndTxnRequest::default().with_transactional_id(id()).with_committed(true));
-    add(out, &m::TxnOffsetCommitRequest::default().with_transactional_id(id()).with_group_id(GroupId(text("hostile"))));
+    add(
+        out,
+        &m::TxnOffsetCommitRequest::default()
+            .with_transactional_id(id())
+            .with_group_id(GroupId(text("hostile"))),
+    );
 }
 
 /// Adds requests whose fields all have their defaults.
@@ -241,10 +268,10 @@ mod tests {
     #[test]
     fn clients_apis_have_samples() {
         let samples = all("t");
-        let missing: Vec<_> = ApiKey::iter().map(|key| key as i16).filter(|key| !has(&samples, *key)).collect();
+        let missing: Vec<_> =
+            ApiKey::iter().map(|key| key as i16).filter(|key| !has(&samples, *key)).collect();
         // Between brokers and controllers, and the two that would succeed.
-        let expected =
-            [52, 53, 54, 56, 57, 58, 59, 62, 63, 64, 67, 70, 73, 80, 81, 82];
+        let expected = [52, 53, 54, 56, 57, 58, 59, 62, 63, 64, 67, 70, 73, 80, 81, 82];
         assert_eq!(missing, expected);
     }
 }

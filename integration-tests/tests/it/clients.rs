@@ -18,7 +18,8 @@ fn every_codec_and_acks_round_trips() {
             create_topic(&mut connection, &topic, 1, &[]);
             let settings = [("compression.codec", codec), ("acks", acks), ("linger.ms", "20")];
             let sending = Sending::new(broker.address(), &settings);
-            let values: Vec<String> = (0..200).map(|n| format!("{n:06} {}", "compress me ".repeat(20))).collect();
+            let values: Vec<String> =
+                (0..200).map(|n| format!("{n:06} {}", "compress me ".repeat(20))).collect();
             values.iter().for_each(|value| sending.send(&topic, Some("key"), value.as_bytes()));
             sending.finish();
             let consumer = member(broker.address(), &unique("codecs"), &topic, &[]);
@@ -27,10 +28,16 @@ fn every_codec_and_acks_round_trips() {
                 seen.iter().map(|record| &record.value[..]).eq(values.iter().map(String::as_bytes)),
                 "{codec}, acks={acks}"
             );
-            assert!(seen.iter().enumerate().all(|(n, record)| record.offset == n as i64 && record.key == "key"));
+            assert!(
+                seen.iter().enumerate().all(|(n, record)| record.offset == n as i64 && record.key == "key")
+            );
             let stored = read_all(&mut connection, &topic, 0);
             for batch in batches(&stored) {
-                assert_eq!(usize::from(batch.attributes().cast_unsigned() & 7), index, "{codec} is kept as it came");
+                assert_eq!(
+                    usize::from(batch.attributes().cast_unsigned() & 7),
+                    index,
+                    "{codec} is kept as it came"
+                );
             }
         }
     }
@@ -83,7 +90,9 @@ fn a_group_goes_on_where_it_committed() {
 
 #[test]
 fn topics_come_into_being_with_their_first_record() {
-    let Some(broker) = Broker::own(&[("auto.create.topics.enable", "true"), ("num.partitions", "3")]) else { return };
+    let Some(broker) = Broker::own(&[("auto.create.topics.enable", "true"), ("num.partitions", "3")]) else {
+        return;
+    };
     let topic = unique("automatic");
     let sending = Sending::new(broker.address(), &[]);
     sending.send(&topic, None, b"first");

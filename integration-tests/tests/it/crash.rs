@@ -33,8 +33,12 @@ fn acknowledged_records_survive_kill_9_once() {
     let Some(mut broker) = Broker::own(&[]) else { return };
     let topic = unique("killed");
     create_topic(&mut broker.connect(), &topic, PARTITIONS, &[]);
-    let settings =
-        [("enable.idempotence", "true"), ("linger.ms", "1"), ("message.timeout.ms", "170000"), ("retry.backoff.ms", "20")];
+    let settings = [
+        ("enable.idempotence", "true"),
+        ("linger.ms", "1"),
+        ("message.timeout.ms", "170000"),
+        ("retry.backoff.ms", "20"),
+    ];
     let senders: Vec<Sending> = (0..3).map(|_| Sending::new(broker.address(), &settings)).collect();
     let stop = AtomicBool::new(false);
     let acknowledged = || senders.iter().map(|sender| sender.deliveries.count()).sum::<usize>();
@@ -46,7 +50,11 @@ fn acknowledged_records_survive_kill_9_once() {
                     if stop.load(Ordering::Relaxed) {
                         break;
                     }
-                    sender.send(topic, Some(&n.to_string()), format!("{index}-{n}-{}", "x".repeat(200)).as_bytes());
+                    sender.send(
+                        topic,
+                        Some(&n.to_string()),
+                        format!("{index}-{n}-{}", "x".repeat(200)).as_bytes(),
+                    );
                 }
             });
         }
@@ -69,7 +77,8 @@ fn acknowledged_records_survive_kill_9_once() {
         let place = stored.get(&record.value);
         let value = String::from_utf8_lossy(&record.value[..20.min(record.value.len())]).into_owned();
         // librdkafka does not learn the offset of a retransmission that was known already.
-        let known = place.is_some_and(|place| record.offset < 0 || *place == (record.partition, record.offset));
+        let known =
+            place.is_some_and(|place| record.offset < 0 || *place == (record.partition, record.offset));
         assert!(known, "{value}, acknowledged at {}-{}, lies at {place:?}", record.partition, record.offset);
     }
     assert_eq!(stored.len(), count, "what is stored was acknowledged in the end");

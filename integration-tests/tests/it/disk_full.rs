@@ -2,7 +2,7 @@
 
 use milena_integration_tests::broker::{Broker, skipped, unique};
 use milena_integration_tests::records::{Batch, batches};
-use milena_integration_tests::requests::{append, api_versions, create_topic, read_all};
+use milena_integration_tests::requests::{api_versions, append, create_topic, read_all};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::unistd::geteuid;
 use std::path::Path;

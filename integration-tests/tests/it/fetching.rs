@@ -4,7 +4,9 @@ use kafka_protocol::messages::FetchRequest;
 use kafka_protocol::messages::fetch_request::{FetchTopic, ForgottenTopic};
 use milena_integration_tests::broker::{Broker, unique};
 use milena_integration_tests::records::{Batch, batches};
-use milena_integration_tests::requests::{self, FETCH, append, create_topic, fetch, fetch_partition, name, only_partition};
+use milena_integration_tests::requests::{
+    self, FETCH, append, create_topic, fetch, fetch_partition, name, only_partition,
+};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -35,7 +37,8 @@ fn returns_whole_batches_and_at_least_one() {
         let answer = only_partition(connection.call(FETCH, &fetch(&topic, 0, offset, max)));
         assert_eq!((answer.error_code, answer.high_watermark), (0, 30), "at {offset}");
         let records = answer.records.expect("records are empty, never null");
-        let seen: Vec<i64> = batches(&records).iter().map(milena_integration_tests::records::View::base_offset).collect();
+        let seen: Vec<i64> =
+            batches(&records).iter().map(milena_integration_tests::records::View::base_offset).collect();
         assert_eq!(seen, expected, "at {offset}, {max} bytes");
     }
     for offset in [31, -1, i64::MAX] {
@@ -76,7 +79,8 @@ fn an_empty_fetch_takes_as_long_as_it_says() {
     create_topic(&mut connection, &topic, 1, &[]);
     for wait in [0, 300] {
         let asked = Instant::now();
-        let answer = only_partition(connection.call(FETCH, &fetch(&topic, 0, 0, 1000).with_max_wait_ms(wait)));
+        let answer =
+            only_partition(connection.call(FETCH, &fetch(&topic, 0, 0, 1000).with_max_wait_ms(wait)));
         let took = asked.elapsed();
         assert_eq!((answer.error_code, answer.high_watermark), (0, 0));
         let earliest = Duration::from_millis(u64::from(wait.cast_unsigned()).saturating_sub(5));
@@ -116,7 +120,8 @@ fn one_slow_fetch_holds_up_nobody_else() {
 
 /// A request of an incremental session.
 fn in_session(id: i32, epoch: i32, topic: &str, partitions: &[(i32, i64)]) -> FetchRequest {
-    let partitions: Vec<_> = partitions.iter().map(|(index, offset)| fetch_partition(*index, *offset, 1 << 20)).collect();
+    let partitions: Vec<_> =
+        partitions.iter().map(|(index, offset)| fetch_partition(*index, *offset, 1 << 20)).collect();
     let topics = if partitions.is_empty() {
         Vec::new()
     } else {
@@ -133,11 +138,19 @@ fn a_session_returns_only_what_changed() {
     create_topic(&mut connection, &topic, 3, &[]);
     let full = connection.call(FETCH, &in_session(0, 0, &topic, &[(0, 0), (1, 0), (2, 0)]));
     let id = full.session_id;
-    assert_eq!((full.error_code, full.responses[0].partitions.len()), (0, 3), "a full fetch names every partition");
+    assert_eq!(
+        (full.error_code, full.responses[0].partitions.len()),
+        (0, 3),
+        "a full fetch names every partition"
+    );
     assert_ne!(id, 0, "a session was opened");
 
     let nothing = connection.call(FETCH, &in_session(id, 1, &topic, &[]));
-    assert_eq!((nothing.error_code, nothing.session_id, nothing.responses.len()), (0, id, 0), "nothing changed");
+    assert_eq!(
+        (nothing.error_code, nothing.session_id, nothing.responses.len()),
+        (0, id, 0),
+        "nothing changed"
+    );
 
     append(&mut connection, &topic, 1, Batch::of(["x"]).encode());
     let changed = connection.call(FETCH, &in_session(id, 2, &topic, &[]));
@@ -149,18 +162,25 @@ fn a_session_returns_only_what_changed() {
     assert_eq!((moved.error_code, moved.responses.len()), (0, 0));
 
     let mut forget = in_session(id, 4, &topic, &[]);
-    forget.forgotten_topics_data = vec![ForgottenTopic::default().with_topic(name(&topic)).with_partitions(vec![1])];
+    forget.forgotten_topics_data =
+        vec![ForgottenTopic::default().with_topic(name(&topic)).with_partitions(vec![1])];
     assert_eq!(connection.call(FETCH, &forget).error_code, 0);
     append(&mut connection, &topic, 1, Batch::of(["unseen"]).encode());
     let after = connection.call(FETCH, &in_session(id, 5, &topic, &[]));
     assert_eq!((after.error_code, after.responses.len()), (0, 0), "a forgotten partition is not returned");
 
-    assert_eq!(connection.call(FETCH, &in_session(id, 9, &topic, &[])).error_code, INVALID_FETCH_SESSION_EPOCH);
+    assert_eq!(
+        connection.call(FETCH, &in_session(id, 9, &topic, &[])).error_code,
+        INVALID_FETCH_SESSION_EPOCH
+    );
     let unknown = connection.call(FETCH, &in_session(id.wrapping_add(1), 1, &topic, &[]));
     assert_eq!(unknown.error_code, FETCH_SESSION_ID_NOT_FOUND);
     // A final epoch closes it.
     assert_eq!(connection.call(FETCH, &in_session(id, -1, &topic, &[(0, 0)])).error_code, 0);
-    assert_eq!(connection.call(FETCH, &in_session(id, 6, &topic, &[])).error_code, FETCH_SESSION_ID_NOT_FOUND);
+    assert_eq!(
+        connection.call(FETCH, &in_session(id, 6, &topic, &[])).error_code,
+        FETCH_SESSION_ID_NOT_FOUND
+    );
 }
 
 #[test]

@@ -115,8 +115,9 @@ fn broken_frames_leave_the_broker_as_it_was() {
     let sent: u64 = std::thread::scope(|scope| {
         let all = &all;
         let address = broker.address();
-        let attackers: Vec<_> =
-            (0..THREADS).map(|seed| scope.spawn(move || attack(address, all, seed, frames() / THREADS))).collect();
+        let attackers: Vec<_> = (0..THREADS)
+            .map(|seed| scope.spawn(move || attack(address, all, seed, frames() / THREADS)))
+            .collect();
         attackers.into_iter().map(|attacker| attacker.join().expect("the broker still accepts")).sum()
     });
     assert_eq!(sent, frames() / THREADS * THREADS);

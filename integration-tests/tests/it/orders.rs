@@ -78,7 +78,8 @@ fn check_group(group: &str, members: &[&Member]) {
     for member in members {
         for record in member.seen.lock().expect("no panic").iter() {
             assert!(places.insert((record.partition, record.offset)), "{group} saw {record:?} twice");
-            let value: Value = serde_json::from_slice(&record.value).expect("the order is the JSON that was sent");
+            let value: Value =
+                serde_json::from_slice(&record.value).expect("the order is the JSON that was sent");
             assert_eq!(value["order_id"], record.key, "{group}");
             let entry = events.entry(record.key.clone()).or_insert((record.partition, Vec::new()));
             assert_eq!(entry.0, record.partition, "{group}: {} stays in its partition", record.key);
@@ -96,10 +97,12 @@ fn each_group_sees_each_order_once_and_in_sequence() {
     let broker = Broker::any();
     let topic = unique("ad-orders");
     create_topic(&mut broker.connect(), &topic, i32::try_from(PARTITIONS).expect("six"), &[]);
-    let groups = [("attribution", 3), ("billing", 2), ("audit", 2)].map(|(group, size)| (unique(group), size));
+    let groups =
+        [("attribution", 3), ("billing", 2), ("audit", 2)].map(|(group, size)| (unique(group), size));
     let members: Vec<Member> =
         groups.iter().flat_map(|(group, size)| (0..*size).map(|_| Member::new(group))).collect();
-    let of = |group: &str| -> Vec<&Member> { members.iter().filter(|member| member.group == group).collect() };
+    let of =
+        |group: &str| -> Vec<&Member> { members.iter().filter(|member| member.group == group).collect() };
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         for member in &members {
@@ -127,7 +130,8 @@ fn each_group_sees_each_order_once_and_in_sequence() {
 fn member_process() {
     let Ok(arguments) = env::var("MILENA_TEST_MEMBER") else { return };
     let [address, group, topic] = arguments.split(' ').collect::<Vec<_>>()[..] else { panic!("{arguments}") };
-    let settings = [("session.timeout.ms", "1000"), ("heartbeat.interval.ms", "200"), ("enable.auto.commit", "false")];
+    let settings =
+        [("session.timeout.ms", "1000"), ("heartbeat.interval.ms", "200"), ("enable.auto.commit", "false")];
     let consumer = member(address, group, topic, &settings);
     let mut holds = 0;
     loop {
@@ -172,7 +176,8 @@ fn a_dead_member_hands_over() {
         by_the_dead = child.kill();
         let target = ORDERS * EVENTS.len();
         wait_until("every order, by those who are left", || {
-            survivors.iter().map(Member::count).sum::<usize>() + printed("SEEN ", &by_the_dead).len() >= target
+            survivors.iter().map(Member::count).sum::<usize>() + printed("SEEN ", &by_the_dead).len()
+                >= target
                 && survivors.iter().all(|member| member.held.load(Ordering::Relaxed) == 3)
         });
         stop.store(true, Ordering::Relaxed);

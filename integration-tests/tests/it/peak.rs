@@ -2,12 +2,12 @@
 //! nobody loses anything, and a kill -9 in the middle changes none of it.
 
 use crate::rd::{member, poll, wait_until};
+use kafka_protocol::messages::ProduceRequest;
 use milena_integration_tests::broker::{Broker, unique};
+use milena_integration_tests::raw;
 use milena_integration_tests::raw::{Connection, frame};
 use milena_integration_tests::records::{Batch, now_ms};
 use milena_integration_tests::requests::{PRODUCE, create_topic, produce, producer_id};
-use kafka_protocol::messages::ProduceRequest;
-use milena_integration_tests::raw;
 use std::collections::VecDeque;
 use std::env;
 use std::io;
@@ -143,7 +143,14 @@ impl Producer<'_> {
 }
 
 /// A member of the group that works behind: every record of its partitions once, in order.
-fn consume_slowly(broker_address: &str, group: &str, topic: &str, done: &AtomicU64, total: u64, progress: &Progress) {
+fn consume_slowly(
+    broker_address: &str,
+    group: &str,
+    topic: &str,
+    done: &AtomicU64,
+    total: u64,
+    progress: &Progress,
+) {
     let settings = [("queued.max.messages.kbytes", "1024"), ("fetch.message.max.bytes", "262144")];
     let consumer = member(broker_address, group, topic, &settings);
     let mut consumed = 0;
@@ -186,7 +193,8 @@ fn burst(broker: &mut Broker, mib: u64, consumers: usize, kill: bool) -> Figures
                 scope.spawn(move || {
                     let id = producer_id(&mut Connection::open(address), None);
                     let value = vec![b'v'; VALUE];
-                    Producer { address, topic, partition, id, timestamp: now_ms(), value }.run(batches, progress);
+                    Producer { address, topic, partition, id, timestamp: now_ms(), value }
+                        .run(batches, progress);
                 })
             })
             .collect();
@@ -229,7 +237,12 @@ fn peak(mib: u64) {
     );
     // The consumers share the machine's two cores with the producer and the broker: that is not back-pressure, which
     // would make the producer eight times slower.
-    assert!(shaved.took < alone.took * 4 + Duration::from_secs(1), "{:?} against {:?}", shaved.took, alone.took);
+    assert!(
+        shaved.took < alone.took * 4 + Duration::from_secs(1),
+        "{:?} against {:?}",
+        shaved.took,
+        alone.took
+    );
     if broker.is_milena() {
         let max = alone.resident_max.max(shaved.resident_max);
         assert!(max < RESIDENT_MAX, "{} MiB resident", max >> 20);
@@ -251,7 +264,11 @@ fn a_burst_of_2_gib_goes_to_the_disk_and_not_to_memory() {
 fn a_burst_survives_kill_9() {
     let Some(mut broker) = Broker::own(&[]) else { return };
     let figures = burst(&mut broker, burst_mib(), 2, true);
-    eprintln!("with a kill in the middle: {:?}, at most {} MiB resident", figures.took, figures.resident_max >> 20);
+    eprintln!(
+        "with a kill in the middle: {:?}, at most {} MiB resident",
+        figures.took,
+        figures.resident_max >> 20
+    );
     if broker.is_milena() {
         assert!(figures.resident_max < RESIDENT_MAX, "{} MiB resident", figures.resident_max >> 20);
     }

@@ -147,7 +147,9 @@ fn a_retransmitted_batch_gets_its_first_offset_again() {
         let answer = send(&mut connection, sequence, 3);
         assert_eq!((answer.error_code, answer.base_offset), (0, i64::from(sequence) + 1), "again {sequence}");
     }
-    for (what, sequence, count) in [("a gap", 33, 1), ("six back", 12, 3), ("a part of an earlier one", 27, 2)] {
+    for (what, sequence, count) in
+        [("a gap", 33, 1), ("six back", 12, 3), ("a part of an earlier one", 27, 2)]
+    {
         let answer = send(&mut connection, sequence, count);
         assert_eq!((answer.error_code, answer.base_offset), (OUT_OF_ORDER_SEQUENCE_NUMBER, -1), "{what}");
     }
@@ -197,6 +199,10 @@ fn offsets_are_found_by_time() {
     ];
     for (asked, offset, timestamp) in cases {
         let found = look_up(&mut connection, &topic, 0, asked);
-        assert_eq!((found.error_code, found.offset, found.timestamp), (0, offset, timestamp), "asked for {asked}");
+        assert_eq!(
+            (found.error_code, found.offset, found.timestamp),
+            (0, offset, timestamp),
+            "asked for {asked}"
+        );
     }
 }

@@ -17,7 +17,9 @@ fn api_versions_are_answered_in_every_version() {
     for version in 0..=4 {
         let request = ApiVersionsRequest::default();
         let request = if version >= 3 {
-            request.with_client_software_name(requests::text("raw")).with_client_software_version(requests::text("1"))
+            request
+                .with_client_software_name(requests::text("raw"))
+                .with_client_software_version(requests::text("1"))
         } else {
             request
         };
@@ -40,7 +42,8 @@ fn an_api_versions_request_of_the_future_is_answered_in_version_0() {
         let keys = i32::from_be_bytes(answer[6..10].try_into().expect("a count"));
         assert_eq!((&answer[..4], error), (&7_i32.to_be_bytes()[..], UNSUPPORTED_VERSION), "v{version}");
         assert_eq!(answer.len(), 10 + 6 * usize::try_from(keys).expect("a count"), "v{version}");
-        let of_api_versions = answer[10..].chunks(6).find(|entry| entry[..2] == [0, 18]).expect("its own range");
+        let of_api_versions =
+            answer[10..].chunks(6).find(|entry| entry[..2] == [0, 18]).expect("its own range");
         assert_eq!(of_api_versions, [0, 18, 0, 0, 0, 4], "v{version}");
         // The client goes on with a version that is served.
         assert_eq!(api_versions(&mut connection).error_code, 0);
@@ -76,7 +79,8 @@ fn pipelined_requests_are_answered_in_order() {
         let id = round * 4;
         bytes.extend(frame(id, PRODUCE, &requests::produce(&topic, 0, 1, batch.clone())));
         // Fetches that wait, and others that need not, must not overtake one another.
-        let wait = requests::fetch(&topic, 0, i64::from(round) + 1, 1024).with_max_wait_ms(1).with_min_bytes(1);
+        let wait =
+            requests::fetch(&topic, 0, i64::from(round) + 1, 1024).with_max_wait_ms(1).with_min_bytes(1);
         bytes.extend(frame(id + 1, requests::FETCH, &wait));
         bytes.extend(frame(id + 2, METADATA, &MetadataRequest::default().with_topics(Some(Vec::new()))));
         bytes.extend(frame(id + 3, 0, &ApiVersionsRequest::default()));
