@@ -1,0 +1,188 @@
+package milena;
+
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Future;
+import java.util.stream.IntStream;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.clients.producer.RecordMetadata;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.serialization.StringDeserializer;
+import org.apache.kafka.common.serialization.StringSerializer;
+
+/** Apache's own client library: {@code Client SCENARIO BOOTSTRAP TAG}. */
+public final class Client {
+    private static final long BASE_MS = 1_700_000_000_000L;
+    private final String bootstrap;
+    private final String tag;
+
+    private Client(String bootstrap, String tag) {
+        this.bootstrap = bootstrap;
+        this.tag = tag;
+    }
+
+    public static void main(String[] args) throws Exception {
+        Client client = new Client(args[1], args[2]);
+        switch (args[0]) {
+            case "codecs" -> client.codecs();
+            case "group" -> client.group("classic");
+            case "next" -> client.group("consumer");
+            case "seek" -> client.seek();
+            case "admin" -> client.admin();
+            case "transaction" -> client.transaction();
+            case "before" -> client.group("classic");
+            case "after" -> client.after();
+            default -> throw new IllegalArgumentException("no scenario " + args[0]);
+        }
+    }
+
+    private void codecs() throws Exception {
+        for (String codec : List.of("none", "gzip", "snappy", "lz4", "zstd")) {
+            for (String acks : List.of("0", "1", "all")) {
+                String topic = tag + "-" + codec + "-" + acks;
+                send(topic, 0, 200, Map.of("compression.type", codec, "acks", acks, "linger.ms", 20,
+                    "enable.idempotence", acks.equals("all")));
+                try (KafkaConsumer<String, String> consumer = consumer(topic, "classic", topic)) {
+                    expect(values(0, 200), take(consumer, 200).stream().map(ConsumerRecord::value).toList(), topic);
+                }
+            }
+        }
+    }
+
+    private void group(String protocol) throws Exception {
+        send(tag, 0, 100, Map.of());
+        try (KafkaConsumer<String, String> consumer = consumer(tag, protocol, tag)) {
+            take(consumer, 60);
+            consumer.commitSync(Map.of(new TopicPartition(tag, 0), new OffsetAndMetadata(60, "so far")));
+        }
+        try (KafkaConsumer<String, String> consumer = consumer(tag, protocol, tag)) {
+            expect(values(60, 100), take(consumer, 40).stream().map(ConsumerRecord::value).toList(), protocol);
+            OffsetAndMetadata committed = consumer.committed(java.util.Set.of(new TopicPartition(tag, 0)))
+                .get(new TopicPartition(tag, 0));
+            expect("60 so far", committed.offset() + " " + committed.metadata(), "committed");
+        }
+    }
+
+    private void after() throws Exception {
+        send(tag, 100, 101, Map.of());
+        try (KafkaConsumer<String, String> consumer = consumer(tag, "classic", tag)) {
+            expect(values(60, 101), take(consumer, 41).stream().map(ConsumerRecord::value).toList(), "after");
+        }
+    }
+
+    private void seek() throws Exception {
+        try (KafkaProducer<String, String> producer = producer(Map.of())) {
+            for (int n = 0; n < 50; n++) {
+                producer.send(new ProducerRecord<>(tag, 0, BASE_MS + n * 1000L, null, "value " + n));
+            }
+        }
+        TopicPartition partition = new TopicPartition(tag, 0);
+        try (KafkaConsumer<String, String> consumer = consumer(tag, "classic", null)) {
+            consumer.assign(List.of(partition));
+            long offset = consumer.offsetsForTimes(Map.of(partition, BASE_MS + 20_500)).get(partition).offset();
+            expect(21L, offset, "by time");
+            consumer.seek(partition, offset);
+            expect("value 21", take(consumer, 1).get(0).value(), "after the seek");
+            expect(50L, consumer.endOffsets(List.of(partition)).get(partition), "end");
+        }
+    }
+
+    private void admin() throws Exception {
+        try (Admin admin = Admin.create(Map.of("bootstrap.servers", bootstrap))) {
+            NewTopic topic = new NewTopic(tag, 3, (short) 1).configs(Map.of("retention.ms", "1000000"));
+            admin.createTopics(List.of(topic)).all().get();
+            int partitions = 0;
+            while (partitions != 3) {
+                partitions = admin.listTopics().names().get().contains(tag)
+                    ? admin.describeTopics(List.of(tag)).allTopicNames().get().get(tag).partitions().size() : 0;
+            }
+            expect(1, admin.describeCluster().nodes().get().size(), "nodes");
+            admin.listGroups().all().get();
+            admin.deleteTopics(List.of(tag)).all().get();
+        }
+    }
+
+    private void transaction() throws Exception {
+        try (KafkaProducer<String, String> producer = producer(Map.of("transactional.id", tag))) {
+            producer.initTransactions();
+            for (String value : List.of("committed", "aborted", "committed too")) {
+                producer.beginTransaction();
+                producer.send(new ProducerRecord<>(tag, value)).get();
+                if (value.equals("aborted")) {
+                    producer.abortTransaction();
+                } else {
+                    producer.commitTransaction();
+                }
+            }
+        }
+        try (KafkaConsumer<String, String> consumer = consumer(tag, "classic", tag)) {
+            List<String> seen = take(consumer, 2).stream().map(ConsumerRecord::value).toList();
+            expect(List.of("committed", "committed too"), seen, "read_committed");
+        }
+    }
+
+    private KafkaProducer<String, String> producer(Map<String, Object> settings) {
+        Map<String, Object> all = new HashMap<>(settings);
+        all.put("bootstrap.servers", bootstrap);
+        return new KafkaProducer<>(all, new StringSerializer(), new StringSerializer());
+    }
+
+    private void send(String topic, int from, int to, Map<String, Object> settings) throws Exception {
+        List<Future<RecordMetadata>> sent = new ArrayList<>();
+        try (KafkaProducer<String, String> producer = producer(settings)) {
+            for (String value : values(from, to)) {
+                sent.add(producer.send(new ProducerRecord<>(topic, value)));
+            }
+        }
+        for (Future<RecordMetadata> one : sent) {
+            one.get();
+        }
+    }
+
+    private KafkaConsumer<String, String> consumer(String topic, String protocol, String group) {
+        Map<String, Object> all = new HashMap<>();
+        all.put("bootstrap.servers", bootstrap);
+        all.put("auto.offset.reset", "earliest");
+        all.put("enable.auto.commit", false);
+        all.put("isolation.level", "read_committed");
+        if (group != null) {
+            all.put("group.id", group);
+            all.put("group.protocol", protocol);
+        }
+        KafkaConsumer<String, String> consumer =
+            new KafkaConsumer<>(all, new StringDeserializer(), new StringDeserializer());
+        if (group != null) {
+            consumer.subscribe(List.of(topic));
+        }
+        return consumer;
+    }
+
+    private static List<ConsumerRecord<String, String>> take(KafkaConsumer<String, String> consumer, int count) {
+        List<ConsumerRecord<String, String>> seen = new ArrayList<>();
+        long end = System.nanoTime() + Duration.ofSeconds(30).toNanos();
+        while (seen.size() < count && System.nanoTime() < end) {
+            consumer.poll(Duration.ofMillis(200)).forEach(seen::add);
+        }
+        return seen;
+    }
+
+    private static List<String> values(int from, int to) {
+        return IntStream.range(from, to).mapToObj(n -> "value " + n).toList();
+    }
+
+    private static void expect(Object wanted, Object seen, String what) {
+        if (!wanted.equals(seen)) {
+            System.err.println(what + ": " + seen + " instead of " + wanted);
+            System.exit(1);
+        }
+    }
+}

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# kcat.sh SCENARIO BOOTSTRAP TAG: what people type first.
+set -euo pipefail
+scenario=$1 broker=$2 tag=$3
+
+expect() { [ "$1" = "$2" ] || { echo "$3: '$1' instead of '$2'" >&2; exit 1; }; }
+last() { kcat -C -b "$broker" -t "$1" -o beginning -e -q "${@:2}" 2>/dev/null; }
+
+case $scenario in
+  seconds) # the ten seconds of the README
+    echo 'hello, milena' | kcat -P -b "$broker" -t "$tag"
+    expect "$(kcat -C -b "$broker" -t "$tag" -e -q)" 'hello, milena' 'the first message' ;;
+  codecs)
+    for codec in none gzip snappy lz4 zstd; do
+      seq 1000 | kcat -P -b "$broker" -t "$tag-$codec" -z "$codec" -X linger.ms=20
+      expect "$(last "$tag-$codec" | cksum)" "$(seq 1000 | cksum)" "$codec"
+    done ;;
+  keys)
+    printf 'a:1\nb:2\na:3\n' | kcat -P -b "$broker" -t "$tag" -K: -H source=kcat
+    expect "$(last "$tag" -f '%k=%s %h\n' | sort | paste -sd' ')" 'a=1 source=kcat a=3 source=kcat b=2 source=kcat' keys ;;
+  metadata)
+    echo x | kcat -P -b "$broker" -t "$tag"
+    kcat -L -b "$broker" -t "$tag" | grep -q "topic \"$tag\" with [0-9]* partitions" ;;
+  group)
+    seq 100 | kcat -P -b "$broker" -t "$tag" -X enable.idempotence=true
+    expect "$(timeout 60 kcat -b "$broker" -G "$tag" -X auto.offset.reset=earliest -c 60 -q "$tag" 2>/dev/null | wc -l)" 60 'the first 60'
+    expect "$(timeout 60 kcat -b "$broker" -G "$tag" -X auto.offset.reset=earliest -e -q "$tag" 2>/dev/null | wc -l)" 40 'the rest' ;;
+  before) seq 100 | kcat -P -b "$broker" -t "$tag" -z gzip ;;
+  after)
+    echo 101 | kcat -P -b "$broker" -t "$tag"
+    expect "$(last "$tag" | cksum)" "$(seq 101 | cksum)" 'after the restart' ;;
+  *) echo "kcat.sh: no scenario $scenario" >&2; exit 2 ;;
+esac

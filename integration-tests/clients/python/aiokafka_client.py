@@ -1,0 +1,87 @@
+"""aiokafka: codecs, group, seek by time, and a group that goes on after a restart."""
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from scenario import BASE_MS, CODECS, expect, main, values
+
+
+async def read(bootstrap, topic, count, group=None):
+    consumer = AIOKafkaConsumer(
+        topic, bootstrap_servers=bootstrap, group_id=group, auto_offset_reset="earliest", enable_auto_commit=False)
+    await consumer.start()
+    seen = [await consumer.getone() for _ in range(count)]
+    return consumer, seen
+
+
+async def send(bootstrap, topic, records, **settings):
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, **settings)
+    await producer.start()
+    futures = [await producer.send(topic, value, timestamp_ms=time) for value, time in records]
+    for future in futures:
+        await future
+    await producer.stop()
+
+
+async def codecs(bootstrap, tag):
+    for codec in CODECS:
+        for acks in 0, 1, "all":
+            topic = f"{tag}-{codec}-{acks}"
+            await send(bootstrap, topic, [(v, None) for v in values(0, 100)], compression_type=codec, acks=acks)
+            consumer, seen = await read(bootstrap, topic, 100)
+            await consumer.stop()
+            expect([r.value for r in seen], values(0, 100), topic)
+
+
+async def group(bootstrap, tag):
+    await send(bootstrap, tag, [(v, None) for v in values(0, 100)], enable_idempotence=True)
+    consumer, _ = await read(bootstrap, tag, 60, tag)
+    await consumer.commit({TopicPartition(tag, 0): 60})
+    await consumer.stop()
+    consumer, seen = await read(bootstrap, tag, 40, tag)
+    expect([r.offset for r in seen], list(range(60, 100)), "what was not committed")
+    await consumer.stop()
+
+
+async def seek(bootstrap, tag):
+    await send(bootstrap, tag, [(v, BASE_MS + n * 1000) for n, v in enumerate(values(0, 50))])
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
+    await consumer.start()
+    partition = TopicPartition(tag, 0)
+    consumer.assign([partition])
+    found = (await consumer.offsets_for_times({partition: BASE_MS + 20_500}))[partition]
+    expect(found.offset, 21, "by time")
+    consumer.seek(partition, found.offset)
+    expect((await consumer.getone()).value, b"value 21", "after the seek")
+    await consumer.stop()
+
+
+async def transaction(bootstrap, tag):
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, transactional_id=tag)
+    await producer.start()
+    async with producer.transaction():
+        await producer.send_and_wait(tag, b"committed")
+    await producer.begin_transaction()
+    await producer.send_and_wait(tag, b"aborted")
+    await producer.abort_transaction()
+    async with producer.transaction():
+        await producer.send_and_wait(tag, b"committed too")
+    await producer.stop()
+    consumer = AIOKafkaConsumer(
+        tag, bootstrap_servers=bootstrap, auto_offset_reset="earliest", isolation_level="read_committed")
+    await consumer.start()
+    seen = [(await consumer.getone()).value for _ in range(2)]
+    expect(seen, [b"committed", b"committed too"], "read_committed")
+    await consumer.stop()
+
+
+async def before(bootstrap, tag):
+    await group(bootstrap, tag)
+
+
+async def after(bootstrap, tag):
+    await send(bootstrap, tag, [(b"after", None)])
+    consumer, seen = await read(bootstrap, tag, 41, tag)
+    expect([r.offset for r in seen], list(range(60, 101)), "after the restart")
+    await consumer.stop()
+
+
+main({"codecs": codecs, "group": group, "seek": seek, "transaction": transaction, "before": before, "after": after})

@@ -1,0 +1,78 @@
+"""kafka-python: codecs, group, seek by time, and a group that goes on after a restart."""
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.structs import OffsetAndMetadata
+
+from scenario import BASE_MS, CODECS, expect, main, values
+
+
+def read(bootstrap, topic, count, group=None, **settings):
+    consumer = KafkaConsumer(
+        topic, bootstrap_servers=bootstrap, group_id=group, auto_offset_reset="earliest",
+        consumer_timeout_ms=30_000, enable_auto_commit=False, **settings)
+    seen = []
+    for record in consumer:
+        seen.append(record)
+        if len(seen) == count:
+            break
+    return consumer, seen
+
+
+def codecs(bootstrap, tag):
+    for codec in CODECS:
+        for acks in 0, 1, "all":
+            topic = f"{tag}-{codec}-{acks}"
+            producer = KafkaProducer(
+                bootstrap_servers=bootstrap, compression_type=codec, acks=acks, enable_idempotence=False, linger_ms=20)
+            for value in values(0, 100):
+                producer.send(topic, value, key=b"k", headers=[("h", b"1")])
+            producer.flush(30)
+            producer.close()
+            consumer, seen = read(bootstrap, topic, 100)
+            consumer.close()
+            expect([r.value for r in seen], values(0, 100), topic)
+            expect(seen[0].headers, [("h", b"1")], topic)
+
+
+def group(bootstrap, tag):
+    producer = KafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True, acks="all")
+    for value in values(0, 100):
+        producer.send(tag, value)
+    producer.flush(30)
+    consumer, seen = read(bootstrap, tag, 60, tag, max_poll_records=1)
+    consumer.commit({TopicPartition(tag, 0): OffsetAndMetadata(60, "so far", -1)})
+    consumer.close()
+    consumer, seen = read(bootstrap, tag, 40, tag)
+    expect([r.offset for r in seen], list(range(60, 100)), "what was not committed")
+    expect(consumer.committed(TopicPartition(tag, 0)), 60, "committed")
+    consumer.close()
+
+
+def seek(bootstrap, tag):
+    producer = KafkaProducer(bootstrap_servers=bootstrap)
+    for n, value in enumerate(values(0, 50)):
+        producer.send(tag, value, timestamp_ms=BASE_MS + n * 1000)
+    producer.flush(30)
+    consumer = KafkaConsumer(bootstrap_servers=bootstrap, consumer_timeout_ms=30_000)
+    partition = TopicPartition(tag, 0)
+    consumer.assign([partition])
+    found = consumer.offsets_for_times({partition: BASE_MS + 20_500})[partition]
+    expect((found.offset, found.timestamp), (21, BASE_MS + 21_000), "by time")
+    consumer.seek(partition, found.offset)
+    expect(next(consumer).value, b"value 21", "after the seek")
+    expect(consumer.end_offsets([partition])[partition], 50, "end")
+    consumer.close()
+
+
+def before(bootstrap, tag):
+    group(bootstrap, tag)
+
+
+def after(bootstrap, tag):
+    producer = KafkaProducer(bootstrap_servers=bootstrap)
+    producer.send(tag, b"after").get(30)
+    consumer, seen = read(bootstrap, tag, 41, tag)
+    expect([r.offset for r in seen], list(range(60, 101)), "after the restart")
+    consumer.close()
+
+
+main({"codecs": codecs, "group": group, "seek": seek, "before": before, "after": after})

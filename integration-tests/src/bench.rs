@@ -1,0 +1,212 @@
+//! What the broker does in a second, and what it pays for it.
+//!
+//! The load comes from raw frames that are built once, so that it costs less than any broker that has to check and store
+//! them. Processor seconds are those of the broker's whole process tree and stay comparable on a busy machine; rates,
+//! percentiles and starts need a quiet one. Brokers take turns (A B A B), each round on a fresh folder, and what is
+//! printed are medians.
+
+mod consume;
+mod paced;
+mod produce;
+mod requests;
+mod server;
+mod table;
+
+use server::{Kind, Server};
+use std::env;
+use table::Table;
+
+/// The text of `bench help`.
+const HELP: &str = "\
+cargo run --release -p milena-integration-tests --bin bench -- [rounds=3] [scale=1] [only=WORD]
+
+  rounds=N    rounds of every broker; the figures are medians
+  scale=X     multiplies bytes and counts
+  only=WORD   only scenarios whose name has WORD in it
+
+KAFKA_SERVER=COMMAND measures Apache Kafka beside milena, if java is there: COMMAND DIR PORT runs it in the foreground.
+MILENA_BINARY=PATH measures that binary.
+
+Scenarios: produce 64 KiB, produce 64 KiB idempotent, fetch, produce 16 KiB, produce one record, end to end, ApiVersions,
+after the load, start. CPU is user and system time of the broker alone.";
+
+/// What was asked for on the command line.
+#[derive(Clone, Debug)]
+struct Options {
+    rounds: usize,
+    scale: f64,
+    only: String,
+}
+
+impl Options {
+    fn wants(&self, scenario: &str) -> bool {
+        scenario.contains(&self.only)
+    }
+
+    fn bytes(&self, mib: f64) -> u64 {
+        (mib * self.scale * f64::from(1 << 20)) as u64
+    }
+
+    fn count(&self, count: f64) -> u64 {
+        (count * self.scale).max(10.0) as u64
+    }
+}
+
+/// Runs every scenario and prints the table.
+///
+/// # Errors
+/// If an argument is not understood.
+///
+/// # Panics
+/// If a broker does not do what it is asked to: then there is nothing to measure.
+pub fn run(arguments: &[String]) -> Result<(), String> {
+    let mut options = Options { rounds: 3, scale: 1.0, only: String::new() };
+    for argument in arguments {
+        let wrong = || format!("{argument} is not understood; bench help");
+        match argument.split_once('=') {
+            Some(("rounds", value)) => options.rounds = value.parse().map_err(|_| wrong())?,
+            Some(("scale", value)) => options.scale = value.parse().map_err(|_| wrong())?,
+            Some(("only", value)) => value.clone_into(&mut options.only),
+            _ if argument.trim_start_matches('-') == "help" => {
+                println!("{HELP}");
+                return Ok(());
+            }
+            _ => return Err(wrong()),
+        }
+    }
+    let mut kinds = vec![Kind::milena()];
+    match env::var("KAFKA_SERVER") {
+        Ok(script) if server::has_java() => kinds.push(Kind::kafka(script)),
+        Ok(_) => eprintln!("SKIPPED Apache Kafka: there is no java"),
+        Err(_) => {}
+    }
+    if cfg!(debug_assertions) {
+        eprintln!("these are figures of a debug build: use cargo run --release");
+    }
+    let mut table = Table::new(kinds.iter().map(|kind| kind.name.clone()).collect());
+    for round in 0..options.rounds {
+        for (column, kind) in kinds.iter().enumerate() {
+            eprintln!("round {} of {}: {}", round + 1, options.rounds, kind.name);
+            under_load(kind, &options, &mut |scenario, metric, value| {
+                table.add(column, scenario, metric, value)
+            });
+            if options.wants("start") {
+                starts(kind, &options, &mut |scenario, metric, value| {
+                    table.add(column, scenario, metric, value)
+                });
+            }
+        }
+    }
+    println!("{}", table.render());
+    Ok(())
+}
+
+type Note<'a> = &'a mut dyn FnMut(&str, &str, f64);
+
+/// The scenarios that share one broker, in an order in which each finds what it needs.
+fn under_load(kind: &Kind, options: &Options, note: Note<'_>) {
+    let wide = |topic, acks, idempotent, bytes| produce::Load {
+        topic,
+        connections: 4,
+        partitions: 12,
+        depth: 5,
+        records: 63,
+        value: 1024 - 7,
+        acks,
+        idempotent,
+        bytes,
+    };
+    let server = Server::start(kind);
+    if options.wants("idle") || options.only.is_empty() {
+        server.settle();
+        note("idle", "RSS MiB", server.usage().resident as f64 / f64::from(1 << 20));
+        note("idle", "threads", server.usage().threads as f64);
+    }
+    produce::run(&server, &wide("warm", 1, false, options.bytes(128.0)));
+    for (scenario, acks, idempotent) in
+        [("produce 64 KiB", 1, false), ("produce 64 KiB idempotent", -1, true)]
+    {
+        if options.wants(scenario) || options.wants("fetch") && !idempotent {
+            let topic = if idempotent { "idempotent" } else { "wide" };
+            let figures = produce::run(&server, &wide(topic, acks, idempotent, options.bytes(1024.0)));
+            figures.per_byte(scenario, note);
+        }
+    }
+    if options.wants("fetch") {
+        consume::run(&server, "wide", 12, 4).per_byte("fetch 64 KiB batches", note);
+    }
+    if options.wants("produce 16 KiB") {
+        let load =
+            produce::Load { records: 151, value: 100, ..wide("narrow", 1, false, options.bytes(512.0)) };
+        produce::run(&server, &load).per_byte("produce 16 KiB of 100 B", note);
+    }
+    if options.wants("produce one record") {
+        let requests = options.count(100_000.0);
+        let load = produce::Load {
+            connections: 1,
+            partitions: 1,
+            depth: 64,
+            records: 1,
+            value: 100,
+            ..wide("single", 1, false, requests * 170)
+        };
+        produce::run(&server, &load).per_operation("produce one record, depth 64", note);
+    }
+    if options.wants("end to end") {
+        paced::run(&server, options.count(10_000.0)).report("end to end, 1000/s", note);
+    }
+    for (depth, count) in [(1, 20_000.0), (16, 200_000.0)] {
+        let scenario = format!("ApiVersions, depth {depth}");
+        if options.wants(&scenario) {
+            requests::run(&server, depth, options.count(count)).per_operation(&scenario, note);
+        }
+    }
+    if options.wants("after the load") {
+        server.settle();
+        let usage = server.usage();
+        note("after the load", "anonymous MiB", usage.anonymous as f64 / f64::from(1 << 20));
+        note("after the load", "RSS MiB", usage.resident as f64 / f64::from(1 << 20));
+        note("after the load", "threads", usage.threads as f64);
+    }
+    let took = server.stop();
+    note("after the load", "SIGTERM ms", took.as_secs_f64() * 1e3);
+    if let Some(size) = kind.binary_size() {
+        note("binary", "MiB", size as f64 / f64::from(1 << 20));
+    }
+}
+
+/// How long it takes until the first record is acknowledged.
+fn starts(kind: &Kind, options: &Options, note: Note<'_>) {
+    let (server, took) = Server::start_timed(kind, None);
+    note("start, fresh folder", "first ack ms", took.as_secs_f64() * 1e3);
+    let topics = options.count(100.0);
+    server.fill(topics, 3);
+    let folder = server.stop_and_keep(nix::sys::signal::Signal::SIGTERM);
+    let (server, took) = Server::start_timed(kind, Some(folder));
+    note(&format!("start, {topics} x 3 after SIGTERM"), "first ack ms", took.as_secs_f64() * 1e3);
+    let folder = server.stop_and_keep(nix::sys::signal::Signal::SIGKILL);
+    let (server, took) = Server::start_timed(kind, Some(folder));
+    note(&format!("start, {topics} x 3 after SIGKILL"), "first ack ms", took.as_secs_f64() * 1e3);
+    server.stop();
+}
+
+/// What a scenario moved, and what it cost.
+#[derive(Clone, Copy, Debug)]
+struct Figures {
+    seconds: f64,
+    cpu_seconds: f64,
+    bytes: u64,
+    operations: u64,
+}
+
+impl Figures {
+    fn per_byte(&self, scenario: &str, note: Note<'_>) {
+        note(scenario, "MB/s", self.bytes as f64 / self.seconds / 1e6);
+        note(scenario, "CPU-s/GiB", self.cpu_seconds / (self.bytes as f64 / f64::from(1 << 30)));
+    }
+
+    fn per_operation(&self, scenario: &str, note: Note<'_>) {
+        note(scenario, "per s", self.operations as f64 / self.seconds);
+        note(scenario, "CPU-us each", self.cpu_seconds * 1e6 / self.operations as f64);
+    }
+}

@@ -1,0 +1,13 @@
+//! milena from outside: real clients and raw frames against the built binary.
+
+mod clients;
+mod crash;
+mod disk_full;
+mod fetching;
+mod hostile;
+mod lifecycle;
+mod orders;
+mod peak;
+mod producing;
+mod rd;
+mod wire;
