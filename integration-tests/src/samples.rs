@@ -36,6 +36,8 @@ pub struct Sample {
     pub version: i16,
     /// The bytes after the header.
     pub body: Vec<u8>,
+    /// Decodes a response frame of this version, and panics if it is none.
+    pub decode: fn(i16, Vec<u8>),
 }
 
 /// Samples of every API, in every version. `topic` is one that exists.
@@ -52,12 +54,21 @@ pub fn all(topic: &str) -> Vec<Sample> {
 
 /// Adds `request` in every version that can express it.
 fn add<R: Request>(out: &mut Vec<Sample>, request: &R) {
-    for version in R::VERSIONS.min..=R::VERSIONS.max {
+    add_from(out, R::VERSIONS.min, request);
+}
+
+/// Adds `request` in the versions from `min` on: the codec writes a null also where a version knows none.
+fn add_from<R: Request>(out: &mut Vec<Sample>, min: i16, request: &R) {
+    for version in min..=R::VERSIONS.max {
         let mut body = BytesMut::new();
         if request.encode(&mut body, version).is_ok() {
-            out.push(Sample { key: R::KEY, version, body: body.to_vec() });
+            out.push(Sample { key: R::KEY, version, body: body.to_vec(), decode: decode::<R> });
         }
     }
+}
+
+fn decode<R: Request>(version: i16, frame: Vec<u8>) {
+    let (_, _response) = crate::raw::decode::<R>(version, frame);
 }
 
 fn data(out: &mut Vec<Sample>, topic: &str) {
@@ -97,7 +108,7 @@ fn groups(out: &mut Vec<Sample>, topic: &str) {
         out,
         &m::JoinGroupRequest::default()
             .with_group_id(group())
-            .with_session_timeout_ms(6_000)
+            .with_session_timeout_ms(1_000)
             .with_protocol_type(text("consumer"))
             .with_protocols(vec![protocol]),
     );
@@ -129,7 +140,7 @@ fn groups(out: &mut Vec<Sample>, topic: &str) {
             ])),
         ]),
     );
-    add(out, &m::OffsetFetchRequest::default().with_group_id(group()).with_topics(None));
+    add_from(out, 2, &m::OffsetFetchRequest::default().with_group_id(group()).with_topics(None));
     add(out, &m::DescribeGroupsRequest::default().with_groups(vec![group()]));
     add(out, &m::DeleteGroupsRequest::default().with_groups_names(vec![group()]));
     add(
@@ -149,7 +160,7 @@ fn topics(out: &mut Vec<Sample>, topic: &str) {
         out,
         &m::MetadataRequest::default().with_topics(Some(vec![asked])).with_allow_auto_topic_creation(true),
     );
-    add(out, &m::MetadataRequest::default().with_topics(None).with_allow_auto_topic_creation(true));
+    add_from(out, 1, &m::MetadataRequest::default().with_topics(None).with_allow_auto_topic_creation(true));
     add(
         out,
         &m::CreateTopicsRequest::default().with_validate_only(true).with_timeout_ms(1_000).with_topics(vec![
@@ -230,9 +241,17 @@ macro_rules! defaults {
 
 /// Every other API that clients may call. UnregisterBroker and UpdateFeatures are left out: they succeed.
 fn bare(out: &mut Vec<Sample>) {
+    add(
+        out,
+        &m::DescribeAclsRequest::default()
+            .with_resource_type_filter(1)
+            .with_pattern_type_filter(3)
+            .with_operation(1)
+            .with_permission_type(1),
+    );
     defaults!(out:
         ApiVersionsRequest, SaslHandshakeRequest, SaslAuthenticateRequest, ListGroupsRequest, DeleteRecordsRequest,
-        WriteTxnMarkersRequest, DescribeAclsRequest, CreateAclsRequest, DeleteAclsRequest, AlterConfigsRequest,
+        WriteTxnMarkersRequest, CreateAclsRequest, DeleteAclsRequest, AlterConfigsRequest,
         AlterReplicaLogDirsRequest, DescribeLogDirsRequest, CreatePartitionsRequest, CreateDelegationTokenRequest,
         RenewDelegationTokenRequest, ExpireDelegationTokenRequest, DescribeDelegationTokenRequest,
         ElectLeadersRequest, AlterPartitionReassignmentsRequest, ListPartitionReassignmentsRequest,

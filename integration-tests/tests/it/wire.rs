@@ -67,6 +67,46 @@ fn what_is_advertised_can_be_asked_for_and_every_api_has_a_sample() {
 }
 
 #[test]
+fn every_version_of_every_api_is_answered() {
+    let broker = Broker::any();
+    let mut connection = broker.connect();
+    let topic = unique("versions");
+    create_topic(&mut connection, &topic, 2, &[]);
+    requests::append(&mut connection, &topic, 0, Batch::of(["there"]).encode());
+    let served = api_versions(&mut connection);
+    let mut asked = 0;
+    let mut silent = Vec::new();
+    for sample in samples::all(&topic) {
+        let range = served.api_keys.iter().find(|api| api.api_key == sample.key);
+        let is_served =
+            range.is_some_and(|api| (api.min_version..=api.max_version).contains(&sample.version));
+        if !is_served || is_acks_0(&sample) {
+            continue;
+        }
+        asked += 1;
+        let mut connection = broker.connect();
+        connection.send_bytes(&frame_of(sample.key, sample.version, 1, &sample.body)).expect("sent");
+        match connection.receive_frame() {
+            Ok(frame) => (sample.decode)(sample.version, frame),
+            Err(error) => {
+                silent.push(format!("{} v{}: {error}", samples::api_name(sample.key), sample.version))
+            }
+        }
+    }
+    assert!(asked > 100, "{asked} requests");
+    assert!(silent.is_empty(), "not answered: {silent:#?}");
+}
+
+/// Whether a request is one that gets no answer by right.
+fn is_acks_0(sample: &samples::Sample) -> bool {
+    use kafka_protocol::messages::ProduceRequest;
+    use kafka_protocol::protocol::Decodable;
+    sample.key == 0
+        && ProduceRequest::decode(&mut bytes::Bytes::from(sample.body.clone()), sample.version)
+            .is_ok_and(|request| request.acks == 0)
+}
+
+#[test]
 fn pipelined_requests_are_answered_in_order() {
     let broker = Broker::any();
     let mut connection = broker.connect();
