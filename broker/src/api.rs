@@ -3,7 +3,7 @@
 //! A handler does four things: authorise, translate, delegate to one subsystem, assemble. Versions stop here:
 //! nothing below `api/` branches on them. Adding an API is one file and one line in [`TABLE`].
 
-mod api_versions;
+pub(crate) mod api_versions;
 mod create_partitions;
 mod create_topics;
 pub(crate) mod delete_groups;
@@ -161,7 +161,7 @@ pub(crate) static TABLE: &[Row] = &[
     typed!(SyncGroup, 0..=5, sync_group),
     typed!(DescribeGroups, 0..=6, describe_groups),
     typed!(ListGroups, 0..=5, list_groups),
-    typed!(ApiVersions, 0..=4, api_versions),
+    Row { key: ApiKey::ApiVersions, min: 0, max: 4, handler: api_versions::handle },
     typed!(CreateTopics, 2..=7, create_topics),
     typed!(DeleteTopics, 1..=6, delete_topics),
     typed!(DeleteRecords, 0..=2, delete_records),

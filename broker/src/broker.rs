@@ -88,6 +88,8 @@ pub struct Broker {
     pub(crate) fetch_sessions: FetchSessions,
     /// Consumer groups and their offsets.
     pub(crate) groups: GroupCoordinator,
+    /// Answers that are the same for everybody.
+    pub(crate) api_versions: crate::api::api_versions::Cache,
     metadata: Arc<MetadataDir>,
     connections: Arc<Registry>,
     stopping: AtomicBool,
@@ -160,6 +162,7 @@ impl Broker {
         advertiser: Advertiser,
     ) -> Self {
         Self {
+            api_versions: crate::api::api_versions::Cache::default(),
             groups: open_groups(config, &controller, &partitions, clock),
             fetch_sessions: FetchSessions::new(usize::try_from(config.network.fetch_session_slots).unwrap_or(0)),
             advertiser,

@@ -13,6 +13,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+static ZEROS: [u8; 32 << 10] = [0; 32 << 10];
+/// Blocks of zeros in one call.
+const ZERO_BLOCKS_MAX: usize = 64;
+
 /// An operation that a test may let fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
@@ -145,6 +149,32 @@ impl Disk {
     /// [`Error::Full`], or [`Error::Io`] and the directory is offline.
     pub fn write_at(&self, file: &File, path: &Path, bytes: &[u8], position: u64) -> Result<()> {
         let wrote = self.allowed(Op::Write, path).and_then(|()| file.write_all_at(bytes, position));
+        self.poisoning("write", path, wrote)
+    }
+
+    /// Writes `len` zeros at `position` in one call.
+    ///
+    /// # Errors
+    /// [`Error::Full`], or [`Error::Io`] and the directory is offline.
+    pub fn write_zeros_at(&self, file: &File, path: &Path, len: usize, position: u64) -> Result<()> {
+        let wrote = self.allowed(Op::Write, path).and_then(|()| {
+            let mut done = 0;
+            while done < len {
+                // The same small block again and again: it stays in the processor's cache.
+                let left = len - done;
+                let blocks: Vec<_> = (0..left.div_ceil(ZEROS.len()).min(ZERO_BLOCKS_MAX))
+                    .map(|i| io::IoSlice::new(&ZEROS[..(left - i * ZEROS.len()).min(ZEROS.len())]))
+                    .collect();
+                let at = i64::try_from(position + done as u64).map_err(io::Error::other)?;
+                done += match nix::sys::uio::pwritev(file, &blocks, at) {
+                    Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                    Ok(n) => n,
+                    Err(nix::errno::Errno::EINTR) => 0,
+                    Err(errno) => return Err(errno.into()),
+                };
+            }
+            Ok(())
+        });
         self.poisoning("write", path, wrote)
     }
 

@@ -28,8 +28,6 @@ const RESERVE_STEPS: usize = 4;
 /// Published pages are let go when this many bytes of them are mapped; they stay in the page cache.
 const RELEASE: usize = 1 << 20;
 
-static ZEROS: [u8; STEP_MAX] = [0; STEP_MAX];
-
 /// The mapped tail of an active segment.
 #[derive(Debug)]
 pub(crate) struct MappedTail {
@@ -90,7 +88,7 @@ impl MappedTail {
 
     /// Writes zeros over `ready..to`, which no append has reached, and maps the pages.
     fn populate(&mut self, disk: &Disk, file: &File, path: &Path, to: usize) -> Result<()> {
-        disk.write_at(file, path, &ZEROS[..to - self.ready], self.ready as u64)?;
+        disk.write_zeros_at(file, path, to - self.ready, self.ready as u64)?;
         let from = self.ready / PAGE * PAGE;
         // SAFETY: the range lies inside the mapping (`to <= limit`, checked by `prepare`) and starts on a page;
         // populating changes no byte.

@@ -6,22 +6,60 @@
 //! * Features: version 3 and up. What clients would take as a promise we do not keep yet (transactions of version 2,
 //!   the new group protocol) is left out, although the metadata log has it for the Kafka that may come after us.
 
-use super::{Answer, Context, TABLE};
+use super::{Context, Outcome, TABLE, encode};
+use arc_swap::ArcSwapOption;
+use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::api_versions_response::{ApiVersion, FinalizedFeatureKey, SupportedFeatureKey};
 use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse};
-use kafka_protocol::protocol::StrBytes;
+use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
+use milena_protocol::gather::Gather;
+use std::sync::Arc;
 
 /// Features that clients are told of: name, lowest and highest level of Kafka 4.1.
 const FEATURES: [(&str, i16, i16); 3] =
     [("eligible.leader.replicas.version", 0, 1), ("kraft.version", 0, 1), ("metadata.version", 7, 27)];
 
-pub(crate) fn handle(cx: &Context<'_>, request: ApiVersionsRequest) -> Answer<ApiVersionsResponse> {
+/// The answer is the same for every client until the features change, so its bytes are kept.
+#[derive(Debug, Default)]
+pub(crate) struct Cache([ArcSwapOption<(i64, Vec<u8>)>; 5]);
+
+pub(crate) fn handle(cx: &Context<'_>, body: &[u8], out: &mut Gather) -> Outcome {
+    let mut body = Bytes::copy_from_slice(body);
+    let request = match ApiVersionsRequest::decode(&mut body, cx.version) {
+        Ok(request) => request,
+        Err(error) => return Outcome::Close(format!("ApiVersions v{} cannot be read: {error}", cx.version)),
+    };
     let named = [&request.client_software_name, &request.client_software_version];
     if cx.version >= 3 && !named.iter().all(|n| is_software_name(n)) {
         let error = ResponseError::InvalidRequest.code();
-        return ApiVersionsResponse::default().with_error_code(error).with_api_keys(own_range()).into();
+        let refused = ApiVersionsResponse::default().with_error_code(error).with_api_keys(own_range());
+        return written(encode(ApiKey::ApiVersions, cx.version, cx.correlation_id, &refused, out));
     }
+    let epoch = cx.broker.controller.image().features().1;
+    let slot = &cx.broker.api_versions.0[cx.version as usize];
+    if let Some(kept) = &*slot.load()
+        && kept.0 == epoch
+    {
+        let start = out.begin_frame();
+        out.bytes_mut().put_i32(cx.correlation_id);
+        out.bytes_mut().put_slice(&kept.1);
+        return written(out.end_frame(start).map_err(|n| format!("{n} bytes are too many")));
+    }
+    let response = response(cx);
+    let mut bytes = BytesMut::new();
+    if let Err(error) = response.encode(&mut bytes, cx.version) {
+        return Outcome::Close(format!("ApiVersions v{} response cannot be written: {error}", cx.version));
+    }
+    slot.store(Some(Arc::new((epoch, bytes.to_vec()))));
+    written(encode(ApiKey::ApiVersions, cx.version, cx.correlation_id, &response, out))
+}
+
+fn written(done: Result<(), String>) -> Outcome {
+    done.map_or_else(Outcome::Close, |()| Outcome::Written)
+}
+
+fn response(cx: &Context<'_>) -> ApiVersionsResponse {
     let keys = TABLE.iter().map(|row| {
         ApiVersion::default().with_api_key(row.key as i16).with_min_version(row.advertised_min()).with_max_version(row.max)
     });
@@ -45,7 +83,7 @@ pub(crate) fn handle(cx: &Context<'_>, request: ApiVersionsRequest) -> Answer<Ap
             .with_finalized_features(finalized.collect())
             .with_finalized_features_epoch(epoch);
     }
-    response.into()
+    response
 }
 
 /// The answer to a version that we do not know, to be encoded in version 0.

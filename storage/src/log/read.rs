@@ -237,9 +237,9 @@ impl Log {
     }
 }
 
-/// Distance between the bytes at which a range is probed for being in the page cache: the kernel reads ahead in
-/// pieces of at least this size.
-const PROBE: u64 = 64 << 10;
+/// Distance between the bytes at which a range is probed for being in the page cache. What was not read or written
+/// lately goes in long stretches, so few probes tell.
+const PROBE: u64 = 512 << 10;
 
 impl Slice {
     /// Whether the range is in memory, so that sending it does not wait for the disk. A probe now and then, not a
