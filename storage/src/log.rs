@@ -31,7 +31,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 pub use recovery::Start;
 
 /// A mapped tail that took no append for this long goes back to `pwrite`, in milliseconds.
-const IDLE_MS: i64 = 10_000;
+const IDLE_MS: i64 = 3_000;
 
 type Segments = Arc<Vec<Arc<Segment>>>;
 
@@ -290,7 +290,7 @@ impl Log {
         writer.unflushed > 0 && now_ms - writer.unflushed_since_ms >= limit
     }
 
-    /// Lets go of what an idle log need not hold: its mapping after ten seconds without an append, files nobody
+    /// Lets go of what an idle log need not hold: its mapping after three seconds without an append, files nobody
     /// reads.
     pub fn release_idle(&self, now_ms: i64) {
         if self.mapped.load(Ordering::Relaxed) {

@@ -8,7 +8,7 @@
 //! The mapping spans the largest size the segment may reach, once; the file grows below it. **Invariant:** a byte is
 //! stored only below `ready`, and `ready` never passes what [`Disk::allocate`] has reserved: a full disk is an error
 //! of `prepare`, never a SIGBUS of `put`. Pages are brought in by writing zeros ahead of the end and then populating
-//! the page tables, in steps that grow with the traffic of the segment: two system calls for up to 2 MiB instead of
+//! the page tables, in steps that grow with the traffic of the segment: two system calls for up to 1 MiB instead of
 //! a fault per page, and large folios where the file system has them.
 
 use crate::error::{Error, Result};
@@ -22,11 +22,11 @@ const PAGE: usize = 4096;
 /// Zeros are written ahead in steps of this size at first ...
 const STEP_MIN: usize = 64 << 10;
 /// ... which double up to this.
-const STEP_MAX: usize = 2 << 20;
+const STEP_MAX: usize = 1 << 20;
 /// Disk blocks are reserved in multiples of a step.
 const RESERVE_STEPS: usize = 4;
 /// Published pages are let go when this many bytes of them are mapped; they stay in the page cache.
-const RELEASE: usize = 1 << 20;
+const RELEASE: usize = 512 << 10;
 
 /// The mapped tail of an active segment.
 #[derive(Debug)]

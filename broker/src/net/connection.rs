@@ -158,8 +158,7 @@ impl Connection {
         if !self.may_dispatch() {
             return Poll::Pending;
         }
-        let limit = self.broker.frame_max();
-        let total = match frame::next(&self.held, limit) {
+        let total = match frame::next(&self.held, self.broker.frame_max()) {
             Ok(Next::Frame { .. }) => {
                 let held = std::mem::take(&mut self.held);
                 let used = self.dispatch_all(&held)?;
@@ -169,25 +168,30 @@ impl Connection {
             Ok(Next::Needs { total }) => total,
             Err(error) => return Poll::Ready(Err(End::Reason(error.to_string()))),
         };
-        if total > RECEIVE {
-            return self.poll_receive_large(cx, total);
-        }
         BUFFER.with_borrow_mut(|buffer| {
             if buffer.is_empty() {
                 *buffer = vec![0; RECEIVE];
             }
-            let start = self.held.len();
-            buffer[..start].copy_from_slice(&self.held);
-            let mut space = ReadBuf::new(&mut buffer[start..]);
-            if let Err(error) = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut space)) {
-                return Poll::Ready(Err(receive_failed(&error)));
-            }
-            let n = space.filled().len();
+            // A frame that fits into the thread's buffer is put together there; a larger one in the connection's
+            // own memory, which grows with what has arrived.
+            let large = total > RECEIVE;
+            let start = if large { 0 } else { self.held.len() };
+            let end = if large { RECEIVE.min(total - self.held.len()) } else { RECEIVE };
+            let n = ready!(self.poll_read(cx, &mut buffer[start..end]))?;
             if n == 0 {
                 self.finished = true;
                 return Poll::Ready(Ok(()));
             }
             self.active = Instant::now();
+            if large {
+                let room = total - self.held.len();
+                if self.held.capacity() - self.held.len() < n {
+                    self.held.reserve_exact(room.min(n.max(self.held.len())));
+                }
+                self.held.extend_from_slice(&buffer[..n]);
+                return Poll::Ready(Ok(()));
+            }
+            buffer[..start].copy_from_slice(&self.held);
             self.held.clear();
             let all = &buffer[..start + n];
             let used = self.dispatch_all(all)?;
@@ -196,22 +200,13 @@ impl Connection {
         })
     }
 
-    /// Receives into the connection's own memory, which doubles as bytes arrive: a frame beyond the thread's buffer.
-    fn poll_receive_large(&mut self, cx: &mut Context<'_>, total: usize) -> Poll<Result<(), End>> {
-        let room = (total - self.held.len()).min(self.held.len().max(RECEIVE));
-        let start = self.held.len();
-        self.held.resize(start + room, 0);
-        let mut space = ReadBuf::new(&mut self.held[start..]);
-        let read = Pin::new(&mut self.stream).poll_read(cx, &mut space);
-        let n = space.filled().len();
-        self.held.truncate(start + n);
-        match ready!(read) {
-            Err(error) => Poll::Ready(Err(receive_failed(&error))),
-            Ok(()) if n == 0 => Poll::Ready(Err(End::Quiet)),
-            Ok(()) => {
-                self.active = Instant::now();
-                Poll::Ready(Ok(()))
-            }
+    /// Receives into `space`; 0 bytes are the end.
+    fn poll_read(&mut self, cx: &mut Context<'_>, space: &mut [u8]) -> Poll<Result<usize, End>> {
+        let mut space = ReadBuf::new(space);
+        match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut space)) {
+            Ok(()) => Poll::Ready(Ok(space.filled().len())),
+            Err(error) if gone(&error) => Poll::Ready(Err(End::Quiet)),
+            Err(error) => Poll::Ready(Err(End::Reason(format!("cannot receive: {error}")))),
         }
     }
 
@@ -265,8 +260,4 @@ impl Connection {
 
 fn gone(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted)
-}
-
-fn receive_failed(error: &io::Error) -> End {
-    if gone(error) { End::Quiet } else { End::Reason(format!("cannot receive: {error}")) }
 }
