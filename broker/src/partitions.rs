@@ -157,6 +157,10 @@ impl Partitions {
 }
 
 impl LogStore for Partitions {
+    fn begin(&self) -> std::result::Result<(), StorageFailure> {
+        Ok(self.dirs.iter().try_for_each(LogDir::begin)?)
+    }
+
     fn create(&self, topic: &Arc<Topic>, first_partition: i32) -> std::result::Result<(), StorageFailure> {
         let first = usize::try_from(first_partition)?;
         let mut members: Vec<Option<Arc<Partition>>> =

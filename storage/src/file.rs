@@ -143,6 +143,25 @@ impl Disk {
         names.map_err(|e| Error::io("list", path, e))
     }
 
+    /// The paths of the directories in a directory; what is a symbolic link counts as what it leads to.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn list_dirs(&self, path: &Path) -> Result<Vec<PathBuf>> {
+        let list = || {
+            let mut dirs = Vec::new();
+            for entry in fs::read_dir(path)? {
+                let entry = entry?;
+                let kind = entry.file_type()?;
+                if kind.is_dir() || kind.is_symlink() && entry.path().is_dir() {
+                    dirs.push(entry.path());
+                }
+            }
+            Ok(dirs)
+        };
+        list().map_err(|e| Error::io("list", path, e))
+    }
+
     /// Writes all of `bytes` at `position`.
     ///
     /// # Errors

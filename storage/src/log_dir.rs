@@ -52,25 +52,36 @@ impl LogDir {
     /// Opens a directory, making it if needed. A new one gets `cluster_id` and `node_id`; an old one must have that
     /// node id, and that cluster id unless `cluster_id` is `None`.
     ///
-    /// The clean-shutdown mark is read and removed first: from here on a death of the process is a crash.
+    /// The clean-shutdown mark stays until [`LogDir::begin`], so that a start that is refused for another reason does
+    /// not cost the next one a recovery.
     ///
     /// # Errors
-    /// [`Error::Locked`] if another broker runs on it, [`Error::Identity`] if it is not ours.
+    /// [`Error::Locked`] if another broker runs on it, [`Error::Identity`] if it is not ours or something else lives
+    /// in it, too; nothing in it has changed then.
     pub fn open(disk: Disk, node_id: i32, cluster_id: Option<&str>, now_ms: i64) -> Result<Self> {
         let root = disk.root().to_path_buf();
         disk.create_dir(&root)?;
+        partition_dirs(&disk)?;
         let lock = lock(&disk, &root)?;
         let identity = identify(&disk, &root, node_id, cluster_id, now_ms)?;
-        let mark = root.join(file_name::CLEAN_SHUTDOWN_FILE);
-        let clean = mark.exists();
-        if clean {
-            disk.remove(&mark)?;
-            disk.sync_dir(&root)?;
-        }
+        let clean = root.join(file_name::CLEAN_SHUTDOWN_FILE).exists();
         let load = |name| checkpoint::load_offsets_or_none(&disk, name);
         let recovery_points = load(file_name::RECOVERY_POINT_CHECKPOINT)?;
         let log_starts = load(file_name::LOG_START_OFFSET_CHECKPOINT)?;
         Ok(Self { disk, identity, clean, recovery_points, log_starts, _lock: lock })
+    }
+
+    /// Removes the clean-shutdown mark: from here on a death of the process is a crash. No log may be opened before,
+    /// except one that is scanned at every start, as that of the metadata is.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the mark cannot be removed for good.
+    pub fn begin(&self) -> Result<()> {
+        if self.clean {
+            self.disk.remove(&self.disk.root().join(file_name::CLEAN_SHUTDOWN_FILE))?;
+            self.disk.sync_dir(self.disk.root())?;
+        }
+        Ok(())
     }
 
     /// Access to the device.
@@ -98,20 +109,7 @@ impl LogDir {
     /// directory, and something else may live in it.
     pub fn partitions(&self) -> Result<Vec<Found>> {
         let mut found = Vec::new();
-        let root = self.disk.root();
-        for entry in self.disk.list(root)? {
-            let path = root.join(&entry);
-            if !path.is_dir() {
-                continue;
-            }
-            let name = entry.to_str().unwrap_or_default();
-            if [file_name::REMOTE_LOG_INDEX_CACHE, "lost+found"].contains(&name) {
-                continue;
-            }
-            let Ok(name) = name.parse::<PartitionDir>() else {
-                let reason = "this directory is not named topic-partition; is it the right log.dirs? Move it away".into();
-                return Err(Error::Identity { path, reason });
-            };
+        for (path, name) in partition_dirs(&self.disk)? {
             match name.role {
                 PartitionDirRole::Deleted(_) => self.disk.remove_dir(&path)?,
                 PartitionDirRole::Live => {
@@ -207,6 +205,23 @@ impl LogDir {
     }
 }
 
+/// The directories in a data directory, all of which must be those of partitions.
+fn partition_dirs(disk: &Disk) -> Result<Vec<(PathBuf, PartitionDir)>> {
+    let mut dirs = Vec::new();
+    for path in disk.list_dirs(disk.root())? {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if [file_name::REMOTE_LOG_INDEX_CACHE, "lost+found"].contains(&name) {
+            continue;
+        }
+        let Ok(name) = name.parse::<PartitionDir>() else {
+            let reason = "this directory is not named topic-partition; is it the right log.dirs? Move it away".into();
+            return Err(Error::Identity { path, reason });
+        };
+        dirs.push((path, name));
+    }
+    Ok(dirs)
+}
+
 /// Takes the lock that Kafka takes: a record lock over the whole `.lock`.
 fn lock(disk: &Disk, root: &Path) -> Result<File> {
     let path = root.join(file_name::LOCK_FILE);
@@ -292,9 +307,26 @@ mod tests {
         assert!(matches!(LogDir::open(disk(), 1, Some("other"), 0), Err(Error::Identity { .. })));
         let again = LogDir::open(disk(), 1, Some(&identity.cluster_id), 0).unwrap();
         assert_eq!(*again.identity(), identity);
+        assert!(again.was_clean(), "no refusal has removed the mark");
+        drop(again);
+        let again = LogDir::open(disk(), 1, None, 0).unwrap();
+        assert!(again.was_clean(), "nor has a start that went no further");
+        again.begin().unwrap();
         assert!(again.was_clean());
         drop(again);
         assert!(!LogDir::open(disk(), 1, None, 0).unwrap().was_clean(), "the mark is gone while a broker runs");
+    }
+
+    #[test]
+    fn a_directory_of_something_else_is_left_as_it_is() {
+        let temp = tempfile::tempdir().unwrap();
+        std::fs::create_dir(temp.path().join("photos")).unwrap();
+        std::fs::write(temp.path().join("notes.txt"), "not a directory").unwrap();
+        let error = LogDir::open(Disk::new(temp.path()), 1, None, 0).unwrap_err();
+        assert!(matches!(&error, Error::Identity { path, .. } if path.ends_with("photos")), "{error}");
+        let mut names: Vec<_> = std::fs::read_dir(temp.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["notes.txt", "photos"]);
     }
 
     #[test]

@@ -19,6 +19,9 @@ pub(crate) enum ControllerError {
         /// What came of it.
         source: StorageFailure,
     },
+    /// The data directories cannot be taken into use.
+    #[error("the data directories cannot be taken into use: {0}")]
+    Store(StorageFailure),
     /// Records from the first one on are gone, and no snapshot stands in for them.
     #[error(
         "the metadata log begins at offset {start}, and no snapshot reaches up to there (the best ends at {end})"

@@ -28,6 +28,10 @@ pub(crate) trait MetadataLog: Send + Sync {
 
 /// The logs of the partitions.
 pub(crate) trait LogStore: Send + Sync {
+    /// The metadata can be read, so the start goes on: from now on the directories change, and whoever dies leaves
+    /// them to be recovered.
+    fn begin(&self) -> Result<(), StorageFailure>;
+
     /// Makes the logs of the partitions from `first_partition` on. The topic becomes visible when it returns; on an
     /// error none of these logs may be left.
     fn create(&self, topic: &Arc<Topic>, first_partition: i32) -> Result<(), StorageFailure>;

@@ -57,7 +57,7 @@ impl Controller {
     /// Replays the log, writes the first records of a new one, and takes the lead of every partition that has a
     /// replica here: whatever the records of a Kafka that has stopped say, there is nobody else.
     ///
-    /// Nothing is written where nothing has to change. Partition logs are not made: those of the partitions that the
+    /// Nothing is written before the whole log made sense, and nothing where nothing has to change. Partition logs are not made: those of the partitions that the
     /// image names are the caller's to open.
     ///
     /// `config` is read by the storage, too: what is set at run time is put into it, before the logs are told.
@@ -80,6 +80,7 @@ impl Controller {
             producer_ids: 0..0,
             collisions,
         };
+        store.begin().map_err(ControllerError::Store)?;
         let image = ArcSwap::from_pointee(image);
         let node_id = config.load().node_id;
         let controller = Self { image, writer: Mutex::new(writer), log, store, config, node_id, clock };

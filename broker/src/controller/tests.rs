@@ -575,6 +575,8 @@ fn damage_is_refused_with_its_place() {
         ([good.clone(), values(2, &[named("a")])].concat(), "the metadata record at offset 2 does not fit those before it: topic a exists already"),
         ([good.clone(), values(2, &[stray.into()])].concat(), "the metadata record at offset 2 does not fit those before it: there is no topic of id"),
         ([good.clone(), values(2, &[far.into()])].concat(), "the metadata record at offset 2 does not fit those before it: topic a has no partition 2147483647"),
+        ([good.clone(), values(2, &[feature(28)])].concat(), "the cluster's metadata.version is 28, and this broker knows those up to 27"),
+        (values(0, &[begin(), feature(31), end()]), "the cluster's metadata.version is 31"),
         ([good, values(2, &[end()])].concat(), "the metadata record at offset 2 does not fit those before it: unexpected EndTransaction"),
     ];
     for (bytes, reason) in rows {
