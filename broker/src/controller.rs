@@ -63,6 +63,7 @@ impl fmt::Debug for Controller {
             .field("node_id", &self.node_id)
             .field("offset", &image.offset())
             .field("topics", &image.topic_count())
+            .field("partitions", &image.partition_count())
             .finish_non_exhaustive()
     }
 }

@@ -117,13 +117,9 @@ impl GroupCoordinator {
     }
 
     /// Acts on the deadlines that have passed; returns a time before which there is none (both ms since 1970).
+    #[cfg(test)]
     pub(crate) fn tick(&self, now: i64) -> Option<i64> {
         self.runtime.tick(now)
-    }
-
-    /// Waits until there may be a deadline before the one that the last [`tick`](Self::tick) returned.
-    pub(crate) async fn wait_deadline_changed(&self) {
-        self.runtime.wait_deadline_changed().await;
     }
 
     /// Keeps all deadlines for as long as it is polled; one task for the whole coordinator.

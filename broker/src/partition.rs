@@ -12,15 +12,12 @@ use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use tokio::sync::Notify;
-use uuid::Uuid;
 
 /// A partition that this broker leads.
 #[derive(Debug)]
 pub(crate) struct Partition {
     /// Name of the topic.
     pub(crate) topic: Arc<str>,
-    /// Id of the topic.
-    pub(crate) topic_id: Uuid,
     /// Number within the topic.
     pub(crate) index: i32,
     /// Written into every batch.
@@ -97,10 +94,10 @@ impl From<Rejected> for ProduceFailure {
 
 impl Partition {
     /// A partition with an open log.
-    pub(crate) fn new(topic: Arc<str>, topic_id: Uuid, index: i32, leader_epoch: i32, log: Log, config: &TopicConfig) -> Self {
+    pub(crate) fn new(topic: Arc<str>, index: i32, leader_epoch: i32, log: Log, config: &TopicConfig) -> Self {
         let rules = RwLock::new(rules(config));
         log.begin_epoch(leader_epoch);
-        Self { topic, topic_id, index, leader_epoch, log, rules, parked: Mutex::new(Vec::new()) }
+        Self { topic, index, leader_epoch, log, rules, parked: Mutex::new(Vec::new()) }
     }
 
     /// Checks the epoch that a client believes in (KIP-320); -1 does not ask.

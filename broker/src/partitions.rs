@@ -100,7 +100,7 @@ impl Partitions {
         let dir = &self.dirs[self.dir_for(topic, index)];
         let number = index as i32;
         let log = dir.create_log(&topic.name, number, topic.id, log_config, self.clock.now_ms())?;
-        Ok(Arc::new(Partition::new(topic.name.clone(), topic.id, number, topic.partitions[index].leader_epoch, log, &config)))
+        Ok(Arc::new(Partition::new(topic.name.clone(), number, topic.partitions[index].leader_epoch, log, &config)))
     }
 
     fn retire(&self, partition: &Partition) {

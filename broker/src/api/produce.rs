@@ -111,7 +111,7 @@ fn append_all(cx: &Context<'_>, request: &ProduceRequest<'_>) -> (ProduceRespons
     (ProduceResponse::default().with_responses(topics), flushes, failed)
 }
 
-fn check<'a>(acks: i16, topic: Option<&'a Arc<Topic>>, unknown: ResponseError) -> Result<&'a Arc<Topic>, ResponseError> {
+fn check(acks: i16, topic: Option<&Arc<Topic>>, unknown: ResponseError) -> Result<&Arc<Topic>, ResponseError> {
     if !(-1..=1).contains(&acks) {
         return Err(ResponseError::InvalidRequiredAcks);
     }

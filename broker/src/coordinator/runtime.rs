@@ -297,7 +297,7 @@ impl<M: Machine> Runtime<M> {
     }
 
     /// Waits until there may be a deadline before the one that the last [`tick`](Self::tick) returned.
-    pub(crate) async fn wait_deadline_changed(&self) {
+    async fn wait_deadline_changed(&self) {
         self.deadline_changed.notified().await;
     }
 

@@ -147,7 +147,7 @@ fn complete(group: &mut ClassicGroup, turn: &mut Turn<'_>) {
     if !late.is_empty() {
         tracing::info!(group = %group.id, members = ?late, "members that did not join again are removed");
     }
-    if !group.elect_joined_leader() && group.len() > 0 {
+    if !group.elect_joined_leader() && !group.is_empty() {
         // Static members keep their place until their sessions end.
         tracing::warn!(group = %group.id, "nobody joined again, the rebalance goes on");
         turn.timers.schedule(join_key(group), turn.now + group.rebalance_timeout_ms());

@@ -129,7 +129,8 @@ impl Image {
         self.cluster.configs.get(&(resource_type, name.to_owned()))
     }
 
-    /// Client quotas.
+    /// Client quotas. They are kept through restarts and enforced by nobody yet.
+    #[cfg(test)]
     pub(crate) fn quotas(&self) -> &BTreeMap<QuotaEntity, BTreeMap<String, f64>> {
         &self.cluster.quotas
     }

@@ -207,6 +207,6 @@ impl Partitions {
         let index = job.index as i32;
         let log = self.dirs[at].open_log(&job.topic.name, index, log_config, self.clock.now_ms())?;
         let epoch = job.topic.partitions[job.index].leader_epoch;
-        Ok(Arc::new(Partition::new(job.topic.name.clone(), job.topic.id, index, epoch, log, &config)))
+        Ok(Arc::new(Partition::new(job.topic.name.clone(), index, epoch, log, &config)))
     }
 }

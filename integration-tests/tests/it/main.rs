@@ -10,4 +10,5 @@ mod orders;
 mod peak;
 mod producing;
 mod rd;
+mod tidy;
 mod wire;
