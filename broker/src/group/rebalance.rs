@@ -147,7 +147,8 @@ fn complete(group: &mut ClassicGroup, turn: &mut Turn<'_>) {
     if !late.is_empty() {
         tracing::info!(group = %group.id, members = ?late, "members that did not join again are removed");
     }
-    if !group.elect_joined_leader() && !group.is_empty() {
+    // `is_empty` is about the state, which is not Empty here whether there are members or not.
+    if !group.elect_joined_leader() && group.members().next().is_some() {
         // Static members keep their place until their sessions end.
         tracing::warn!(group = %group.id, "nobody joined again, the rebalance goes on");
         turn.timers.schedule(join_key(group), turn.now + group.rebalance_timeout_ms());
