@@ -234,3 +234,6 @@ fn log_config(topic: &TopicConfig, broker: &BrokerConfig) -> LogConfig {
 pub(crate) fn offline(topic: &str, index: i32, error: &Error) {
     tracing::error!("{topic}-{index} is offline: {error}");
 }
+
+#[cfg(test)]
+mod tests;

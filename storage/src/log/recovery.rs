@@ -74,8 +74,12 @@ struct Loader<'a> {
     producers_seen: bool,
     /// Offsets of the producer snapshots.
     snapshots: BTreeSet<i64>,
+    /// Base offsets of the transaction indexes.
+    transaction_indexes: BTreeSet<i64>,
     /// There is a leader-epoch-checkpoint.
     has_epochs: bool,
+    /// The segment scanned last, and the largest timestamp of its first batch.
+    first_timestamp: Option<(i64, i64)>,
 }
 
 /// The end-transaction marker of a control batch, if it is one.
@@ -99,7 +103,9 @@ pub(super) fn load(disk: &Disk, dir: &Path, config: &LogConfig, start: &Start) -
         scanned: BTreeSet::new(),
         producers_seen: false,
         snapshots: BTreeSet::new(),
+        transaction_indexes: BTreeSet::new(),
         has_epochs: false,
+        first_timestamp: None,
     };
     let mut files = loader.tidy()?;
     if files.is_empty() {
@@ -147,6 +153,8 @@ impl Loader<'_> {
                 self.snapshots.insert(file.base_offset);
             } else if !logs.contains_key(&file.base_offset) {
                 self.disk.remove(&self.dir.join(file.to_string()))?;
+            } else if file.kind == SegmentFileKind::TransactionIndex {
+                self.transaction_indexes.insert(file.base_offset);
             }
         }
         Ok(logs)
@@ -158,7 +166,7 @@ impl Loader<'_> {
     }
 
     /// A complete output of compaction replaces the segments whose offsets it covers.
-    fn finish_swap(&self, swap: &SegmentFile, all: &[SegmentFile], logs: &mut BTreeMap<i64, u64>) -> Result<()> {
+    fn finish_swap(&mut self, swap: &SegmentFile, all: &[SegmentFile], logs: &mut BTreeMap<i64, u64>) -> Result<()> {
         let from = self.dir.join(swap.to_string());
         let bytes = self.disk.read(&from)?;
         let next = milena_protocol::records::Batches::new(&bytes)
@@ -175,6 +183,9 @@ impl Loader<'_> {
         for file in all.iter().filter(|f| f.base_offset == swap.base_offset) {
             let live = SegmentFile::live(file.base_offset, file.kind).to_string();
             self.disk.rename(&self.dir.join(file.to_string()), &self.dir.join(live))?;
+            if file.kind == SegmentFileKind::TransactionIndex {
+                self.transaction_indexes.insert(file.base_offset);
+            }
         }
         logs.insert(swap.base_offset, bytes.len() as u64);
         Ok(())
@@ -282,7 +293,9 @@ impl Loader<'_> {
     fn scan(&mut self, base: i64, length: u64) -> Result<(Published, ActiveIndexes, bool)> {
         self.repaired = true;
         self.scanned.insert(base);
-        self.disk.remove(&self.path(base, SegmentFileKind::TransactionIndex))?;
+        if self.transaction_indexes.contains(&base) {
+            self.disk.remove(&self.path(base, SegmentFileKind::TransactionIndex))?;
+        }
         let path = self.path(base, SegmentFileKind::Log);
         let file = self.disk.open(&path)?;
         let mut indexes = ActiveIndexes::new(base, index_limits(self.config));
@@ -306,6 +319,9 @@ impl Loader<'_> {
                     }
                     self.note_epoch(&header);
                     self.producers_seen |= header.producer_id >= 0;
+                    if end.position == 0 {
+                        self.first_timestamp = Some((base, header.max_timestamp));
+                    }
                     end = Published { next_offset: header.next_offset(), position: end.position + size };
                 }
                 Step::End => break None,
@@ -357,8 +373,9 @@ impl Loader<'_> {
         if self.start.log_start > 0 {
             self.epochs_changed |= self.epochs.truncate_from_start(log_start);
         }
-        let first_timestamp = match end.position {
-            0 => None,
+        let first_timestamp = match self.first_timestamp {
+            _ if end.position == 0 => None,
+            Some((base, timestamp)) if base == active.base_offset => Some(timestamp),
             _ => BatchHeader::read(&active.read(self.disk, 0, HEADER_LEN)?).ok().map(|h| h.max_timestamp),
         };
         let recovery_point = if self.repaired { self.start.recovery_point.min(active.base_offset) } else { self.start.recovery_point };
