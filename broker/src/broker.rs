@@ -211,15 +211,15 @@ impl Broker {
                 partition.log.synced_by_caller();
             }
         }
-        let marked = self.partitions.save_checkpoints().and(closed).and_then(|()| {
-            self.partitions.dirs().iter().try_for_each(LogDir::mark_clean)
-        });
+        let marked = self.partitions.save_checkpoints().and(closed).and_then(|()| self.partitions.mark_clean());
         if let Err(error) = marked {
             tracing::error!("{error}; the next start recovers");
         }
     }
 
     fn close_and_sync(&self) -> Result<(), StorageError> {
+        // Kafka would open them, and their logs were not closed.
+        self.partitions.remove_doomed(i64::MAX);
         for partition in self.partitions.all() {
             partition.log.close()?;
         }

@@ -19,7 +19,7 @@ use milena_storage::config::LogConfig;
 use milena_storage::error::{Error, Result};
 use milena_storage::log_dir::LogDir;
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -35,6 +35,8 @@ pub(crate) struct Partitions {
     clock: Arc<Clock>,
     /// Directories of deleted partitions, and when their time is up.
     doomed: Mutex<Vec<(i64, usize, PathBuf)>>,
+    /// Data directories with a log that could not be opened: it may still need a recovery.
+    unopened: Mutex<HashSet<usize>>,
 }
 
 impl std::fmt::Debug for Partitions {
@@ -46,7 +48,7 @@ impl std::fmt::Debug for Partitions {
 impl Partitions {
     /// No partition yet, in open data directories (at least one).
     pub(crate) fn new(dirs: Vec<LogDir>, config: Arc<ArcSwap<BrokerConfig>>, clock: Arc<Clock>) -> Self {
-        Self { topics: DashMap::new(), dirs, config, clock, doomed: Mutex::new(Vec::new()) }
+        Self { topics: DashMap::new(), dirs, config, clock, doomed: Mutex::default(), unopened: Mutex::default() }
     }
 
     /// A partition, if this broker holds it.
@@ -116,7 +118,7 @@ impl Partitions {
         partition.wake_all();
     }
 
-    /// Removes the directories of deleted partitions whose time is up.
+    /// Removes the directories of deleted partitions whose time is up. What cannot be removed is tried again.
     pub(crate) fn remove_doomed(&self, now_ms: i64) {
         let due: Vec<_> = {
             let mut doomed = self.doomed.lock();
@@ -127,8 +129,18 @@ impl Partitions {
         for (_, at, path) in due {
             if let Err(error) = self.dirs[at].disk().remove_dir(&path) {
                 tracing::warn!("{error}");
+                self.doomed.lock().push((now_ms, at, path));
             }
         }
+    }
+
+    /// Marks the directories as cleanly stopped, once all logs are closed and synced. A directory stays without the
+    /// mark if a log in it is not in the state that the mark promises: whoever starts next must recover it.
+    pub(crate) fn mark_clean(&self) -> Result<()> {
+        let mut unclean = self.unopened.lock().clone();
+        unclean.extend(self.doomed.lock().iter().map(|(_, at, _)| *at));
+        let clean = self.dirs.iter().enumerate().filter(|(at, _)| !unclean.contains(at));
+        clean.map(|(_, dir)| dir.mark_clean()).collect()
     }
 
     /// Writes the checkpoints of every directory.
@@ -222,3 +234,6 @@ fn log_config(topic: &TopicConfig, broker: &BrokerConfig) -> LogConfig {
 pub(crate) fn offline(topic: &str, index: i32, error: &Error) {
     tracing::error!("{topic}-{index} is offline: {error}");
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! Opening what is on the disk: the metadata log, then the logs of all partitions.
 
-use super::{Members, Partitions, offline};
+use super::{Members, Partitions, log_config, offline};
 use crate::controller::{MetadataLog, StorageFailure};
 use crate::metadata::{Image, Topic};
 use crate::partition::{Partition, append_batches};
@@ -153,7 +153,7 @@ impl Partitions {
             }
         }
         for (at, entry) in found.into_values() {
-            let to = self.dirs[at].set_stray(&entry)?;
+            let to = self.set_stray(at, &entry)?;
             tracing::warn!("{} belongs to no topic; it is kept as {}", entry.path.display(), to.display());
         }
         self.run(&jobs, threads);
@@ -166,7 +166,7 @@ impl Partitions {
         match entry.topic_id {
             Some(id) if id == topic.id => Ok(Some(at)),
             Some(_) => {
-                let to = self.dirs[at].set_stray(entry)?;
+                let to = self.set_stray(at, entry)?;
                 tracing::warn!("{} is of another topic of that name; it is kept as {}", entry.path.display(), to.display());
                 Ok(None)
             }
@@ -178,12 +178,28 @@ impl Partitions {
         }
     }
 
+    /// Sets a directory aside after its log was recovered: Kafka opens such directories, too, and after a clean stop
+    /// it trusts them.
+    fn set_stray(&self, at: usize, entry: &Found) -> Result<PathBuf> {
+        let (name, config) = (&entry.name, log_config(&self.config.load().topic_defaults, &self.config.load()));
+        let opened = self.dirs[at].open_log(&name.topic, name.partition, config, self.clock.now_ms());
+        if let Err(error) = opened.and_then(|log| log.close()) {
+            tracing::warn!("{}: {error}", entry.path.display());
+            self.unopened.lock().insert(at);
+        }
+        self.dirs[at].set_stray(entry)
+    }
+
     fn run(&self, jobs: &[Job], threads: usize) {
         let next = AtomicUsize::new(0);
         let opened: Mutex<HashMap<Uuid, Vec<Option<Arc<Partition>>>>> = Mutex::new(HashMap::new());
         let work = || {
             while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let partition = self.open_one(job).map_err(|e| offline(&job.topic.name, job.index as i32, &e)).ok();
+                let failed = |error: &Error| {
+                    offline(&job.topic.name, job.index as i32, error);
+                    self.unopened.lock().extend(job.found);
+                };
+                let partition = self.open_one(job).inspect_err(failed).ok();
                 let mut opened = opened.lock();
                 let members = opened.entry(job.topic.id).or_insert_with(|| vec![None; job.topic.partitions.len()]);
                 members[job.index] = partition;

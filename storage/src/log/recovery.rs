@@ -11,12 +11,15 @@
 //! | first bad batch of a scan | segment cut there, later segments set aside as `.quarantined` | the same |
 //! | index files without a log file | removed | removed |
 //! | newest producer snapshot at or below the end | loaded, the rest replayed from the log | the same |
-//! | leader epochs beyond the end | cut | rebuilt while scanning |
+//! | leader epochs | kept up to the end | the same, newer ones are found while scanning |
 //! | no segment | an empty one at the log start | the same |
 //!
 //! A batch is good if its header makes sense, it is complete, its CRC is right, and its base offset is not below the
 //! end of the batch before it.
 
+mod batch_reader;
+
+use self::batch_reader::{BatchReader, Step};
 use super::append::{index_limits, jitter};
 use super::{RollClock, Tail, Writer};
 use crate::config::LogConfig;
@@ -30,10 +33,8 @@ use crate::segment::{Published, Segment, Walk, read_batch};
 use milena_protocol::records::{BatchHeader, HEADER_LEN, crc_matches};
 use milena_protocol::records::EndTransactionMarker;
 use milena_protocol::records::Records;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -67,8 +68,18 @@ struct Loader<'a> {
     epochs_changed: bool,
     /// Something was cut off or rebuilt: later checks must not trust what was written before.
     repaired: bool,
-    /// Base offset of the first segment that was scanned.
-    scanned_from: Option<i64>,
+    /// Base offsets of the segments that were scanned.
+    scanned: BTreeSet<i64>,
+    /// A batch of a producer was met while scanning.
+    producers_seen: bool,
+    /// Offsets of the producer snapshots.
+    snapshots: BTreeSet<i64>,
+    /// Base offsets of the transaction indexes.
+    transaction_indexes: BTreeSet<i64>,
+    /// There is a leader-epoch-checkpoint.
+    has_epochs: bool,
+    /// The segment scanned last, and the largest timestamp of its first batch.
+    first_timestamp: Option<(i64, i64)>,
 }
 
 /// The end-transaction marker of a control batch, if it is one.
@@ -81,7 +92,21 @@ pub(super) fn marker_of(header: &BatchHeader, body: &[u8]) -> Option<EndTransact
 }
 
 pub(super) fn load(disk: &Disk, dir: &Path, config: &LogConfig, start: &Start) -> Result<Loaded> {
-    let mut loader = Loader { disk, dir, config, start, epochs: LeaderEpochs::new(), epochs_changed: false, repaired: false, scanned_from: None };
+    let mut loader = Loader {
+        disk,
+        dir,
+        config,
+        start,
+        epochs: LeaderEpochs::new(),
+        epochs_changed: false,
+        repaired: false,
+        scanned: BTreeSet::new(),
+        producers_seen: false,
+        snapshots: BTreeSet::new(),
+        transaction_indexes: BTreeSet::new(),
+        has_epochs: false,
+        first_timestamp: None,
+    };
     let mut files = loader.tidy()?;
     if files.is_empty() {
         loader.create(start.log_start)?;
@@ -101,7 +126,7 @@ impl Loader<'_> {
     }
 
     /// Removes what a crash left half done; returns base offset and length of every segment.
-    fn tidy(&self) -> Result<BTreeMap<i64, u64>> {
+    fn tidy(&mut self) -> Result<BTreeMap<i64, u64>> {
         let (mut logs, mut others, mut swaps) = (BTreeMap::new(), Vec::new(), Vec::new());
         for name in self.disk.list(self.dir)? {
             let Some(name) = name.to_str() else { continue };
@@ -109,6 +134,7 @@ impl Loader<'_> {
                 self.disk.remove(&self.dir.join(name))?;
                 continue;
             }
+            self.has_epochs |= name == file_name::LEADER_EPOCH_CHECKPOINT;
             let Ok(file) = name.parse::<SegmentFile>() else { continue };
             match file.stage {
                 FileStage::Deleted | FileStage::Cleaned => self.disk.remove(&self.dir.join(name))?,
@@ -123,9 +149,12 @@ impl Loader<'_> {
             self.finish_swap(swap, &swaps, &mut logs)?;
         }
         for file in others {
-            let of_a_segment = file.kind != SegmentFileKind::ProducerSnapshot;
-            if of_a_segment && !logs.contains_key(&file.base_offset) {
+            if file.kind == SegmentFileKind::ProducerSnapshot {
+                self.snapshots.insert(file.base_offset);
+            } else if !logs.contains_key(&file.base_offset) {
                 self.disk.remove(&self.dir.join(file.to_string()))?;
+            } else if file.kind == SegmentFileKind::TransactionIndex {
+                self.transaction_indexes.insert(file.base_offset);
             }
         }
         Ok(logs)
@@ -137,7 +166,7 @@ impl Loader<'_> {
     }
 
     /// A complete output of compaction replaces the segments whose offsets it covers.
-    fn finish_swap(&self, swap: &SegmentFile, all: &[SegmentFile], logs: &mut BTreeMap<i64, u64>) -> Result<()> {
+    fn finish_swap(&mut self, swap: &SegmentFile, all: &[SegmentFile], logs: &mut BTreeMap<i64, u64>) -> Result<()> {
         let from = self.dir.join(swap.to_string());
         let bytes = self.disk.read(&from)?;
         let next = milena_protocol::records::Batches::new(&bytes)
@@ -154,12 +183,18 @@ impl Loader<'_> {
         for file in all.iter().filter(|f| f.base_offset == swap.base_offset) {
             let live = SegmentFile::live(file.base_offset, file.kind).to_string();
             self.disk.rename(&self.dir.join(file.to_string()), &self.dir.join(live))?;
+            if file.kind == SegmentFileKind::TransactionIndex {
+                self.transaction_indexes.insert(file.base_offset);
+            }
         }
         logs.insert(swap.base_offset, bytes.len() as u64);
         Ok(())
     }
 
     fn read_epochs(&mut self) -> Result<()> {
+        if !self.has_epochs {
+            return Ok(());
+        }
         let path = self.dir.join(file_name::LEADER_EPOCH_CHECKPOINT);
         let Some(bytes) = self.disk.read_if_there(&path)? else { return Ok(()) };
         let parsed = milena_protocol::stored::checkpoint::parse_leader_epochs(&bytes)
@@ -257,13 +292,14 @@ impl Loader<'_> {
     /// something behind it was cut off.
     fn scan(&mut self, base: i64, length: u64) -> Result<(Published, ActiveIndexes, bool)> {
         self.repaired = true;
-        self.scanned_from.get_or_insert(base);
-        self.disk.remove(&self.path(base, SegmentFileKind::TransactionIndex))?;
+        self.scanned.insert(base);
+        if self.transaction_indexes.contains(&base) {
+            self.disk.remove(&self.path(base, SegmentFileKind::TransactionIndex))?;
+        }
         let path = self.path(base, SegmentFileKind::Log);
         let file = self.disk.open(&path)?;
         let mut indexes = ActiveIndexes::new(base, index_limits(self.config));
         let mut end = Published { next_offset: base, position: 0 };
-        self.epochs_changed |= self.epochs.truncate_from_end(base);
         let mut reader = BatchReader::new(&file, length);
         let reason = loop {
             match reader.next().map_err(|e| Error::io("read", &path, e))? {
@@ -281,9 +317,10 @@ impl Loader<'_> {
                     if indexes.append(&batch).is_err() {
                         break Some("its offset does not fit into the segment".into());
                     }
-                    // Batches that Kafka wrote before KIP-101 carry no epoch.
-                    if let Ok(changed) = self.epochs.assign(header.partition_leader_epoch, header.base_offset) {
-                        self.epochs_changed |= changed;
+                    self.note_epoch(&header);
+                    self.producers_seen |= header.producer_id >= 0;
+                    if end.position == 0 {
+                        self.first_timestamp = Some((base, header.max_timestamp));
                     }
                     end = Published { next_offset: header.next_offset(), position: end.position + size };
                 }
@@ -300,6 +337,17 @@ impl Loader<'_> {
             self.disk.truncate(&file, &path, u64::from(end.position))?;
         }
         Ok((end, indexes, cut))
+    }
+
+    /// What the checkpoint says stays: compaction may have removed the batch that an epoch began with, and later
+    /// segments may not be scanned.
+    fn note_epoch(&mut self, header: &BatchHeader) {
+        let epoch = header.partition_leader_epoch;
+        let newer = self.epochs.latest().is_none_or(|latest| latest.epoch < epoch);
+        // Batches that Kafka wrote before KIP-101 carry no epoch.
+        if newer && let Ok(changed) = self.epochs.assign(epoch, header.base_offset) {
+            self.epochs_changed |= changed;
+        }
     }
 
     /// Sets segments aside that lie behind a cut: their offsets would leave a hole.
@@ -325,8 +373,9 @@ impl Loader<'_> {
         if self.start.log_start > 0 {
             self.epochs_changed |= self.epochs.truncate_from_start(log_start);
         }
-        let first_timestamp = match end.position {
-            0 => None,
+        let first_timestamp = match self.first_timestamp {
+            _ if end.position == 0 => None,
+            Some((base, timestamp)) if base == active.base_offset => Some(timestamp),
             _ => BatchHeader::read(&active.read(self.disk, 0, HEADER_LEN)?).ok().map(|h| h.max_timestamp),
         };
         let recovery_point = if self.repaired { self.start.recovery_point.min(active.base_offset) } else { self.start.recovery_point };
@@ -349,21 +398,11 @@ impl Loader<'_> {
     }
 
     /// The newest usable snapshot, and what the log says after it.
-    fn producers(&self, segments: &[Arc<Segment>], end: i64) -> Result<Producers> {
-        let mut snapshots = Vec::new();
-        for name in self.disk.list(self.dir)? {
-            let file = name.to_str().and_then(|n| n.parse::<SegmentFile>().ok());
-            if let Some(file) = file.filter(|f| f.kind == SegmentFileKind::ProducerSnapshot && f.stage == FileStage::Live) {
-                if file.base_offset > end {
-                    self.disk.remove(&self.dir.join(file.to_string()))?;
-                } else {
-                    snapshots.push(file.base_offset);
-                }
-            }
-        }
+    fn producers(&mut self, segments: &[Arc<Segment>], end: i64) -> Result<Producers> {
+        self.remove_old_snapshots(segments, end)?;
         // The aborted transactions of scanned segments are found again by replaying those segments.
-        snapshots.retain(|s| self.scanned_from.is_none_or(|from| *s <= from));
-        snapshots.sort_unstable();
+        let scanned_from = self.scanned.first().copied().unwrap_or(i64::MAX);
+        let mut snapshots: Vec<i64> = self.snapshots.range(..=scanned_from).copied().collect();
         let mut producers = Producers::new();
         let mut from = segments[0].base_offset;
         while let Some(offset) = snapshots.pop() {
@@ -376,12 +415,25 @@ impl Loader<'_> {
                 Err(error) => tracing::warn!("producer snapshot {offset} in {}: {error}; trying an older one", self.dir.display()),
             }
         }
-        if from < end {
+        let all_scanned = segments.iter().all(|s| s.published().next_offset <= from || self.scanned.contains(&s.base_offset));
+        if from < end && (self.producers_seen || !all_scanned) {
             self.replay(segments, from, &mut producers)?;
         }
         producers.remove_expired(self.start.now_ms, self.config.producer_id_expiration_ms);
         producers.forget_ended_before(end);
         Ok(producers)
+    }
+
+    /// Keeps the snapshots at the beginning of a segment and the newest one behind the last beginning, as Kafka does.
+    fn remove_old_snapshots(&mut self, segments: &[Arc<Segment>], end: i64) -> Result<()> {
+        let newest = self.snapshots.range(..=end).next_back().copied();
+        let starts: BTreeSet<i64> = segments.iter().map(|s| s.base_offset).collect();
+        let kept = |offset: &i64| *offset <= end && (Some(*offset) == newest || starts.contains(offset));
+        for offset in self.snapshots.iter().filter(|offset| !kept(offset)) {
+            self.disk.remove(&self.path(*offset, SegmentFileKind::ProducerSnapshot))?;
+        }
+        self.snapshots.retain(kept);
+        Ok(())
     }
 
     fn replay(&self, segments: &[Arc<Segment>], from: i64, producers: &mut Producers) -> Result<()> {
@@ -405,7 +457,7 @@ impl Loader<'_> {
                 };
                 // What is in the log was accepted once: its state is taken as it comes.
                 let aborted = producers.apply(&header, marker.as_ref(), header.base_offset);
-                if let Some(aborted) = aborted.filter(|_| self.scanned_from.is_some_and(|from| segment.base_offset >= from)) {
+                if let Some(aborted) = aborted.filter(|_| self.scanned.contains(&segment.base_offset)) {
                     super::append::append_aborted(self.disk, segment, &aborted)?;
                 }
             }
@@ -425,69 +477,5 @@ fn bad(header: &BatchHeader, bytes: &[u8], expected: i64) -> Option<String> {
     (!crc_matches(bytes)).then(|| format!("a batch at offset {} with a wrong CRC", header.base_offset))
 }
 
-/// Reads batches of a file in large pieces.
-struct BatchReader<'a> {
-    file: &'a File,
-    length: u64,
-    position: u64,
-    buffer: Vec<u8>,
-    start: usize,
-}
-
-enum Step<'b> {
-    Batch(BatchHeader, &'b [u8]),
-    End,
-    /// Not a whole batch: why, or nothing to say if it is the tail of zeros that a killed broker leaves.
-    Tail(String),
-}
-
-impl<'a> BatchReader<'a> {
-    const PIECE: usize = 1 << 20;
-
-    fn new(file: &'a File, length: u64) -> Self {
-        Self { file, length, position: 0, buffer: Vec::new(), start: 0 }
-    }
-
-    /// Brings `need` bytes behind `start` into the buffer; false if the file ends before.
-    fn fill(&mut self, need: usize) -> io::Result<bool> {
-        let have = self.buffer.len() - self.start;
-        if have >= need {
-            return Ok(true);
-        }
-        let left = self.length - self.position - have as u64;
-        if ((need - have) as u64) > left {
-            return Ok(false);
-        }
-        self.buffer.drain(..self.start);
-        self.start = 0;
-        let more = (need - have).max(Self::PIECE).min(usize::try_from(left).unwrap_or(usize::MAX));
-        self.buffer.resize(have + more, 0);
-        self.file.read_exact_at(&mut self.buffer[have..], self.position + have as u64)?;
-        Ok(true)
-    }
-
-    fn next(&mut self) -> io::Result<Step<'_>> {
-        if self.position == self.length {
-            return Ok(Step::End);
-        }
-        if !self.fill(HEADER_LEN)? {
-            return Ok(Step::Tail(String::new()));
-        }
-        let head = &self.buffer[self.start..self.start + HEADER_LEN];
-        let ours = head[..17] == super::append::TERMINATOR || head[..17] == [0; 17];
-        let header = match BatchHeader::read(head) {
-            Ok(header) if !ours => header,
-            _ if ours => return Ok(Step::Tail(String::new())),
-            Ok(_) => return Ok(Step::End),
-            Err(error) => return Ok(Step::Tail(error.to_string())),
-        };
-        let size = header.size();
-        if !self.fill(size)? {
-            return Ok(Step::Tail(format!("a batch of {size} bytes that is not all there")));
-        }
-        let from = self.start;
-        self.start += size;
-        self.position += size as u64;
-        Ok(Step::Batch(header, &self.buffer[from..from + size]))
-    }
-}
+#[cfg(test)]
+mod tests;

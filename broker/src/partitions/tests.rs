@@ -1,0 +1,97 @@
+//! What a stop leaves in a data directory. Kafka opens every partition directory it finds, deleted and stray ones, too,
+//! and trusts all of them where the mark of a clean stop is.
+
+use super::Partitions;
+use crate::clock::Clock;
+use crate::controller::LogStore;
+use crate::controller::testing::config;
+use crate::metadata::{Image, PartitionInfo, Topic};
+use crate::partition::append_batches;
+use arc_swap::ArcSwap;
+use milena_protocol::records::BatchBuilder;
+use milena_storage::file::Disk;
+use milena_storage::file_name::CLEAN_SHUTDOWN_FILE;
+use milena_storage::log::Append;
+use milena_storage::log_dir::LogDir;
+use milena_storage::producers::Origin;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use uuid::Uuid;
+
+const NAME: &str = "00000000000000000000.log";
+
+fn start(dir: &Path) -> Partitions {
+    let log_dir = LogDir::open(Disk::new(dir), 1, None, 0).unwrap();
+    let partitions = Partitions::new(vec![log_dir], Arc::new(ArcSwap::new(config(&[]))), Arc::new(Clock::System));
+    partitions.begin().unwrap();
+    partitions
+}
+
+fn stop(partitions: &Partitions) {
+    partitions.all().iter().for_each(|partition| partition.log.close().unwrap());
+    partitions.remove_doomed(i64::MAX);
+    partitions.mark_clean().unwrap();
+}
+
+fn topic() -> Arc<Topic> {
+    let replicas: Box<[i32]> = Box::new([1]);
+    let partition = PartitionInfo { leader: 1, replicas: replicas.clone(), isr: replicas, ..PartitionInfo::default() };
+    Arc::new(Topic { name: "a".into(), id: Uuid::from_u128(7), partitions: vec![partition], configs: BTreeMap::new() })
+}
+
+/// Creates the topic and appends to it; returns the bytes of the batch.
+fn fill(partitions: &Partitions) -> usize {
+    partitions.create(&topic(), 0).unwrap();
+    let mut batch = BatchBuilder::new();
+    batch.append(1, None, Some(b"value"), &[]);
+    let batch = batch.build().unwrap();
+    let how = Append { leader_epoch: 0, origin: Origin::Client, now_ms: 1 };
+    append_batches(&partitions.all()[0].log, &batch, &how).unwrap();
+    batch.len()
+}
+
+fn dirs(dir: &Path) -> Vec<PathBuf> {
+    fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect()
+}
+
+#[test]
+fn a_stop_does_not_wait_to_remove_deleted_partitions() {
+    let temp = tempfile::tempdir().unwrap();
+    let partitions = start(temp.path());
+    fill(&partitions);
+    partitions.delete(&topic());
+    partitions.remove_doomed(0);
+    assert_eq!(dirs(temp.path()).len(), 1, "its time is not up");
+    stop(&partitions);
+    assert!(dirs(temp.path()).is_empty());
+    assert!(temp.path().join(CLEAN_SHUTDOWN_FILE).exists());
+}
+
+#[test]
+fn a_log_is_recovered_before_it_is_set_aside() {
+    let temp = tempfile::tempdir().unwrap();
+    let partitions = start(temp.path());
+    let length = fill(&partitions);
+    drop(partitions);
+    let file = fs::File::options().write(true).open(temp.path().join("a-0").join(NAME)).unwrap();
+    file.set_len(1 << 16).unwrap();
+    let partitions = start(temp.path());
+    partitions.open_all(&Image::default(), 1).unwrap();
+    stop(&partitions);
+    let [stray] = &dirs(temp.path())[..] else { panic!("one directory is expected") };
+    assert!(stray.to_str().unwrap().ends_with("-stray"), "{}", stray.display());
+    assert_eq!(fs::metadata(stray.join(NAME)).unwrap().len(), length as u64);
+    assert!(temp.path().join(CLEAN_SHUTDOWN_FILE).exists());
+}
+
+#[test]
+fn a_directory_with_a_log_that_did_not_open_is_not_marked() {
+    let temp = tempfile::tempdir().unwrap();
+    fs::create_dir_all(temp.path().join("a-0").join(NAME)).unwrap();
+    let partitions = start(temp.path());
+    partitions.open_all(&Image::default(), 1).unwrap();
+    stop(&partitions);
+    assert!(!temp.path().join(CLEAN_SHUTDOWN_FILE).exists());
+}
