@@ -20,7 +20,7 @@ pub(crate) fn handle(cx: &Context<'_>, request: ApiVersionsRequest) -> Answer<Ap
     let named = [&request.client_software_name, &request.client_software_version];
     if cx.version >= 3 && !named.iter().all(|n| is_software_name(n)) {
         let error = ResponseError::InvalidRequest.code();
-        return ApiVersionsResponse::default().with_error_code(error).with_api_keys(own_range()).into();
+        return ApiVersionsResponse::default().with_error_code(error).into();
     }
     let keys = TABLE.iter().map(|row| {
         ApiVersion::default().with_api_key(row.key as i16).with_min_version(row.advertised_min()).with_max_version(row.max)
@@ -29,11 +29,10 @@ pub(crate) fn handle(cx: &Context<'_>, request: ApiVersionsRequest) -> Answer<Ap
     if cx.version >= 3 {
         let image = cx.broker.controller.image();
         let (finalized, epoch) = image.features();
-        let supported = FEATURES.iter().map(|(name, min, max)| {
-            // Readers of version 3 fail on a lowest level of 0 (KAFKA-17011).
-            let min = if cx.version < 4 { (*min).max(1) } else { *min };
+        // Readers of version 3 fail on a lowest level of 0 (KAFKA-17011): they are not told of such a feature.
+        let supported = FEATURES.iter().filter(|(_, min, _)| cx.version >= 4 || *min > 0).map(|(name, min, max)| {
             let key = SupportedFeatureKey::default().with_name(StrBytes::from_static_str(name));
-            key.with_min_version(min).with_max_version(*max)
+            key.with_min_version(*min).with_max_version(*max)
         });
         let finalized = FEATURES.iter().filter_map(|(name, ..)| {
             let level = *finalized.get(*name)?;
