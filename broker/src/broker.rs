@@ -146,6 +146,7 @@ impl Broker {
         metadata.save_quorum_state(&controller.quorum_state())?;
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         partitions.open_all(&controller.image(), threads)?;
+        skip_seen_producer_ids(&controller, &partitions);
         let advertiser = Advertiser::new(Surroundings::detect());
         let mut broker = Self::assemble(config, clock, cluster_id, controller, partitions, metadata, advertiser);
         broker.addresses = addresses;
@@ -302,6 +303,16 @@ impl Broker {
     /// Whether [`Broker::stop`] was called.
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
+    }
+}
+
+/// A metadata log that was lost, or restored from an older copy, must not give a producer id to a second producer.
+fn skip_seen_producer_ids(controller: &Controller, partitions: &Partitions) {
+    let seen = partitions.all().iter().filter_map(|partition| partition.log.max_producer_id()).max();
+    if let Some(seen) = seen
+        && let Err(refusal) = controller.skip_producer_ids(seen)
+    {
+        tracing::error!("producer ids up to {seen} are in use, but cannot be skipped: {}", refusal.message);
     }
 }
 

@@ -15,6 +15,10 @@ use uuid::Uuid;
 
 /// A session that was used within so many milliseconds is not replaced (`min.incremental.fetch.session.eviction.ms`).
 const EVICTION_MS: i64 = 120_000;
+/// Asks for a new session.
+const INITIAL_EPOCH: i32 = 0;
+/// Closes the session and asks for none.
+const FINAL_EPOCH: i32 = -1;
 
 /// What a request asks of one partition.
 #[derive(Clone, Debug)]
@@ -121,11 +125,11 @@ impl FetchSessions {
     /// # Errors
     /// FETCH_SESSION_ID_NOT_FOUND, INVALID_FETCH_SESSION_EPOCH, FETCH_SESSION_TOPIC_ID_ERROR.
     pub(crate) fn resolve(&self, asked: Asked, wanted: Vec<Wanted>, forgotten: &[Key]) -> Result<(Role, Vec<Wanted>), ResponseError> {
-        if asked.epoch <= 0 {
+        if matches!(asked.epoch, FINAL_EPOCH | INITIAL_EPOCH) {
             if asked.id != 0 {
                 self.open.lock().remove(&asked.id);
             }
-            let role = if asked.epoch == 0 { self.begin(asked, &wanted) } else { Role::None };
+            let role = if asked.epoch == INITIAL_EPOCH { self.begin(asked, &wanted) } else { Role::None };
             return Ok((role, wanted));
         }
         let session = {
@@ -134,7 +138,7 @@ impl FetchSessions {
             entry.used_ms = asked.now_ms;
             entry.session.clone()
         };
-        let all = {
+        let all: Vec<Wanted> = {
             let mut session = session.lock();
             if session.epoch != asked.epoch {
                 return Err(ResponseError::InvalidFetchSessionEpoch);
@@ -146,6 +150,11 @@ impl FetchSessions {
             session.epoch = if session.epoch == i32::MAX { 1 } else { session.epoch + 1 };
             session.partitions.values().map(|c| c.wanted.clone()).collect()
         };
+        if all.is_empty() {
+            // There is nothing left to remember.
+            self.open.lock().remove(&asked.id);
+            return Ok((Role::None, all));
+        }
         Ok((Role::Next(asked.id, session), all))
     }
 

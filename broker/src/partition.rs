@@ -10,7 +10,7 @@ use milena_storage::log::{Append, Log};
 use milena_storage::producers::Origin;
 use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use tokio::sync::Notify;
 
 /// A partition that this broker leads.
@@ -26,6 +26,7 @@ pub(crate) struct Partition {
     pub(crate) log: Log,
     rules: RwLock<Rules>,
     parked: Mutex<Vec<Arc<Parked>>>,
+    deleted: AtomicBool,
 }
 
 /// A fetch that waits until enough bytes have come to the partitions it asks for.
@@ -62,7 +63,7 @@ impl Parked {
 pub(crate) struct Produced {
     /// Offset of the first record.
     pub(crate) base_offset: i64,
-    /// The time that the records were given, on a topic with LogAppendTime.
+    /// The time that the records were given, on a topic with LogAppendTime; of a duplicate its largest timestamp.
     pub(crate) log_append_time: Option<i64>,
     /// The log must be flushed before the acknowledgement.
     pub(crate) flush_due: bool,
@@ -97,7 +98,7 @@ impl Partition {
     pub(crate) fn new(topic: Arc<str>, index: i32, leader_epoch: i32, log: Log, config: &TopicConfig) -> Self {
         let rules = RwLock::new(rules(config));
         log.begin_epoch(leader_epoch);
-        Self { topic, index, leader_epoch, log, rules, parked: Mutex::new(Vec::new()) }
+        Self { topic, index, leader_epoch, log, rules, parked: Mutex::new(Vec::new()), deleted: AtomicBool::new(false) }
     }
 
     /// Checks the epoch that a client believes in (KIP-320); -1 does not ask.
@@ -106,7 +107,7 @@ impl Partition {
     /// FENCED_LEADER_EPOCH for an older one, UNKNOWN_LEADER_EPOCH for one that is still to come.
     pub(crate) fn check_epoch(&self, current: i32) -> Result<(), ResponseError> {
         match current {
-            ..0 => Ok(()),
+            -1 => Ok(()),
             _ if current < self.leader_epoch => Err(ResponseError::FencedLeaderEpoch),
             _ if current > self.leader_epoch => Err(ResponseError::UnknownLeaderEpoch),
             _ => Ok(()),
@@ -135,7 +136,8 @@ impl Partition {
         if !appended.duplicate {
             self.wake(validated.header.size());
         }
-        let log_append_time = validated.log_append_time.map(|now| if appended.duplicate { appended.timestamp } else { now });
+        // Of a duplicate Kafka tells the timestamp, whoever gave it.
+        let log_append_time = if appended.duplicate { Some(appended.timestamp) } else { validated.log_append_time };
         Ok(Produced { base_offset: appended.base_offset, log_append_time, flush_due: appended.flush_due })
     }
 
@@ -177,6 +179,17 @@ impl Partition {
         if let Some(at) = parked.iter().position(|other| Arc::ptr_eq(other, fetch)) {
             parked.swap_remove(at);
         }
+    }
+
+    /// Notes that the topic is gone, and wakes the fetches that wait here to say so.
+    pub(crate) fn mark_deleted(&self) {
+        self.deleted.store(true, Ordering::Release);
+        self.wake_all();
+    }
+
+    /// Whether the topic is gone.
+    pub(crate) fn is_deleted(&self) -> bool {
+        self.deleted.load(Ordering::Acquire)
     }
 
     /// Wakes every fetch that waits here: the partition is going away.

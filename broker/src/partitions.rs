@@ -106,6 +106,7 @@ impl Partitions {
     }
 
     fn retire(&self, partition: &Partition) {
+        partition.mark_deleted();
         let path = partition.log.dir();
         let Some(at) = self.dirs.iter().position(|d| path.starts_with(d.disk().root())) else { return };
         let to = self.dirs[at].deleted_path_of(&partition.topic, partition.index);
@@ -115,7 +116,6 @@ impl Partitions {
         }
         let delay = self.config.load().topic_defaults.file_delete_delay_ms;
         self.doomed.lock().push((self.clock.now_ms().saturating_add(delay), at, to));
-        partition.wake_all();
     }
 
     /// Removes the directories of deleted partitions whose time is up. What cannot be removed is tried again.

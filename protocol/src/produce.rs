@@ -23,7 +23,7 @@ pub struct ProduceRequest<'a> {
 }
 
 /// A topic by name (up to version 12) or by id (from 13).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TopicKey<'a> {
     /// Its name, as received.
     Name(&'a [u8]),

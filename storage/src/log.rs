@@ -307,6 +307,12 @@ impl Log {
         }
     }
 
+    /// The largest producer id that the producer state knows; `None` without idempotent producers.
+    #[must_use]
+    pub fn max_producer_id(&self) -> Option<i64> {
+        self.writer.lock().producers.max_id()
+    }
+
     /// Drops idempotent producers that were silent for `producer.id.expiration.ms`.
     pub fn expire_producers(&self, now_ms: i64) {
         let expiration = self.config.read().producer_id_expiration_ms;

@@ -302,6 +302,11 @@ impl Producers {
         self.states.iter().map(|(producer_id, state)| (*producer_id, state))
     }
 
+    /// The largest producer id of which anything is known.
+    pub fn max_id(&self) -> Option<i64> {
+        self.states.keys().copied().max()
+    }
+
     /// Number of producers.
     pub fn len(&self) -> usize {
         self.states.len()

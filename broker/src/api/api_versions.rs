@@ -33,7 +33,7 @@ pub(crate) fn handle(cx: &Context<'_>, body: &[u8], out: &mut Gather) -> Outcome
     let named = [&request.client_software_name, &request.client_software_version];
     if cx.version >= 3 && !named.iter().all(|n| is_software_name(n)) {
         let error = ResponseError::InvalidRequest.code();
-        let refused = ApiVersionsResponse::default().with_error_code(error).with_api_keys(own_range());
+        let refused = ApiVersionsResponse::default().with_error_code(error);
         return written(encode(ApiKey::ApiVersions, cx.version, cx.correlation_id, &refused, out));
     }
     let epoch = cx.broker.controller.image().features().1;
@@ -67,11 +67,10 @@ fn response(cx: &Context<'_>) -> ApiVersionsResponse {
     if cx.version >= 3 {
         let image = cx.broker.controller.image();
         let (finalized, epoch) = image.features();
-        let supported = FEATURES.iter().map(|(name, min, max)| {
-            // Readers of version 3 fail on a lowest level of 0 (KAFKA-17011).
-            let min = if cx.version < 4 { (*min).max(1) } else { *min };
+        // Readers of version 3 fail on a lowest level of 0 (KAFKA-17011): they are not told of such a feature.
+        let supported = FEATURES.iter().filter(|(_, min, _)| cx.version >= 4 || *min > 0).map(|(name, min, max)| {
             let key = SupportedFeatureKey::default().with_name(StrBytes::from_static_str(name));
-            key.with_min_version(min).with_max_version(*max)
+            key.with_min_version(*min).with_max_version(*max)
         });
         let finalized = FEATURES.iter().filter_map(|(name, ..)| {
             let level = *finalized.get(*name)?;

@@ -91,11 +91,25 @@ fn delete(cx: &Context<'_>, asked: Vec<Asked>) -> Vec<DeletableTopicResult> {
         .map(|(asked, id)| match id {
             Err(refusal) => result(asked, Err(refusal)),
             Ok(id) => match deleted.next().unwrap_or(Ok(())) {
-                Ok(()) => result(asked, Ok(id)).with_name(name_of(id)),
+                Ok(()) => {
+                    let name = name_of(id);
+                    if let Some(name) = &name {
+                        forget_offsets(cx, name.as_str());
+                    }
+                    result(asked, Ok(id)).with_name(name)
+                }
                 Err(refusal) => result(asked, Err(refusal)),
             },
         })
         .collect()
+}
+
+/// Groups let go of what they committed for a topic that is gone.
+fn forget_offsets(cx: &Context<'_>, topic: &str) {
+    if let Err(error) = cx.broker.groups.on_topic_deleted(topic) {
+        // They expire some day; the topic is gone all the same.
+        tracing::error!("cannot remove the committed offsets of {topic}: {error:?}");
+    }
 }
 
 fn resolve(image: &crate::metadata::Image, asked: &Asked) -> Result<Uuid, Refusal> {

@@ -3,7 +3,8 @@
 //! * Records leave as file ranges (`sendfile`); below `milena.sendfile.min.bytes` they are copied.
 //! * The first partition with data gets at least one whole batch, whatever the limits (KIP-74); batches are never cut.
 //! * Answered at once if min_bytes are there, max_wait_ms is 0, nothing is asked, or a partition has an error;
-//!   else the request is parked until appends to its partitions bring enough bytes, or the time is up.
+//!   else the request is parked until appends to its partitions bring enough bytes, or the time is up. A partition
+//!   that is not there does not count, unless no other was asked for; one that goes while the request waits does.
 //! * 7: sessions (KIP-227). 12: last fetched epoch, diverging epoch. 13: topics by id, an unknown one is
 //!   UNKNOWN_TOPIC_ID. An offset outside the log: OFFSET_OUT_OF_RANGE. Below 10 with zstd: UNSUPPORTED_COMPRESSION_TYPE.
 //! * Ranges that are not in the page cache are read by another thread first: `sendfile` would block this one.
@@ -14,6 +15,7 @@ use crate::error::{report, response_error};
 use crate::fetch_sessions::{Asked, Role, Wanted};
 use crate::partition::{Parked, Partition};
 use bytes::{BufMut, Bytes};
+use indexmap::IndexMap;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::FetchRequest;
 use kafka_protocol::protocol::Decodable;
@@ -21,6 +23,7 @@ use milena_protocol::fetch::{self, PartitionResponse, Records, TopicResponse};
 use milena_protocol::gather::Gather;
 use milena_protocol::records::Codec;
 use milena_storage::log::{Bound, Slice};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -145,19 +148,21 @@ impl Fetch {
             let known = if by_id { image.topic_by_id(id) } else { image.topic(name) };
             known.map_or_else(|| (name.into(), id), |topic| (topic.name.clone(), topic.id))
         };
-        let mut wanted = Vec::new();
+        // Asked for twice, a partition is answered once, as it was asked for last.
+        let mut wanted = IndexMap::new();
         for topic in &request.topics {
             let (name, id) = named(&topic.topic, topic.topic_id);
             for partition in &topic.partitions {
-                wanted.push(Wanted {
+                let one = Wanted {
                     topic: name.clone(),
                     topic_id: id,
                     index: partition.partition,
                     offset: partition.fetch_offset,
                     max_bytes: usize::try_from(partition.partition_max_bytes).unwrap_or(0),
-                    current_epoch: partition.current_leader_epoch,
+                    current_epoch: partition.current_leader_epoch.max(-1),
                     last_fetched_epoch: partition.last_fetched_epoch,
-                });
+                };
+                wanted.insert((name.clone(), id, one.index), one);
             }
         }
         let mut forgotten = Vec::new();
@@ -167,7 +172,7 @@ impl Fetch {
         }
         let now_ms = cx.broker.clock.now_ms();
         let asked = Asked { id: request.session_id, epoch: request.session_epoch, uses_ids: by_id, now_ms };
-        let (role, wanted) = cx.broker.fetch_sessions.resolve(asked, wanted, &forgotten)?;
+        let (role, wanted) = cx.broker.fetch_sessions.resolve(asked, wanted.into_values().collect(), &forgotten)?;
         let wanted = wanted
             .into_iter()
             .map(|wanted| {
@@ -196,32 +201,55 @@ impl Fetch {
         let mut found = Found { partitions: Vec::with_capacity(self.wanted.len()), bytes: 0, failed: false, cold: Vec::new() };
         for (wanted, partition) in &self.wanted {
             let response = match partition {
-                Ok(partition) => self.look_at(wanted, partition, &mut found),
-                Err(error) => Err(*error),
+                Ok(partition) if partition.is_deleted() => {
+                    found.failed = true;
+                    unknown(wanted.index, self.unknown_topic())
+                }
+                Ok(partition) => self.look_at(wanted, partition, &mut found).unwrap_or_else(|error| {
+                    found.failed = true;
+                    PartitionResponse::error(wanted.index, error.code())
+                }),
+                // Others may still have to wait, or a consumer of a topic that is gone would ask without a pause.
+                Err(error) => unknown(wanted.index, *error),
             };
-            found.partitions.push(response.unwrap_or_else(|error| {
-                found.failed = true;
-                PartitionResponse::error(wanted.index, error.code())
-            }));
+            found.partitions.push(response);
         }
+        found.failed |= self.wanted.iter().all(|(_, partition)| partition.is_err());
         found
+    }
+
+    fn unknown_topic(&self) -> ResponseError {
+        if self.version >= TOPIC_IDS { ResponseError::UnknownTopicId } else { ResponseError::UnknownTopicOrPartition }
     }
 
     fn look_at(&self, wanted: &Wanted, partition: &Partition, found: &mut Found) -> Result<PartitionResponse, ResponseError> {
         partition.check_epoch(wanted.current_epoch)?;
         let left = self.max_bytes.saturating_sub(found.bytes);
         let first = found.bytes == 0;
+        // Where the logs depart from each other comes before whether the offset is there.
+        let diverging_epoch = match wanted.last_fetched_epoch {
+            ..0 => None,
+            epoch => {
+                let ours = partition.log.end_offset_for_epoch(epoch).filter(|ours| ours.0 >= 0 && ours.1 >= 0);
+                let ours = ours.ok_or(ResponseError::OffsetOutOfRange)?;
+                (ours.0 < epoch || ours.1 < wanted.offset).then_some(ours)
+            }
+        };
+        if diverging_epoch.is_some() {
+            found.failed = true;
+            return Ok(PartitionResponse {
+                error_code: 0,
+                high_watermark: partition.log.end_offset(),
+                last_stable_offset: partition.log.last_stable_offset(),
+                log_start_offset: partition.log.start_offset(),
+                diverging_epoch,
+                ..PartitionResponse::error(wanted.index, 0)
+            });
+        }
         let slice = partition.log.read(wanted.offset, wanted.max_bytes.min(left), first, self.bound).map_err(|error| {
             report("cannot read", &partition.topic, partition.index, &error);
             response_error(&error)
         })?;
-        let diverging_epoch = match wanted.last_fetched_epoch {
-            ..0 => None,
-            epoch => {
-                let ours = partition.log.end_offset_for_epoch(epoch).unwrap_or((-1, -1));
-                (ours.0 < epoch || ours.1 < wanted.offset).then_some(ours)
-            }
-        };
         if self.version < ZSTD && slice.len > 0 && codec_of(&slice) == Some(Codec::Zstd) {
             return Err(ResponseError::UnsupportedCompressionType);
         }
@@ -231,15 +259,11 @@ impl Fetch {
             high_watermark: slice.high_watermark,
             last_stable_offset: slice.last_stable,
             log_start_offset: slice.log_start,
-            diverging_epoch,
+            diverging_epoch: None,
             aborted: (self.bound == Bound::Stable)
                 .then(|| slice.aborted.iter().map(|a| (a.producer_id, a.first_offset)).collect()),
             records: Records::Empty,
         };
-        if diverging_epoch.is_some() {
-            found.failed = true;
-            return Ok(response);
-        }
         found.bytes += slice.len;
         if slice.len > 0 && !slice.fresh && !slice.is_cached() {
             found.cold.push(slice.clone());
@@ -264,13 +288,19 @@ impl Fetch {
 
     fn write(&self, partitions: Vec<PartitionResponse>, out: &mut Gather) -> Result<(), String> {
         let mut topics: Vec<TopicResponse> = Vec::new();
+        let mut places: HashMap<(Uuid, Arc<str>), usize> = HashMap::new();
         for ((wanted, _), response) in self.wanted.iter().zip(partitions) {
             if !self.role.keep(wanted, &response) {
                 continue;
             }
             // The partitions of a topic mostly come one after the other; a topic must not appear twice.
             let same = |t: &TopicResponse| t.id == wanted.topic_id && t.name == wanted.topic;
-            match topics.iter_mut().rev().find(|t| same(t)) {
+            if let Some(topic) = topics.last_mut().filter(|t| same(t)) {
+                topic.partitions.push(response);
+                continue;
+            }
+            let place = *places.entry((wanted.topic_id, wanted.topic.clone())).or_insert(topics.len());
+            match topics.get_mut(place) {
                 Some(topic) => topic.partitions.push(response),
                 None => topics.push(TopicResponse {
                     name: wanted.topic.clone(),
@@ -286,6 +316,11 @@ impl Fetch {
         }
         out.end_frame(start).map_err(too_large)
     }
+}
+
+/// A partition that is not there: Kafka sends an empty list of aborted transactions then, and null with other errors.
+fn unknown(index: i32, error: ResponseError) -> PartitionResponse {
+    PartitionResponse { aborted: Some(Vec::new()), ..PartitionResponse::error(index, error.code()) }
 }
 
 /// The codec of the first batch.

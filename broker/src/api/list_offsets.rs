@@ -7,11 +7,11 @@
 use super::{Answer, Context};
 use crate::error::{report, response_error};
 use crate::partition::Partition;
+use indexmap::IndexMap;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::list_offsets_request::ListOffsetsPartition;
 use kafka_protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
-use kafka_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
-use std::collections::HashSet;
+use kafka_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse, TopicName};
 use std::sync::Arc;
 
 const LATEST: i64 = -1;
@@ -28,16 +28,15 @@ pub(crate) fn handle(cx: &Context<'_>, request: ListOffsetsRequest) -> Answer<Li
     // A lookup by time may read a batch from the disk.
     let by_time = request.topics.iter().flat_map(|t| &t.partitions).any(|p| p.timestamp >= 0 || p.timestamp == MAX_TIMESTAMP);
     let answer = || {
-        let topics = request.topics.iter().map(|topic| {
-            let mut seen = HashSet::new();
-            let twice: HashSet<i32> =
-                topic.partitions.iter().map(|p| p.partition_index).filter(|p| !seen.insert(*p)).collect();
-            let partitions = topic.partitions.iter().map(|asked| {
+        let topics = once_each(&request).into_iter().map(|(name, partitions)| {
+            let partitions = partitions.into_values().map(|(asked, twice)| {
                 let response = ListOffsetsPartitionResponse::default().with_partition_index(asked.partition_index);
-                let found = if twice.contains(&asked.partition_index) {
+                let found = if twice {
                     Err(ResponseError::InvalidRequest)
                 } else {
-                    partition(cx, &topic.name, asked).and_then(|p| find(cx.version, &p, asked.timestamp, committed))
+                    check_version(cx.version, asked.timestamp)
+                        .and_then(|()| partition(cx, name, asked))
+                        .and_then(|p| find(&p, asked.timestamp, committed))
                 };
                 match found {
                     Ok((timestamp, offset, epoch)) => {
@@ -47,7 +46,7 @@ pub(crate) fn handle(cx: &Context<'_>, request: ListOffsetsRequest) -> Answer<Li
                     Err(error) => response.with_error_code(error.code()).with_timestamp(-1).with_offset(-1),
                 }
             });
-            ListOffsetsTopicResponse::default().with_name(topic.name.clone()).with_partitions(partitions.collect())
+            ListOffsetsTopicResponse::default().with_name(name.clone()).with_partitions(partitions.collect())
         });
         ListOffsetsResponse::default().with_topics(topics.collect())
     };
@@ -60,17 +59,31 @@ fn partition(cx: &Context<'_>, topic: &str, asked: &ListOffsetsPartition) -> Res
     Ok(partition)
 }
 
-fn find(version: i16, partition: &Partition, timestamp: i64, committed: bool) -> Result<Found, ResponseError> {
-    let log = &partition.log;
+/// What is asked of each partition, and whether it was asked for twice.
+fn once_each(request: &ListOffsetsRequest) -> IndexMap<&TopicName, IndexMap<i32, (&ListOffsetsPartition, bool)>> {
+    let mut topics: IndexMap<_, IndexMap<_, (&ListOffsetsPartition, bool)>> = IndexMap::new();
+    for topic in request.topics.iter().filter(|topic| !topic.partitions.is_empty()) {
+        let partitions = topics.entry(&topic.name).or_default();
+        for asked in &topic.partitions {
+            partitions.entry(asked.partition_index).and_modify(|(_, twice)| *twice = true).or_insert((asked, false));
+        }
+    }
+    topics
+}
+
+fn check_version(version: i16, timestamp: i64) -> Result<(), ResponseError> {
     let since = match timestamp {
         MAX_TIMESTAMP => 7,
         EARLIEST_LOCAL => 8,
         LATEST_TIERED => 9,
-        _ => 1,
+        LATEST | EARLIEST | 0.. => 1,
+        _ => return Err(ResponseError::UnsupportedVersion),
     };
-    if version < since {
-        return Err(ResponseError::UnsupportedVersion);
-    }
+    if version < since { Err(ResponseError::UnsupportedVersion) } else { Ok(()) }
+}
+
+fn find(partition: &Partition, timestamp: i64, committed: bool) -> Result<Found, ResponseError> {
+    let log = &partition.log;
     let found = match timestamp {
         LATEST => {
             let offset = if committed { log.last_stable_offset() } else { log.end_offset() };
@@ -82,8 +95,7 @@ fn find(version: i16, partition: &Partition, timestamp: i64, committed: bool) ->
         }
         LATEST_TIERED => return Ok((-1, -1, -1)),
         MAX_TIMESTAMP => log.offset_of_max_timestamp(),
-        0.. => log.offset_for_timestamp(timestamp),
-        _ => return Err(ResponseError::UnsupportedVersion),
+        _ => log.offset_for_timestamp(timestamp),
     };
     let found = found.map_err(|error| {
         report("cannot look up a time in", &partition.topic, partition.index, &error);

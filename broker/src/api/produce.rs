@@ -9,6 +9,7 @@
 use super::{ApiKey, Context, Outcome, encode};
 use crate::metadata::{Topic, topic_name};
 use crate::partition::{Partition, ProduceFailure};
+use indexmap::IndexMap;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::produce_response::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
@@ -17,6 +18,7 @@ use kafka_protocol::messages::TopicName;
 use kafka_protocol::protocol::StrBytes;
 use milena_protocol::gather::Gather;
 use milena_protocol::produce::{self, ProduceRequest, TopicData, TopicKey};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// A partition whose log must be flushed before the answer leaves: its place in the response.
@@ -73,8 +75,9 @@ fn flush_all(mut response: ProduceResponse, flushes: &[Flush]) -> ProduceRespons
 fn append_all(cx: &Context<'_>, request: &ProduceRequest<'_>) -> (ProduceResponse, Vec<Flush>, Option<ResponseError>) {
     let now_ms = cx.broker.clock.now_ms();
     let image = cx.broker.controller.image();
-    let (mut topics, mut flushes, mut failed) = (Vec::with_capacity(request.topics.len()), Vec::new(), None);
-    for data in &request.topics {
+    let wanted = once_each(&request.topics);
+    let (mut topics, mut flushes, mut failed) = (Vec::with_capacity(wanted.len()), Vec::new(), None);
+    for data in wanted.iter() {
         let (topic, unknown) = match data.key {
             TopicKey::Name(name) => {
                 let topic = std::str::from_utf8(name).ok().and_then(|name| image.topic(name));
@@ -109,6 +112,22 @@ fn append_all(cx: &Context<'_>, request: &ProduceRequest<'_>) -> (ProduceRespons
         topics.push(topic_response(data).with_partition_responses(partitions));
     }
     (ProduceResponse::default().with_responses(topics), flushes, failed)
+}
+
+/// The topics with every topic and partition once. What comes twice counts as it comes last; a topic without
+/// partitions is left out, as in Kafka, which keeps the records in a map.
+fn once_each<'a, 'b>(topics: &'a [TopicData<'b>]) -> Cow<'a, [TopicData<'b>]> {
+    if let [topic] = topics
+        && topic.partitions.len() == 1
+    {
+        return Cow::Borrowed(topics);
+    }
+    let mut wanted: IndexMap<TopicKey<'b>, IndexMap<i32, Option<&'b [u8]>>> = IndexMap::new();
+    for topic in topics.iter().filter(|topic| !topic.partitions.is_empty()) {
+        wanted.entry(topic.key).or_default().extend(topic.partitions.iter().copied());
+    }
+    let once = wanted.into_iter().map(|(key, partitions)| TopicData { key, partitions: partitions.into_iter().collect() });
+    Cow::Owned(once.collect())
 }
 
 fn check(acks: i16, topic: Option<&Arc<Topic>>, unknown: ResponseError) -> Result<&Arc<Topic>, ResponseError> {
@@ -162,4 +181,30 @@ fn failure(index: i32, refused: &ProduceFailure) -> PartitionProduceResponse {
         .with_log_start_offset(-1)
         .with_record_errors(records.collect())
         .with_error_message(refused.message.as_ref().map(|m| StrBytes::from_string(m.clone())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::once_each;
+    use milena_protocol::produce::{TopicData, TopicKey};
+
+    #[test]
+    fn the_last_records_for_a_partition_count() {
+        let data = |name: &'static str, partitions: &[(i32, &'static str)]| TopicData {
+            key: TopicKey::Name(name.as_bytes()),
+            partitions: partitions.iter().map(|(index, records)| (*index, Some(records.as_bytes()))).collect(),
+        };
+        let rows = [
+            (vec![data("a", &[(0, "x")])], vec![data("a", &[(0, "x")])]),
+            (vec![data("a", &[])], vec![]),
+            (vec![data("a", &[(0, "x"), (0, "y")])], vec![data("a", &[(0, "y")])]),
+            (
+                vec![data("a", &[(0, "x"), (1, "x")]), data("b", &[(0, "z")]), data("a", &[(2, "y"), (0, "y")])],
+                vec![data("a", &[(0, "y"), (1, "x"), (2, "y")]), data("b", &[(0, "z")])],
+            ),
+        ];
+        for (asked, wanted) in rows {
+            assert_eq!(once_each(&asked).as_ref(), wanted.as_slice());
+        }
+    }
 }

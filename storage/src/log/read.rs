@@ -193,28 +193,64 @@ impl Log {
     pub fn offset_of_max_timestamp(&self) -> Result<Option<TimestampedOffset>> {
         let mut largest = None;
         for segment in self.segments().iter() {
-            if segment.published().next_offset > self.start_offset() {
-                largest = largest.max(segment.largest_timestamp(&self.disk)?);
+            let start = self.start_offset();
+            if segment.published().next_offset <= start {
+                continue;
             }
+            let of_segment = match segment.base_offset < start {
+                // The index remembers records before the log start.
+                true => self.largest_timestamp_from(segment, start)?,
+                false => segment.largest_timestamp(&self.disk)?,
+            };
+            largest = largest.max(of_segment);
         }
         let Some(largest) = largest else { return Ok(None) };
-        let found = self.offset_for_timestamp(largest)?;
-        // Every remaining record may be older than what the indexes remember of records before the log start.
-        Ok(found)
+        self.offset_for_timestamp(largest)
+    }
+
+    /// The largest timestamp of the batches that reach to `start` or beyond. Of the batch that holds `start` only what
+    /// is left counts.
+    fn largest_timestamp_from(&self, segment: &Segment, start: i64) -> Result<Option<i64>> {
+        let end = segment.published();
+        let mut largest = None;
+        let mut next = segment.find(&self.disk, start, end)?;
+        while let Some(place) = next {
+            if place.base_offset >= start {
+                largest = largest.max(Some(self.header_at(segment, place)?.max_timestamp));
+            } else {
+                self.find_record(segment, place, |record| {
+                    if record.offset >= start {
+                        largest = largest.max(Some(record.timestamp));
+                    }
+                    false
+                })?;
+            }
+            next = segment.walk(&self.disk, place.position + place.size, end.position, |_| true)?;
+        }
+        Ok(largest)
     }
 
     /// The first record of a batch with that timestamp or a later one.
     fn first_at(&self, segment: &Segment, place: Place, timestamp: i64, start: i64) -> Result<Option<TimestampedOffset>> {
-        let head = segment.read(&self.disk, place.position, HEADER_LEN)?;
-        let corrupt = |reason: String| Error::Corrupt {
-            path: segment.path(SegmentFileKind::Log),
-            position: u64::from(place.position),
-            reason,
-        };
-        let header = BatchHeader::read(&head).map_err(|e| corrupt(e.to_string()))?;
-        if header.max_timestamp < timestamp {
+        if self.header_at(segment, place)?.max_timestamp < timestamp {
             return Ok(None);
         }
+        self.find_record(segment, place, |record| record.timestamp >= timestamp && record.offset >= start)
+    }
+
+    fn header_at(&self, segment: &Segment, place: Place) -> Result<BatchHeader> {
+        let head = segment.read(&self.disk, place.position, HEADER_LEN)?;
+        BatchHeader::read(&head).map_err(|e| corrupt(segment, place, e.to_string()))
+    }
+
+    /// The first record of a batch that `wanted` accepts.
+    fn find_record(
+        &self,
+        segment: &Segment,
+        place: Place,
+        mut wanted: impl FnMut(&TimestampedOffset) -> bool,
+    ) -> Result<Option<TimestampedOffset>> {
+        let corrupt = |reason: String| corrupt(segment, place, reason);
         let (header, bytes) = read_batch(segment, &self.disk, place)?;
         let codec = header.attributes.codec().map_err(|e| corrupt(e.to_string()))?;
         let inflated;
@@ -229,12 +265,17 @@ impl Log {
             let record = record.map_err(|e| corrupt(e.to_string()))?;
             let at = if appended { header.max_timestamp } else { header.base_timestamp.wrapping_add(record.timestamp_delta) };
             let offset = header.base_offset + i64::from(record.offset_delta);
-            if at >= timestamp && offset >= start {
-                return Ok(Some(TimestampedOffset { timestamp: at, offset }));
+            let record = TimestampedOffset { timestamp: at, offset };
+            if wanted(&record) {
+                return Ok(Some(record));
             }
         }
         Ok(None)
     }
+}
+
+fn corrupt(segment: &Segment, place: Place, reason: String) -> Error {
+    Error::Corrupt { path: segment.path(SegmentFileKind::Log), position: u64::from(place.position), reason }
 }
 
 /// Distance between the bytes at which a range is probed for being in the page cache. What was not read or written
