@@ -7,7 +7,7 @@ mod adapters;
 mod maintenance;
 
 use crate::clock::Clock;
-use crate::config::BrokerConfig;
+use crate::config::{Authorizer, BrokerConfig};
 use crate::controller::{Controller, ControllerError, Snapshot, Start};
 use crate::fetch_sessions::FetchSessions;
 use crate::group::{GroupCoordinator, GroupSettings};
@@ -107,6 +107,11 @@ impl Broker {
             let reason = "process.roles=controller: milena is broker and controller in one process; leave process.roles out";
             return Err(StartError::Unsupported(reason.into()));
         }
+        if let Authorizer::Acls { allow_everyone_if_no_acl_found: false, .. } = &config.authorizer {
+            let reason = "authorizer.class.name is set, but milena has no access control lists yet and would let everybody in; \
+                          leave it out, or set allow.everyone.if.no.acl.found=true";
+            return Err(StartError::Unsupported(reason.into()));
+        }
         let config = Arc::new(config);
         let clock = Arc::new(Clock::System);
         let (broker, listeners) = tokio::task::block_in_place(|| Self::open(&config, &clock))?;
@@ -144,7 +149,8 @@ impl Broker {
                 .map_err(|error: ControllerError| StartError::Metadata { dir: root, reason: error.to_string() })?;
         let controller = Arc::new(controller);
         metadata.save_quorum_state(&controller.quorum_state())?;
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let asked = usize::try_from(config.log.recovery_threads_per_dir).unwrap_or(1) * config.log.dirs.len();
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).max(asked);
         partitions.open_all(&controller.image(), threads)?;
         skip_seen_producer_ids(&controller, &partitions);
         let advertiser = Advertiser::new(Surroundings::detect());

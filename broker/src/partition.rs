@@ -151,14 +151,18 @@ impl Partition {
         error.into()
     }
 
-    /// Appends whole batches of a coordinator; returns the offset of the first.
+    /// Appends whole batches of a coordinator; returns the offset of the first. They are on the device if
+    /// `flush.messages` asks for it.
     ///
     /// # Errors
-    /// [`Error`] of the first append that failed.
+    /// [`Error`] of the first append that failed, or of the flush.
     pub(crate) fn append_internal(&self, batches: &[u8], now_ms: i64) -> Result<i64, Error> {
         let how = Append { leader_epoch: self.leader_epoch, origin: Origin::Coordinator, now_ms };
-        let base_offset = append_batches(&self.log, batches, &how)?;
+        let (base_offset, flush_due) = append_batches(&self.log, batches, &how)?;
         self.wake(batches.len());
+        if flush_due {
+            tokio::task::block_in_place(|| self.log.flush())?;
+        }
         Ok(base_offset)
     }
 
@@ -200,19 +204,20 @@ impl Partition {
     }
 }
 
-/// Appends whole batches one after the other; returns the offset of the first.
+/// Appends whole batches one after the other; returns the offset of the first, and whether a flush is due.
 ///
 /// # Errors
 /// [`Error`] of the first append that failed; [`Error::Corrupt`] if the bytes are no batches.
-pub(crate) fn append_batches(log: &Log, batches: &[u8], how: &Append) -> Result<i64, Error> {
-    let mut first = None;
+pub(crate) fn append_batches(log: &Log, batches: &[u8], how: &Append) -> Result<(i64, bool), Error> {
+    let (mut first, mut flush_due) = (None, false);
     for batch in records::Batches::new(batches) {
         let corrupt = |reason: String| Error::Corrupt { path: log.dir(), position: 0, reason };
         let (header, bytes) = batch.map_err(|e| corrupt(e.to_string()))?;
         let appended = log.append(&header, &bytes[records::HEADER_LEN..], how)?;
         first.get_or_insert(appended.base_offset);
+        flush_due |= appended.flush_due;
     }
-    Ok(first.unwrap_or_else(|| log.end_offset()))
+    Ok((first.unwrap_or_else(|| log.end_offset()), flush_due))
 }
 
 fn rules(config: &TopicConfig) -> Rules {

@@ -33,6 +33,8 @@ pub(crate) struct Partitions {
     /// Shared with the controller, which replaces it when a setting changes at run time.
     config: Arc<ArcSwap<BrokerConfig>>,
     clock: Arc<Clock>,
+    /// Hot tails may be mapped on the file systems of all directories.
+    mapped: bool,
     /// Directories of deleted partitions, and when their time is up.
     doomed: Mutex<Vec<(i64, usize, PathBuf)>>,
     /// Data directories with a log that could not be opened: it may still need a recovery.
@@ -48,7 +50,8 @@ impl std::fmt::Debug for Partitions {
 impl Partitions {
     /// No partition yet, in open data directories (at least one).
     pub(crate) fn new(dirs: Vec<LogDir>, config: Arc<ArcSwap<BrokerConfig>>, clock: Arc<Clock>) -> Self {
-        Self { topics: DashMap::new(), dirs, config, clock, doomed: Mutex::default(), unopened: Mutex::default() }
+        let mapped = dirs.iter().all(|dir| dir.disk().maps_safely());
+        Self { topics: DashMap::new(), mapped, dirs, config, clock, doomed: Mutex::default(), unopened: Mutex::default() }
     }
 
     /// A partition, if this broker holds it.
@@ -74,7 +77,7 @@ impl Partitions {
             tracing::warn!("topic {}: {error}; the broker's defaults are in force", topic.name);
             broker.topic_defaults.clone()
         });
-        let log = log_config(&config, &broker);
+        let log = log_config(&config, &broker, self.mapped);
         (config, log)
     }
 
@@ -215,7 +218,7 @@ impl LogStore for Partitions {
 }
 
 /// What the log of a topic needs to know.
-fn log_config(topic: &TopicConfig, broker: &BrokerConfig) -> LogConfig {
+fn log_config(topic: &TopicConfig, broker: &BrokerConfig, mapped: bool) -> LogConfig {
     let positive = |value: i32| u32::try_from(value).unwrap_or(0);
     LogConfig {
         segment_bytes: positive(topic.segment_bytes),
@@ -226,7 +229,7 @@ fn log_config(topic: &TopicConfig, broker: &BrokerConfig) -> LogConfig {
         flush_messages: topic.flush_messages,
         flush_ms: topic.flush_ms,
         producer_id_expiration_ms: i64::try_from(broker.transaction.producer_id_expiration.as_millis()).unwrap_or(i64::MAX),
-        mapped: true,
+        mapped,
     }
 }
 

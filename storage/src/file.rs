@@ -74,6 +74,24 @@ impl Disk {
         self.0.offline.load(Ordering::Relaxed)
     }
 
+    /// Whether a store into a mapped, reserved range cannot meet a full disk on this file system: not on one that
+    /// copies on write, and not over a network, where appends go by `pwrite`.
+    #[must_use]
+    pub fn maps_safely(&self) -> bool {
+        use nix::sys::statfs::{self, statfs};
+        /// `ZFS_SUPER_MAGIC`, which the kernel's headers do not have.
+        const ZFS: i64 = 0x2fc1_2fc1;
+        let Ok(found) = statfs(&self.0.root) else { return false };
+        let unsafe_types = [
+            statfs::BTRFS_SUPER_MAGIC.0,
+            statfs::NFS_SUPER_MAGIC.0,
+            statfs::SMB_SUPER_MAGIC.0,
+            statfs::FUSE_SUPER_MAGIC.0,
+        ];
+        let found = found.filesystem_type().0;
+        !unsafe_types.contains(&found) && i64::from(found) != ZFS
+    }
+
     /// # Errors
     /// [`Error::Offline`] after an earlier failed write or sync.
     pub fn check_online(&self) -> Result<()> {
@@ -207,7 +225,11 @@ impl Disk {
         let done = self.allowed(Op::Write, path).and_then(|()| {
             let from = i64::try_from(from).map_err(io::Error::other)?;
             let len = i64::try_from(len).map_err(io::Error::other)?;
-            Ok(nix::fcntl::fallocate(file, flags, from, len)?)
+            match nix::fcntl::fallocate(file, flags, from, len) {
+                // The zeros that are written next reserve the blocks instead.
+                Err(nix::errno::Errno::EOPNOTSUPP | nix::errno::Errno::ENOSYS) => Ok(()),
+                other => Ok(other?),
+            }
         });
         self.poisoning("reserve space for", path, done)
     }

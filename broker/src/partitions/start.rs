@@ -99,8 +99,9 @@ impl MetadataLog for MetadataDir {
     fn append(&self, batches: &[u8]) -> std::result::Result<i64, StorageFailure> {
         let header = milena_protocol::records::BatchHeader::read(batches)?;
         let how = Append { leader_epoch: header.partition_leader_epoch, origin: Origin::Coordinator, now_ms: self.now_ms };
-        let base_offset = append_batches(&self.log, batches, &how)?;
-        self.log.flush()?;
+        let (base_offset, _) = append_batches(&self.log, batches, &how)?;
+        // Other connections of this thread go on meanwhile.
+        tokio::task::block_in_place(|| self.log.flush())?;
         Ok(base_offset)
     }
 
@@ -181,7 +182,7 @@ impl Partitions {
     /// Sets a directory aside after its log was recovered: Kafka opens such directories, too, and after a clean stop
     /// it trusts them.
     fn set_stray(&self, at: usize, entry: &Found) -> Result<PathBuf> {
-        let (name, config) = (&entry.name, log_config(&self.config.load().topic_defaults, &self.config.load()));
+        let (name, config) = (&entry.name, log_config(&self.config.load().topic_defaults, &self.config.load(), self.mapped));
         let opened = self.dirs[at].open_log(&name.topic, name.partition, config, self.clock.now_ms());
         if let Err(error) = opened.and_then(|log| log.close()) {
             tracing::warn!("{}: {error}", entry.path.display());

@@ -74,7 +74,9 @@ impl Log {
         match writer.producers.check(header, marker.as_ref(), how.origin)? {
             Checked::Append => {}
             Checked::Duplicate { base_offset, last_offset, timestamp } => {
-                return Ok(Appended { base_offset, last_offset, timestamp, duplicate: true, flush_due: false });
+                // The first copy may still be on its way to the device.
+                let flush_due = self.config().flush_messages < i64::MAX && last_offset >= self.recovery_point();
+                return Ok(Appended { base_offset, last_offset, timestamp, duplicate: true, flush_due });
             }
         }
         let config = self.config();

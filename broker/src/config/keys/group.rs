@@ -4,25 +4,25 @@ use crate::config::key::{Key, Valid, int, list, long, short, string};
 
 #[rustfmt::skip] // a table: one key, then its sentence
 pub(super) const KEYS: &[Key] = &[
-    list("group.consumer.assignors", Some("uniform,range")).honoured()
+    list("group.consumer.assignors", Some("uniform,range"))
         .doc("Names of the server-side assignors of consumer groups; the first is the usual one."),
-    int("group.consumer.heartbeat.interval.ms", Some("5000")).at_least(1).honoured()
+    int("group.consumer.heartbeat.interval.ms", Some("5000")).at_least(1)
         .doc("Milliseconds between heartbeats of a member of a consumer group."),
-    int("group.consumer.max.heartbeat.interval.ms", Some("15000")).at_least(1).honoured()
+    int("group.consumer.max.heartbeat.interval.ms", Some("15000")).at_least(1)
         .doc("Most milliseconds that a group may set between heartbeats of its consumers."),
-    int("group.consumer.max.session.timeout.ms", Some("60000")).at_least(1).honoured()
+    int("group.consumer.max.session.timeout.ms", Some("60000")).at_least(1)
         .doc("Longest session timeout in milliseconds a consumer group may set."),
-    int("group.consumer.max.size", Some("2147483647")).at_least(1).honoured()
+    int("group.consumer.max.size", Some("2147483647")).at_least(1)
         .doc("Most members of a consumer group."),
-    string("group.consumer.migration.policy", Some("bidirectional")).valid(Valid::OneOfIgnoreCase(&["DISABLED", "DOWNGRADE", "UPGRADE", "BIDIRECTIONAL"])).honoured()
+    string("group.consumer.migration.policy", Some("bidirectional")).valid(Valid::OneOfIgnoreCase(&["DISABLED", "DOWNGRADE", "UPGRADE", "BIDIRECTIONAL"]))
         .doc("Which way a group may change between the classic and the consumer protocol."),
-    int("group.consumer.min.heartbeat.interval.ms", Some("5000")).at_least(1).honoured()
+    int("group.consumer.min.heartbeat.interval.ms", Some("5000")).at_least(1)
         .doc("Fewest milliseconds that a group may set between heartbeats of its consumers."),
-    int("group.consumer.min.session.timeout.ms", Some("45000")).at_least(1).honoured()
+    int("group.consumer.min.session.timeout.ms", Some("45000")).at_least(1)
         .doc("Shortest session timeout in milliseconds a consumer group may set."),
-    int("group.consumer.regex.refresh.interval.ms", Some("600000")).at_least(10_000).honoured().internal()
+    int("group.consumer.regex.refresh.interval.ms", Some("600000")).at_least(10_000).internal()
         .doc("Milliseconds between evaluations of a subscribed pattern, at least 10000."),
-    int("group.consumer.session.timeout.ms", Some("45000")).at_least(1).honoured()
+    int("group.consumer.session.timeout.ms", Some("45000")).at_least(1)
         .doc("Milliseconds without a heartbeat after which a consumer is removed."),
     int("group.coordinator.append.linger.ms", Some("5")).at_least(0)
         .doc("Milliseconds the group coordinator collects writes before it appends."),
@@ -66,7 +66,7 @@ pub(super) const KEYS: &[Key] = &[
         .doc("Milliseconds between two looks for expired offsets."),
     int("offsets.retention.minutes", Some("10080")).at_least(1).honoured()
         .doc("Minutes a committed offset outlives its empty group."),
-    int("offsets.topic.compression.codec", Some("0")).honoured()
+    int("offsets.topic.compression.codec", Some("0"))
         .doc("Codec number for the offsets topic: 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd."),
     int("offsets.topic.num.partitions", Some("50")).at_least(1).honoured()
         .doc("Partitions of __consumer_offsets when it is created."),

@@ -12,13 +12,13 @@ pub(super) const KEYS: &[Key] = &[
         .doc("Codec of stored batches; producer keeps what arrives, uncompressed removes it."),
     int("compression.zstd.level", Some("3")).valid(Valid::Between(-131_072, 22)).honoured().cluster_wide()
         .doc("Level of zstd where the broker compresses: -131072 to 22."),
-    long("log.cleaner.backoff.ms", Some("15000")).at_least(0).honoured().cluster_wide()
+    long("log.cleaner.backoff.ms", Some("15000")).at_least(0).cluster_wide()
         .doc("Milliseconds the cleaner sleeps when nothing is left to clean."),
     long("log.cleaner.dedupe.buffer.size", Some("134217728")).cluster_wide()
         .doc("Bytes for the key maps of all cleaner threads together."),
-    long("log.cleaner.delete.retention.ms", Some("86400000")).at_least(0).honoured().cluster_wide()
+    long("log.cleaner.delete.retention.ms", Some("86400000")).at_least(0).cluster_wide()
         .doc("Milliseconds a tombstone of a compacted topic is kept after it was cleaned."),
-    boolean("log.cleaner.enable", Some("true")).honoured()
+    boolean("log.cleaner.enable", Some("true"))
         .doc("Whether compaction runs; false lets compacted topics grow."),
     double("log.cleaner.io.buffer.load.factor", Some("0.9")).cluster_wide()
         .doc("Share of the key map that may be filled, between 0 and 1."),
@@ -26,17 +26,17 @@ pub(super) const KEYS: &[Key] = &[
         .doc("Bytes for the read and write buffers of all cleaner threads."),
     double("log.cleaner.io.max.bytes.per.second", Some("1.7976931348623157E308")).cluster_wide()
         .doc("Bytes per second the cleaner may read and write together."),
-    long("log.cleaner.max.compaction.lag.ms", Some("9223372036854775807")).at_least(1).honoured().cluster_wide()
+    long("log.cleaner.max.compaction.lag.ms", Some("9223372036854775807")).at_least(1).cluster_wide()
         .doc("Milliseconds after which a record must have been offered to compaction."),
-    double("log.cleaner.min.cleanable.ratio", Some("0.5")).valid(Valid::Ratio(0.0, 1.0)).honoured().cluster_wide()
+    double("log.cleaner.min.cleanable.ratio", Some("0.5")).valid(Valid::Ratio(0.0, 1.0)).cluster_wide()
         .doc("Share of uncompacted bytes, 0 to 1, from which a log is worth cleaning."),
-    long("log.cleaner.min.compaction.lag.ms", Some("0")).at_least(0).honoured().cluster_wide()
+    long("log.cleaner.min.compaction.lag.ms", Some("0")).at_least(0).cluster_wide()
         .doc("Milliseconds a record stays safe from compaction."),
     int("log.cleaner.threads", Some("1")).at_least(0).cluster_wide()
         .doc("Threads that compact logs."),
-    list("log.cleanup.policy", Some("delete")).valid(Valid::EachOf(&["compact", "delete"])).honoured().cluster_wide()
+    list("log.cleanup.policy", Some("delete")).valid(Valid::EachOf(&["compact", "delete"])).cluster_wide()
         .doc("delete, compact or both: what becomes of old segments; empty keeps everything."),
-    string("log.dir", None).honoured()
+    string("log.dir", None)
         .doc("Data directory, used when log.dirs is not set."),
     long("log.dir.failure.timeout.ms", Some("30000")).at_least(1)
         .doc("Milliseconds a broker may fail to report a dead data directory before it stops."),
@@ -46,11 +46,11 @@ pub(super) const KEYS: &[Key] = &[
         .doc("Records after which a partition is forced to disk, at least 1."),
     long("log.flush.interval.ms", None).honoured().cluster_wide()
         .doc("Milliseconds after which unforced records are forced to disk; unset, log.flush.scheduler.interval.ms counts."),
-    int("log.flush.offset.checkpoint.interval.ms", Some("60000")).at_least(0).honoured()
+    int("log.flush.offset.checkpoint.interval.ms", Some("60000")).at_least(0)
         .doc("Milliseconds between writes of the recovery point checkpoint."),
-    long("log.flush.scheduler.interval.ms", Some("9223372036854775807")).honoured()
+    long("log.flush.scheduler.interval.ms", Some("9223372036854775807"))
         .doc("Milliseconds between looks for logs that are due to be forced to disk."),
-    int("log.flush.start.offset.checkpoint.interval.ms", Some("60000")).at_least(0).honoured()
+    int("log.flush.start.offset.checkpoint.interval.ms", Some("60000")).at_least(0)
         .doc("Milliseconds between writes of the log start offset checkpoint."),
     int("log.index.interval.bytes", Some("4096")).at_least(0).honoured().cluster_wide()
         .doc("Bytes of records between two entries of the offset index."),
@@ -68,17 +68,17 @@ pub(super) const KEYS: &[Key] = &[
         .doc("Milliseconds a record's timestamp may lie behind the broker's clock."),
     string("log.message.timestamp.type", Some("CreateTime")).valid(Valid::OneOf(&["CreateTime", "LogAppendTime"])).honoured().cluster_wide()
         .doc("CreateTime keeps the producer's timestamp, LogAppendTime writes the broker's."),
-    boolean("log.preallocate", Some("false")).honoured().cluster_wide()
+    boolean("log.preallocate", Some("false")).cluster_wide()
         .doc("Whether a new segment file takes its full size at once."),
-    long("log.retention.bytes", Some("-1")).honoured().cluster_wide()
+    long("log.retention.bytes", Some("-1")).cluster_wide()
         .doc("Bytes kept of a partition; -1 sets no limit."),
-    long("log.retention.check.interval.ms", Some("300000")).at_least(1).honoured()
+    long("log.retention.check.interval.ms", Some("300000")).at_least(1)
         .doc("Milliseconds between two looks for segments to delete."),
-    int("log.retention.hours", Some("168")).honoured()
+    int("log.retention.hours", Some("168"))
         .doc("Hours records are kept, unless minutes or milliseconds are set; -1 keeps them for ever."),
-    int("log.retention.minutes", None).honoured()
+    int("log.retention.minutes", None)
         .doc("Minutes records are kept, unless milliseconds are set; -1 keeps them for ever."),
-    long("log.retention.ms", None).honoured().cluster_wide()
+    long("log.retention.ms", None).cluster_wide()
         .doc("Milliseconds records are kept; -1 keeps them for ever."),
     int("log.roll.hours", Some("168")).at_least(1).honoured()
         .doc("Hours after which a new segment starts, unless log.roll.ms is set."),

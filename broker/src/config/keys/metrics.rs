@@ -16,6 +16,6 @@ pub(super) const KEYS: &[Key] = &[
         .doc("Detail of recorded metrics: INFO, DEBUG or TRACE."),
     long("metrics.sample.window.ms", Some("30000")).at_least(1)
         .doc("Milliseconds of one metrics sample."),
-    int("telemetry.max.bytes", Some("1048576")).at_least(1).honoured()
+    int("telemetry.max.bytes", Some("1048576")).at_least(1)
         .doc("Largest metrics push in bytes that a client may send."),
 ];

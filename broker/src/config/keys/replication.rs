@@ -26,7 +26,7 @@ pub(super) const KEYS: &[Key] = &[
         .doc("Bytes a follower asks for per answer."),
     int("replica.fetch.wait.max.ms", Some("500"))
         .doc("Milliseconds a leader may hold a follower's fetch."),
-    long("replica.high.watermark.checkpoint.interval.ms", Some("5000")).honoured()
+    long("replica.high.watermark.checkpoint.interval.ms", Some("5000"))
         .doc("Milliseconds between writes of the high watermark checkpoint."),
     long("replica.lag.time.max.ms", Some("30000"))
         .doc("Milliseconds a follower may lag before it leaves the in-sync set."),
@@ -36,7 +36,7 @@ pub(super) const KEYS: &[Key] = &[
         .doc("Receive buffer of a follower's socket in bytes."),
     int("replica.socket.timeout.ms", Some("30000"))
         .doc("Milliseconds a follower waits for its leader."),
-    boolean("unclean.leader.election.enable", Some("false")).honoured().cluster_wide()
+    boolean("unclean.leader.election.enable", Some("false")).cluster_wide()
         .doc("Whether a replica that lags may become leader, losing records."),
     long("unclean.leader.election.interval.ms", Some("300000")).at_least(1).internal()
         .doc("Milliseconds between attempts at unclean elections."),
