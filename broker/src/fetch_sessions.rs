@@ -272,6 +272,17 @@ mod tests {
         let (closed, _) = sessions.resolve(asked(first.id(), -1), vec![wanted(0, 0)], &[]).unwrap();
         assert_eq!(closed.id(), 0);
         assert_eq!(refused(asked(first.id(), 1)), ResponseError::FetchSessionIdNotFound);
+        assert_eq!(refused(asked(0, -2)), ResponseError::FetchSessionIdNotFound);
+    }
+
+    #[test]
+    fn a_session_without_partitions_ends() {
+        let sessions = FetchSessions::new(10);
+        let (first, _) = sessions.resolve(asked(0, 0), vec![wanted(0, 0)], &[]).unwrap();
+        let (last, all) = sessions.resolve(asked(first.id(), 1), vec![], &[("t".into(), Uuid::nil(), 0)]).unwrap();
+        assert_eq!((last.id(), all.len()), (0, 0));
+        let gone = sessions.resolve(asked(first.id(), 2), vec![], &[]).map(|_| ()).unwrap_err();
+        assert_eq!(gone, ResponseError::FetchSessionIdNotFound);
     }
 
     #[test]

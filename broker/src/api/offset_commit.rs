@@ -26,15 +26,17 @@ pub(crate) fn answer(
         Some(error) => error.code(),
     };
     let errors = groups.commit_offsets(request);
-    let topics = request.topics.iter().zip(errors).map(|(topic, errors)| {
-        let partitions = topic.partitions.iter().zip(errors).map(|(partition, error)| {
-            OffsetCommitResponsePartition::default()
-                .with_partition_index(partition.partition_index)
-                .with_error_code(code(error))
-        });
-        OffsetCommitResponseTopic::default()
-            .with_name(topic.name.clone())
-            .with_partitions(partitions.collect())
-    });
+    let topics = request.topics.iter().zip(errors).filter(|(topic, _)| !topic.partitions.is_empty()).map(
+        |(topic, errors)| {
+            let partitions = topic.partitions.iter().zip(errors).map(|(partition, error)| {
+                OffsetCommitResponsePartition::default()
+                    .with_partition_index(partition.partition_index)
+                    .with_error_code(code(error))
+            });
+            OffsetCommitResponseTopic::default()
+                .with_name(topic.name.clone())
+                .with_partitions(partitions.collect())
+        },
+    );
     OffsetCommitResponse::default().with_topics(topics.collect())
 }

@@ -1,4 +1,24 @@
+use super::{ApiKey, Outcome, TABLE, handle};
 use crate::controller::testing::TestBroker;
+use bytes::{Buf, Bytes, BytesMut};
+use kafka_protocol::messages::{
+    ApiVersionsRequest, ApiVersionsResponse, CreatePartitionsRequest, CreatePartitionsResponse,
+    CreateTopicsRequest, CreateTopicsResponse, DeleteGroupsRequest, DeleteGroupsResponse,
+    DeleteRecordsRequest, DeleteRecordsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
+    DescribeClusterRequest, DescribeClusterResponse, DescribeConfigsRequest, DescribeConfigsResponse,
+    DescribeGroupsRequest, DescribeGroupsResponse, DescribeTopicPartitionsRequest,
+    DescribeTopicPartitionsResponse, FetchRequest, FetchResponse, FindCoordinatorRequest,
+    FindCoordinatorResponse, HeartbeatRequest, HeartbeatResponse, InitProducerIdRequest,
+    InitProducerIdResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, LeaveGroupResponse,
+    ListGroupsRequest, ListGroupsResponse, ListOffsetsRequest, ListOffsetsResponse, MetadataRequest,
+    MetadataResponse, OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest, OffsetDeleteResponse,
+    OffsetFetchRequest, OffsetFetchResponse, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse,
+    ProduceRequest, ProduceResponse, RequestHeader, ResponseHeader, SyncGroupRequest, SyncGroupResponse,
+};
+use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
+use milena_protocol::gather::Gather;
+
+const CORRELATION_ID: i32 = 7;
 
 #[test]
 fn clients_are_told_the_address_of_their_listener() {
@@ -25,4 +45,102 @@ fn clients_are_told_the_address_of_their_listener() {
         (broker.connection.peer, broker.connection.local) = (peer.parse().unwrap(), local.parse().unwrap());
         assert_eq!(broker.cx(0).endpoint(), (host.to_owned(), port, 0), "listener {listener} from {peer}");
     }
+}
+
+/// One row of the table at one version: an empty request must be answered with a whole frame that a client reads to
+/// its last byte.
+macro_rules! answers_default {
+    ($broker:expr, $($api:ident $request:ident $response:ident;)*) => {{
+        let mut seen = Vec::new();
+        $(
+            let row = TABLE.iter().find(|row| row.key == ApiKey::$api).expect("the row is in the table");
+            for version in row.min..=row.max {
+                let mut body = BytesMut::new();
+                $request::default().encode(&mut body, version).unwrap();
+                let answer = ask($broker, ApiKey::$api, version, &body).await;
+                let mut answer = body_of(&answer, ApiKey::$api, version);
+                let what = format!("{:?} v{version}", ApiKey::$api);
+                $response::decode(&mut answer, version).unwrap_or_else(|error| panic!("{what}: {error}"));
+                assert!(answer.is_empty(), "{what}: {} bytes are left", answer.len());
+            }
+            seen.push(ApiKey::$api as i16);
+        )*
+        seen
+    }};
+}
+
+/// The whole answer to a request, which must not close the connection.
+async fn ask(broker: &TestBroker, key: ApiKey, version: i16, body: &[u8]) -> Bytes {
+    let header = RequestHeader::default()
+        .with_request_api_key(key as i16)
+        .with_request_api_version(version)
+        .with_correlation_id(CORRELATION_ID)
+        .with_client_id(Some(StrBytes::from_static_str("test")));
+    let mut frame = BytesMut::new();
+    header.encode(&mut frame, key.request_header_version(version)).unwrap();
+    frame.extend_from_slice(body);
+    let mut out = Gather::default();
+    match handle(&broker.broker, &broker.connection, &frame, &mut out) {
+        Outcome::Written => {}
+        Outcome::Later(pending) => out = pending.await,
+        Outcome::Nothing => panic!("{key:?} v{version} is not answered"),
+        Outcome::Close(reason) => panic!("{key:?} v{version} closes the connection: {reason}"),
+    }
+    Bytes::copy_from_slice(out.bytes())
+}
+
+/// Behind the length, which must be right, and the header.
+fn body_of(frame: &Bytes, key: ApiKey, version: i16) -> Bytes {
+    let mut rest = frame.clone();
+    let announced = rest.get_i32();
+    assert_eq!(usize::try_from(announced).unwrap(), rest.len(), "{key:?} v{version}: length");
+    let header = ResponseHeader::decode(&mut rest, key.response_header_version(version)).unwrap();
+    assert_eq!(header.correlation_id, CORRELATION_ID, "{key:?} v{version}");
+    rest
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_version_of_every_api_is_answered_to_the_last_byte() {
+    let broker = TestBroker::new(&[]);
+    let seen = answers_default!(&broker,
+        ListOffsets ListOffsetsRequest ListOffsetsResponse;
+        Fetch FetchRequest FetchResponse;
+        Metadata MetadataRequest MetadataResponse;
+        OffsetCommit OffsetCommitRequest OffsetCommitResponse;
+        OffsetFetch OffsetFetchRequest OffsetFetchResponse;
+        FindCoordinator FindCoordinatorRequest FindCoordinatorResponse;
+        JoinGroup JoinGroupRequest JoinGroupResponse;
+        Heartbeat HeartbeatRequest HeartbeatResponse;
+        LeaveGroup LeaveGroupRequest LeaveGroupResponse;
+        SyncGroup SyncGroupRequest SyncGroupResponse;
+        DescribeGroups DescribeGroupsRequest DescribeGroupsResponse;
+        ListGroups ListGroupsRequest ListGroupsResponse;
+        ApiVersions ApiVersionsRequest ApiVersionsResponse;
+        CreateTopics CreateTopicsRequest CreateTopicsResponse;
+        DeleteTopics DeleteTopicsRequest DeleteTopicsResponse;
+        DeleteRecords DeleteRecordsRequest DeleteRecordsResponse;
+        InitProducerId InitProducerIdRequest InitProducerIdResponse;
+        OffsetForLeaderEpoch OffsetForLeaderEpochRequest OffsetForLeaderEpochResponse;
+        DescribeConfigs DescribeConfigsRequest DescribeConfigsResponse;
+        CreatePartitions CreatePartitionsRequest CreatePartitionsResponse;
+        DeleteGroups DeleteGroupsRequest DeleteGroupsResponse;
+        OffsetDelete OffsetDeleteRequest OffsetDeleteResponse;
+        DescribeCluster DescribeClusterRequest DescribeClusterResponse;
+        DescribeTopicPartitions DescribeTopicPartitionsRequest DescribeTopicPartitionsResponse;
+    );
+    // An empty produce request has acks=0 and no answer.
+    for version in 3..=13 {
+        let mut body = BytesMut::new();
+        ProduceRequest::default().with_acks(1).encode(&mut body, version).unwrap();
+        let mut answer =
+            body_of(&ask(&broker, ApiKey::Produce, version, &body).await, ApiKey::Produce, version);
+        ProduceResponse::decode(&mut answer, version).unwrap();
+        assert!(answer.is_empty(), "Produce v{version}: {} bytes are left", answer.len());
+    }
+    let missing: Vec<_> = TABLE
+        .iter()
+        .map(|row| row.key)
+        .filter(|key| *key != ApiKey::Produce && !seen.contains(&(*key as i16)))
+        .collect();
+    assert!(missing.is_empty(), "not asked: {missing:?}");
 }

@@ -183,6 +183,28 @@ fn lookups_by_time_find_the_first_record() {
 }
 
 #[test]
+fn the_largest_timestamp_is_that_of_what_is_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path(), &LogConfig::default(), true);
+    // Offsets 0 to 2 at 5000 to 5002, 3 to 5 at 1000 to 1002, 6 to 8 at 900 to 902.
+    for first in [5000, 1000, 900] {
+        append(&log, &batch(first, 3, 50), &HOW).unwrap();
+    }
+    let largest = || log.offset_of_max_timestamp().unwrap().map(|f| (f.timestamp, f.offset));
+    for (start, expected) in [
+        (0, Some((5002, 2))),
+        (2, Some((5002, 2))),
+        (3, Some((1002, 5))),
+        (5, Some((1002, 5))),
+        (6, Some((902, 8))),
+        (9, None),
+    ] {
+        log.delete_before(start).unwrap();
+        assert_eq!(largest(), expected, "log start {start}");
+    }
+}
+
+#[test]
 fn a_damaged_or_torn_tail_is_cut_and_nothing_else() {
     type Damage = fn(&mut Vec<u8>, usize);
     let damages: [(&str, Damage, i64); 6] = [
