@@ -142,8 +142,8 @@ impl Partitions {
     pub(crate) fn mark_clean(&self) -> Result<()> {
         let mut unclean = self.unopened.lock().clone();
         unclean.extend(self.doomed.lock().iter().map(|(_, at, _)| *at));
-        let clean = self.dirs.iter().enumerate().filter(|(at, _)| !unclean.contains(at));
-        clean.map(|(_, dir)| dir.mark_clean()).collect()
+        let mut clean = self.dirs.iter().enumerate().filter(|(at, _)| !unclean.contains(at));
+        clean.try_for_each(|(_, dir)| dir.mark_clean())
     }
 
     /// Writes the checkpoints of every directory.

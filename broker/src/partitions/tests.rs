@@ -24,7 +24,8 @@ const NAME: &str = "00000000000000000000.log";
 
 fn start(dir: &Path) -> Partitions {
     let log_dir = LogDir::open(Disk::new(dir), 1, None, 0).unwrap();
-    let partitions = Partitions::new(vec![log_dir], Arc::new(ArcSwap::new(config(&[]))), Arc::new(Clock::System));
+    let partitions =
+        Partitions::new(vec![log_dir], Arc::new(ArcSwap::new(config(&[]))), Arc::new(Clock::System));
     partitions.begin().unwrap();
     partitions
 }
@@ -37,8 +38,14 @@ fn stop(partitions: &Partitions) {
 
 fn topic() -> Arc<Topic> {
     let replicas: Box<[i32]> = Box::new([1]);
-    let partition = PartitionInfo { leader: 1, replicas: replicas.clone(), isr: replicas, ..PartitionInfo::default() };
-    Arc::new(Topic { name: "a".into(), id: Uuid::from_u128(7), partitions: vec![partition], configs: BTreeMap::new() })
+    let partition =
+        PartitionInfo { leader: 1, replicas: replicas.clone(), isr: replicas, ..PartitionInfo::default() };
+    Arc::new(Topic {
+        name: "a".into(),
+        id: Uuid::from_u128(7),
+        partitions: vec![partition],
+        configs: BTreeMap::new(),
+    })
 }
 
 /// Creates the topic and appends to it; returns the bytes of the batch.

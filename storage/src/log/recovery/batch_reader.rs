@@ -16,7 +16,9 @@ pub(super) struct BatchReader<'a> {
 
 /// What comes next in the file.
 pub(super) enum Step<'b> {
+    /// A whole batch: its header and all of its bytes.
     Batch(BatchHeader, &'b [u8]),
+    /// The file ends behind the last batch.
     End,
     /// Not a whole batch: why, or nothing to say if it is the tail of zeros that a killed broker leaves.
     Tail(String),

@@ -8,8 +8,12 @@ use std::fs::{self, File};
 use std::path::Path;
 
 /// Name, `index.interval.bytes`, end and last stable offset of the partitions in `testdata`.
-const PARTITIONS: [(&str, u32, i64, i64); 4] =
-    [("compacted-0", 128, 120, 120), ("rolled-0", 128, 30, 30), ("txn-0", 128, 50, 50), ("txn-open-0", 4096, 12, 0)];
+const PARTITIONS: [(&str, u32, i64, i64); 4] = [
+    ("compacted-0", 128, 120, 120),
+    ("rolled-0", 128, 30, 30),
+    ("txn-0", 128, 50, 50),
+    ("txn-open-0", 4096, 12, 0),
+];
 /// Sizes of the indexes of an active segment while Kafka runs: entries, then zeros.
 const LIVE_INDEXES: [(&str, u64); 2] = [("index", 10_485_760), ("timeindex", 10_485_756)];
 
@@ -68,10 +72,14 @@ fn after_any_end_the_files_of_kafka_are_as_it_closed_them() {
         ("killed within a deletion and a compaction", false, leave_what_is_half_done),
         ("stopped, and once something was left half done", true, leave_what_is_half_done),
         ("stopped, the first index lost", true, |dir| remove(dir, &of_kind(dir, ".index")[..1])),
-        ("stopped, all indexes lost", true, |dir| remove(dir, &[of_kind(dir, ".index"), of_kind(dir, ".timeindex")].concat())),
+        ("stopped, all indexes lost", true, |dir| {
+            remove(dir, &[of_kind(dir, ".index"), of_kind(dir, ".timeindex")].concat())
+        }),
         ("stopped, indexes with zeros behind", true, |dir| {
             let last = of_kind(dir, ".log").pop().unwrap();
-            LIVE_INDEXES.iter().for_each(|(kind, length)| grow(&dir.join(last.replace("log", kind)), *length));
+            LIVE_INDEXES
+                .iter()
+                .for_each(|(kind, length)| grow(&dir.join(last.replace("log", kind)), *length));
         }),
         ("killed, snapshots and aborted transactions lost", false, |dir| {
             remove(dir, &[of_kind(dir, ".snapshot"), of_kind(dir, ".txnindex")].concat());
@@ -86,16 +94,25 @@ fn after_any_end_the_files_of_kafka_are_as_it_closed_them() {
             let dir = temp.path();
             wanted.iter().for_each(|(name, bytes)| fs::write(dir.join(name), bytes).unwrap());
             damage(dir);
-            let config = LogConfig { index_interval_bytes: interval, producer_id_expiration_ms: i64::MAX, ..LogConfig::default() };
+            let config = LogConfig {
+                index_interval_bytes: interval,
+                producer_id_expiration_ms: i64::MAX,
+                ..LogConfig::default()
+            };
             let start = Start { clean: *clean, ..Start::default() };
             let log = Log::open(&Disk::new(dir), dir, config, &start).unwrap();
-            assert_eq!((log.start_offset(), log.end_offset(), log.last_stable_offset()), (0, end, stable), "{partition} {what}");
+            assert_eq!(
+                (log.start_offset(), log.end_offset(), log.last_stable_offset()),
+                (0, end, stable),
+                "{partition} {what}"
+            );
             log.close().unwrap();
             drop(log);
             let mut wanted = wanted.clone();
             if what.contains("snapshots") {
                 // Only the one at the end is made again.
-                wanted.retain(|name, _| !name.ends_with(".snapshot") || *name == format!("{end:020}.snapshot"));
+                wanted
+                    .retain(|name, _| !name.ends_with(".snapshot") || *name == format!("{end:020}.snapshot"));
             }
             if what.contains("epochs") && partition == "compacted-0" {
                 // The first batch that compaction has left.
