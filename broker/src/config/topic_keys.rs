@@ -57,7 +57,7 @@ pub static KEYS: &[TopicKey] = &[
         .doc("Codec of stored batches; producer keeps what arrives, uncompressed removes it."), &[same("compression.type")]),
     topic(int("compression.zstd.level", Some("3")).valid(Valid::Between(-131_072, 22)).honoured()
         .doc("Level of zstd where the broker compresses: -131072 to 22."), &[same("compression.zstd.level")]),
-    topic(long("delete.retention.ms", Some("86400000")).at_least(0).honoured()
+    topic(long("delete.retention.ms", Some("86400000")).at_least(0)
         .doc("Milliseconds a tombstone of a compacted topic is kept after it was cleaned."), &[same("log.cleaner.delete.retention.ms")]),
     topic(long("file.delete.delay.ms", Some("60000")).at_least(0).honoured()
         .doc("Milliseconds between the removal of a segment and that of its files."), &[same("log.segment.delete.delay.ms")]),
@@ -77,7 +77,7 @@ pub static KEYS: &[TopicKey] = &[
         .doc("Bytes of a partition kept locally under tiered storage; -2 follows retention.bytes."), &[same("log.local.retention.bytes")]),
     topic(long("local.retention.ms", Some("-2")).at_least(-2)
         .doc("Milliseconds records stay on the local disk under tiered storage; -2 follows retention.ms."), &[same("log.local.retention.ms")]),
-    topic(long("max.compaction.lag.ms", Some("9223372036854775807")).at_least(1).honoured()
+    topic(long("max.compaction.lag.ms", Some("9223372036854775807")).at_least(1)
         .doc("Milliseconds after which a record must have been offered to compaction."), &[same("log.cleaner.max.compaction.lag.ms")]),
     topic(int("max.message.bytes", Some("1048588")).at_least(0).honoured()
         .doc("Largest record batch in bytes, after compression."), &[same("message.max.bytes")]),
@@ -87,13 +87,13 @@ pub static KEYS: &[TopicKey] = &[
         .doc("Milliseconds a record's timestamp may lie behind the broker's clock."), &[same("log.message.timestamp.before.max.ms")]),
     topic(string("message.timestamp.type", Some("CreateTime")).valid(Valid::OneOf(&["CreateTime", "LogAppendTime"])).honoured()
         .doc("CreateTime keeps the producer's timestamp, LogAppendTime writes the broker's."), &[same("log.message.timestamp.type")]),
-    topic(double("min.cleanable.dirty.ratio", Some("0.5")).valid(Valid::Ratio(0.0, 1.0)).honoured()
+    topic(double("min.cleanable.dirty.ratio", Some("0.5")).valid(Valid::Ratio(0.0, 1.0))
         .doc("Share of uncompacted bytes, 0 to 1, from which a log is worth cleaning."), &[same("log.cleaner.min.cleanable.ratio")]),
-    topic(long("min.compaction.lag.ms", Some("0")).at_least(0).honoured()
+    topic(long("min.compaction.lag.ms", Some("0")).at_least(0)
         .doc("Milliseconds a record stays safe from compaction."), &[same("log.cleaner.min.compaction.lag.ms")]),
     topic(int("min.insync.replicas", Some("1")).at_least(1).honoured()
         .doc("Replicas that must be in sync before acks=all is accepted."), &[same("min.insync.replicas")]),
-    topic(boolean("preallocate", Some("false")).honoured()
+    topic(boolean("preallocate", Some("false"))
         .doc("Whether a new segment file takes its full size at once."), &[same("log.preallocate")]),
     topic(boolean("remote.log.copy.disable", Some("false"))
         .doc("Whether segments are no longer copied to remote storage."), &[]),
@@ -101,9 +101,9 @@ pub static KEYS: &[TopicKey] = &[
         .doc("Whether remote segments go when tiered storage is switched off."), &[]),
     topic(boolean("remote.storage.enable", Some("false"))
         .doc("Whether tiered storage is on for the topic."), &[]),
-    topic(long("retention.bytes", Some("-1")).honoured()
+    topic(long("retention.bytes", Some("-1"))
         .doc("Bytes kept of a partition; -1 sets no limit."), &[same("log.retention.bytes")]),
-    topic(long("retention.ms", Some("604800000")).at_least(-1).honoured()
+    topic(long("retention.ms", Some("604800000")).at_least(-1)
         .doc("Milliseconds records are kept; -1 keeps them for ever."), &[same("log.retention.ms"), times("log.retention.minutes", MINUTES), times("log.retention.hours", HOURS)]),
     topic(int("segment.bytes", Some("1073741824")).at_least(1_048_576).honoured()
         .doc("Size of a segment in bytes, at least 1048576."), &[same("log.segment.bytes")]),
@@ -113,6 +113,6 @@ pub static KEYS: &[TopicKey] = &[
         .doc("Milliseconds by which a roll may come early at random."), &[same("log.roll.jitter.ms"), times("log.roll.jitter.hours", HOURS)]),
     topic(long("segment.ms", Some("604800000")).at_least(1).honoured()
         .doc("Milliseconds after which a new segment starts."), &[same("log.roll.ms"), times("log.roll.hours", HOURS)]),
-    topic(boolean("unclean.leader.election.enable", Some("false")).honoured()
+    topic(boolean("unclean.leader.election.enable", Some("false"))
         .doc("Whether a replica that lags may become leader, losing records."), &[same("unclean.leader.election.enable")]),
 ];

@@ -34,9 +34,9 @@ pub(super) const KEYS: &[Key] = &[
         .doc("Milliseconds a record stays safe from compaction."),
     int("log.cleaner.threads", Some("1")).at_least(0).cluster_wide()
         .doc("Threads that compact logs."),
-    list("log.cleanup.policy", Some("delete")).valid(Valid::EachOf(&["compact", "delete"])).cluster_wide()
+    list("log.cleanup.policy", Some("delete")).valid(Valid::EachOf(&["compact", "delete"])).honoured().cluster_wide()
         .doc("delete, compact or both: what becomes of old segments; empty keeps everything."),
-    string("log.dir", None)
+    string("log.dir", None).honoured()
         .doc("Data directory, used when log.dirs is not set."),
     long("log.dir.failure.timeout.ms", Some("30000")).at_least(1)
         .doc("Milliseconds a broker may fail to report a dead data directory before it stops."),

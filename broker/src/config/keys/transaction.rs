@@ -14,11 +14,11 @@ pub(super) const KEYS: &[Key] = &[
         .doc("Milliseconds between two looks for expired transactional ids."),
     int("transaction.state.log.load.buffer.size", Some("5242880")).at_least(1)
         .doc("Bytes read at a time when transactions are loaded."),
-    int("transaction.state.log.min.isr", Some("2")).at_least(1)
+    int("transaction.state.log.min.isr", Some("2")).at_least(1).honoured()
         .doc("In-sync replicas that __transaction_state asks for."),
     int("transaction.state.log.num.partitions", Some("50")).at_least(1).honoured()
         .doc("Partitions of __transaction_state when it is created."),
-    short("transaction.state.log.replication.factor", Some("3")).at_least(1)
+    short("transaction.state.log.replication.factor", Some("3")).at_least(1).honoured()
         .doc("Replicas of __transaction_state; milena takes as many as there are brokers."),
     int("transaction.state.log.segment.bytes", Some("104857600")).at_least(1).honoured()
         .doc("Segment size of __transaction_state in bytes."),
