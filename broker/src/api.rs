@@ -176,7 +176,12 @@ pub(crate) static TABLE: &[Row] = &[
 ];
 
 /// Answers one request frame (without its length prefix).
-pub(crate) fn handle(broker: &Arc<Broker>, connection: &ConnectionInfo, frame: &[u8], out: &mut Gather) -> Outcome {
+pub(crate) fn handle(
+    broker: &Arc<Broker>,
+    connection: &ConnectionInfo,
+    frame: &[u8],
+    out: &mut Gather,
+) -> Outcome {
     let (key, version, correlation_id) = match header::peek(frame) {
         Ok(start) => start,
         Err(error) => return Outcome::Close(error.to_string()),
@@ -189,7 +194,10 @@ pub(crate) fn handle(broker: &Arc<Broker>, connection: &ConnectionInfo, frame: &
             let written = encode(row.key, 0, correlation_id, &api_versions::unsupported(), out);
             return written.map_or_else(Outcome::Close, |()| Outcome::Written);
         }
-        return Outcome::Close(format!("{:?} v{version} is not served (v{} to v{} are)", row.key, row.min, row.max));
+        return Outcome::Close(format!(
+            "{:?} v{version} is not served (v{} to v{} are)",
+            row.key, row.min, row.max
+        ));
     }
     let (header, body) = match header::read(frame, row.key.request_header_version(version) >= 2) {
         Ok(read) => read,

@@ -64,7 +64,9 @@ pub enum StartError {
 
 fn advice(error: &std::io::Error) -> &'static str {
     match error.kind() {
-        std::io::ErrorKind::AddrInUse => "; stop what listens there, or set another port in listeners=PLAINTEXT://localhost:PORT",
+        std::io::ErrorKind::AddrInUse => {
+            "; stop what listens there, or set another port in listeners=PLAINTEXT://localhost:PORT"
+        }
         _ => "",
     }
 }
@@ -127,7 +129,10 @@ impl Broker {
         Ok(broker)
     }
 
-    fn open(config: &Arc<BrokerConfig>, clock: &Arc<Clock>) -> Result<(Self, Vec<(usize, TcpListener)>), StartError> {
+    fn open(
+        config: &Arc<BrokerConfig>,
+        clock: &Arc<Clock>,
+    ) -> Result<(Self, Vec<(usize, TcpListener)>), StartError> {
         let dirs = open_dirs(config, clock)?;
         let listeners = bind_all(config)?;
         let addresses = listeners.iter().filter_map(|(_, l)| l.local_addr().ok()).collect();
@@ -140,13 +145,18 @@ impl Broker {
         let shared = Arc::new(ArcSwap::new(config.clone()));
         let partitions = Arc::new(Partitions::new(dirs, shared.clone(), clock.clone()));
         let start = Start {
-            snapshot: snapshot.as_ref().map(|s| Snapshot { bytes: &s.bytes, end_offset: s.end_offset, epoch: s.epoch }),
+            snapshot: snapshot.as_ref().map(|s| Snapshot {
+                bytes: &s.bytes,
+                end_offset: s.end_offset,
+                epoch: s.epoch,
+            }),
             bootstrap: bootstrap.as_deref(),
             quorum_epoch: metadata.quorum_epoch(),
         };
         let controller =
-            Controller::open(metadata.clone(), partitions.clone(), shared, clock.clone(), start)
-                .map_err(|error: ControllerError| StartError::Metadata { dir: root, reason: error.to_string() })?;
+            Controller::open(metadata.clone(), partitions.clone(), shared, clock.clone(), start).map_err(
+                |error: ControllerError| StartError::Metadata { dir: root, reason: error.to_string() },
+            )?;
         let controller = Arc::new(controller);
         metadata.save_quorum_state(&controller.quorum_state())?;
         let asked = usize::try_from(config.log.recovery_threads_per_dir).unwrap_or(1) * config.log.dirs.len();
@@ -154,7 +164,8 @@ impl Broker {
         partitions.open_all(&controller.image(), threads)?;
         skip_seen_producer_ids(&controller, &partitions);
         let advertiser = Advertiser::new(Surroundings::detect());
-        let mut broker = Self::assemble(config, clock, cluster_id, controller, partitions, metadata, advertiser);
+        let mut broker =
+            Self::assemble(config, clock, cluster_id, controller, partitions, metadata, advertiser);
         broker.addresses = addresses;
         Ok((broker, listeners))
     }
@@ -171,7 +182,9 @@ impl Broker {
         Self {
             api_versions: crate::api::api_versions::Cache::default(),
             groups: open_groups(config, &controller, &partitions, clock),
-            fetch_sessions: FetchSessions::new(usize::try_from(config.network.fetch_session_slots).unwrap_or(0)),
+            fetch_sessions: FetchSessions::new(
+                usize::try_from(config.network.fetch_session_slots).unwrap_or(0),
+            ),
             advertiser,
             config: config.clone(),
             clock: clock.clone(),
@@ -188,11 +201,17 @@ impl Broker {
 
     /// A broker around a controller that a test has made; its logs are in `dir` and it listens nowhere.
     #[cfg(test)]
-    pub(crate) fn around(config: &Arc<BrokerConfig>, cluster_id: String, controller: Controller, dir: &std::path::Path) -> Self {
+    pub(crate) fn around(
+        config: &Arc<BrokerConfig>,
+        cluster_id: String,
+        controller: Controller,
+        dir: &std::path::Path,
+    ) -> Self {
         let clock = Arc::new(Clock::System);
         let log_dir = LogDir::open(Disk::new(dir), config.node_id, None, 0).expect("a new directory opens");
         let (metadata, _) = MetadataDir::open(&log_dir, 0).expect("an empty log opens");
-        let partitions = Arc::new(Partitions::new(vec![log_dir], Arc::new(ArcSwap::new(config.clone())), clock.clone()));
+        let partitions =
+            Arc::new(Partitions::new(vec![log_dir], Arc::new(ArcSwap::new(config.clone())), clock.clone()));
         let (controller, metadata) = (Arc::new(controller), Arc::new(metadata));
         Self::assemble(config, &clock, cluster_id, controller, partitions, metadata, Advertiser::default())
     }
@@ -218,7 +237,8 @@ impl Broker {
                 partition.log.synced_by_caller();
             }
         }
-        let marked = self.partitions.save_checkpoints().and(closed).and_then(|()| self.partitions.mark_clean());
+        let marked =
+            self.partitions.save_checkpoints().and(closed).and_then(|()| self.partitions.mark_clean());
         if let Err(error) = marked {
             tracing::error!("{error}; the next start recovers");
         }
@@ -296,7 +316,10 @@ impl Broker {
     /// Limits on connections from one address.
     pub(crate) fn connection_limits(&self, ip: std::net::IpAddr) -> Limits {
         let network = &self.config.network;
-        let of_ip = network.max_connections_per_ip_overrides.get(&ip.to_string()).unwrap_or(&network.max_connections_per_ip);
+        let of_ip = network
+            .max_connections_per_ip_overrides
+            .get(&ip.to_string())
+            .unwrap_or(&network.max_connections_per_ip);
         let limit = |n: i32| usize::try_from(n).unwrap_or(0);
         Limits { connections_max: limit(network.max_connections), per_ip_max: limit(*of_ip) }
     }
@@ -358,7 +381,11 @@ fn open_groups(
         offsets_retention_ms: millis(group.offsets.retention),
         retention_check_interval_ms: millis(group.offsets.retention_check_interval),
     };
-    let log = adapters::OffsetsLog { controller: controller.clone(), partitions: partitions.clone(), clock: clock.clone() };
+    let log = adapters::OffsetsLog {
+        controller: controller.clone(),
+        partitions: partitions.clone(),
+        clock: clock.clone(),
+    };
     let topics = adapters::ImageTopics(controller.clone());
     let groups = GroupCoordinator::new(settings, Arc::new(log), Arc::new(topics), clock.clone());
     if let Err(errors) = groups.load() {

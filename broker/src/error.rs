@@ -16,7 +16,9 @@ pub(crate) fn response_error(error: &Error) -> ResponseError {
         Error::Producer(ProducerError::InvalidEpoch { .. }) => ResponseError::InvalidProducerEpoch,
         Error::Producer(ProducerError::OutOfOrderSequence { .. }) => ResponseError::OutOfOrderSequenceNumber,
         Error::Producer(ProducerError::InvalidTransactionState { .. }) => ResponseError::InvalidTxnState,
-        Error::Producer(ProducerError::CoordinatorFenced { .. }) => ResponseError::TransactionCoordinatorFenced,
+        Error::Producer(ProducerError::CoordinatorFenced { .. }) => {
+            ResponseError::TransactionCoordinatorFenced
+        }
         Error::Closed => ResponseError::NotLeaderOrFollower,
     }
 }
@@ -25,7 +27,9 @@ pub(crate) fn response_error(error: &Error) -> ResponseError {
 pub(crate) fn report(what: &str, topic: &str, partition: i32, error: &Error) {
     match error {
         Error::Io { .. } | Error::Corrupt { .. } => tracing::error!("{what} {topic}-{partition}: {error}"),
-        Error::Full(_) => tracing::warn!("{what} {topic}-{partition}: {error}; free some space, no restart is needed"),
+        Error::Full(_) => {
+            tracing::warn!("{what} {topic}-{partition}: {error}; free some space, no restart is needed")
+        }
         _ => tracing::debug!("{what} {topic}-{partition}: {error}"),
     }
 }

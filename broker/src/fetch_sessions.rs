@@ -124,7 +124,12 @@ impl FetchSessions {
     ///
     /// # Errors
     /// FETCH_SESSION_ID_NOT_FOUND, INVALID_FETCH_SESSION_EPOCH, FETCH_SESSION_TOPIC_ID_ERROR.
-    pub(crate) fn resolve(&self, asked: Asked, wanted: Vec<Wanted>, forgotten: &[Key]) -> Result<(Role, Vec<Wanted>), ResponseError> {
+    pub(crate) fn resolve(
+        &self,
+        asked: Asked,
+        wanted: Vec<Wanted>,
+        forgotten: &[Key],
+    ) -> Result<(Role, Vec<Wanted>), ResponseError> {
         if matches!(asked.epoch, FINAL_EPOCH | INITIAL_EPOCH) {
             if asked.id != 0 {
                 self.open.lock().remove(&asked.id);
@@ -204,7 +209,8 @@ impl Session {
         let Some(cached) = self.partitions.get_mut(&key) else { return true };
         let has_records = !response.records.is_empty();
         let mut news = has_records || response.diverging_epoch.is_some();
-        news |= cached.high_watermark != response.high_watermark || cached.log_start != response.log_start_offset;
+        news |=
+            cached.high_watermark != response.high_watermark || cached.log_start != response.log_start_offset;
         cached.high_watermark = response.high_watermark;
         cached.log_start = response.log_start_offset;
         if response.error_code != 0 {
@@ -268,7 +274,10 @@ mod tests {
         let refused = |asked| sessions.resolve(asked, vec![], &[]).map(|_| ()).unwrap_err();
         assert_eq!(refused(asked(first.id() ^ 1, 1)), ResponseError::FetchSessionIdNotFound);
         assert_eq!(refused(asked(first.id(), 2)), ResponseError::InvalidFetchSessionEpoch);
-        assert_eq!(refused(Asked { uses_ids: true, ..asked(first.id(), 1) }), ResponseError::FetchSessionTopicIdError);
+        assert_eq!(
+            refused(Asked { uses_ids: true, ..asked(first.id(), 1) }),
+            ResponseError::FetchSessionTopicIdError
+        );
         let (closed, _) = sessions.resolve(asked(first.id(), -1), vec![wanted(0, 0)], &[]).unwrap();
         assert_eq!(closed.id(), 0);
         assert_eq!(refused(asked(first.id(), 1)), ResponseError::FetchSessionIdNotFound);
@@ -279,7 +288,8 @@ mod tests {
     fn a_session_without_partitions_ends() {
         let sessions = FetchSessions::new(10);
         let (first, _) = sessions.resolve(asked(0, 0), vec![wanted(0, 0)], &[]).unwrap();
-        let (last, all) = sessions.resolve(asked(first.id(), 1), vec![], &[("t".into(), Uuid::nil(), 0)]).unwrap();
+        let (last, all) =
+            sessions.resolve(asked(first.id(), 1), vec![], &[("t".into(), Uuid::nil(), 0)]).unwrap();
         assert_eq!((last.id(), all.len()), (0, 0));
         let gone = sessions.resolve(asked(first.id(), 2), vec![], &[]).map(|_| ()).unwrap_err();
         assert_eq!(gone, ResponseError::FetchSessionIdNotFound);

@@ -3,7 +3,7 @@
 use crate::config::{CompressionType, TimestampType, TopicConfig};
 use crate::error::{report, response_error};
 use kafka_protocol::ResponseError;
-use milena_protocol::records::{self, Codec, Level, Rejected, RecordRejection, Rules, Target};
+use milena_protocol::records::{self, Codec, Level, RecordRejection, Rejected, Rules, Target};
 use milena_storage::config::LogConfig;
 use milena_storage::error::Error;
 use milena_storage::log::{Append, Log};
@@ -88,17 +88,32 @@ impl From<ResponseError> for ProduceFailure {
 
 impl From<Rejected> for ProduceFailure {
     fn from(rejected: Rejected) -> Self {
-        let error = ResponseError::try_from_code(rejected.kind.code()).unwrap_or(ResponseError::InvalidRecord);
+        let error =
+            ResponseError::try_from_code(rejected.kind.code()).unwrap_or(ResponseError::InvalidRecord);
         Self { error, message: Some(rejected.message), records: rejected.record_errors }
     }
 }
 
 impl Partition {
     /// A partition with an open log.
-    pub(crate) fn new(topic: Arc<str>, index: i32, leader_epoch: i32, log: Log, config: &TopicConfig) -> Self {
+    pub(crate) fn new(
+        topic: Arc<str>,
+        index: i32,
+        leader_epoch: i32,
+        log: Log,
+        config: &TopicConfig,
+    ) -> Self {
         let rules = RwLock::new(rules(config));
         log.begin_epoch(leader_epoch);
-        Self { topic, index, leader_epoch, log, rules, parked: Mutex::new(Vec::new()), deleted: AtomicBool::new(false) }
+        Self {
+            topic,
+            index,
+            leader_epoch,
+            log,
+            rules,
+            parked: Mutex::new(Vec::new()),
+            deleted: AtomicBool::new(false),
+        }
     }
 
     /// Checks the epoch that a client believes in (KIP-320); -1 does not ask.
@@ -121,7 +136,13 @@ impl Partition {
     }
 
     /// Validates and appends what a producer sent, and wakes the fetches that wait for it.
-    pub(crate) fn produce(&self, batch: &[u8], produce_version: i16, in_transaction: bool, now_ms: i64) -> Result<Produced, ProduceFailure> {
+    pub(crate) fn produce(
+        &self,
+        batch: &[u8],
+        produce_version: i16,
+        in_transaction: bool,
+        now_ms: i64,
+    ) -> Result<Produced, ProduceFailure> {
         let rules = *self.rules.read();
         let validated = records::validate(batch, &rules, now_ms, produce_version)?;
         if validated.header.attributes.is_transactional() {
@@ -137,7 +158,8 @@ impl Partition {
             self.wake(validated.header.size());
         }
         // Of a duplicate Kafka tells the timestamp, whoever gave it.
-        let log_append_time = if appended.duplicate { Some(appended.timestamp) } else { validated.log_append_time };
+        let log_append_time =
+            if appended.duplicate { Some(appended.timestamp) } else { validated.log_append_time };
         Ok(Produced { base_offset: appended.base_offset, log_append_time, flush_due: appended.flush_due })
     }
 
@@ -222,7 +244,9 @@ pub(crate) fn append_batches(log: &Log, batches: &[u8], how: &Append) -> Result<
 
 fn rules(config: &TopicConfig) -> Rules {
     let levels = config.compression_levels;
-    let with = |codec, level| Target::Codec(codec, Level::new(codec, level).unwrap_or_else(|_| Level::default_of(codec)));
+    let with = |codec, level| {
+        Target::Codec(codec, Level::new(codec, level).unwrap_or_else(|_| Level::default_of(codec)))
+    };
     Rules {
         max_message_bytes: usize::try_from(config.max_message_bytes).unwrap_or(0),
         compacted: config.cleanup_policy.compact,

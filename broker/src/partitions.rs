@@ -43,7 +43,10 @@ pub(crate) struct Partitions {
 
 impl std::fmt::Debug for Partitions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Partitions").field("topics", &self.topics.len()).field("dirs", &self.dirs).finish_non_exhaustive()
+        f.debug_struct("Partitions")
+            .field("topics", &self.topics.len())
+            .field("dirs", &self.dirs)
+            .finish_non_exhaustive()
     }
 }
 
@@ -51,7 +54,15 @@ impl Partitions {
     /// No partition yet, in open data directories (at least one).
     pub(crate) fn new(dirs: Vec<LogDir>, config: Arc<ArcSwap<BrokerConfig>>, clock: Arc<Clock>) -> Self {
         let mapped = dirs.iter().all(|dir| dir.disk().maps_safely());
-        Self { topics: DashMap::new(), mapped, dirs, config, clock, doomed: Mutex::default(), unopened: Mutex::default() }
+        Self {
+            topics: DashMap::new(),
+            mapped,
+            dirs,
+            config,
+            clock,
+            doomed: Mutex::default(),
+            unopened: Mutex::default(),
+        }
     }
 
     /// A partition, if this broker holds it.
@@ -83,7 +94,9 @@ impl Partitions {
 
     fn dir_for(&self, topic: &Topic, index: usize) -> usize {
         let wanted = topic.partitions[index].directory_on(self.config.load().node_id);
-        wanted.and_then(|id| self.dirs.iter().position(|d| d.identity().directory_id == id)).unwrap_or_else(|| self.least_used())
+        wanted
+            .and_then(|id| self.dirs.iter().position(|d| d.identity().directory_id == id))
+            .unwrap_or_else(|| self.least_used())
     }
 
     fn least_used(&self) -> usize {
@@ -97,7 +110,10 @@ impl Partitions {
                 counts[at] += 1;
             }
         }
-        (0..counts.len()).filter(|i| !self.dirs[*i].disk().is_offline()).min_by_key(|i| counts[*i]).unwrap_or(0)
+        (0..counts.len())
+            .filter(|i| !self.dirs[*i].disk().is_offline())
+            .min_by_key(|i| counts[*i])
+            .unwrap_or(0)
     }
 
     fn create_one(&self, topic: &Arc<Topic>, index: usize) -> Result<Arc<Partition>> {
@@ -105,7 +121,13 @@ impl Partitions {
         let dir = &self.dirs[self.dir_for(topic, index)];
         let number = index as i32;
         let log = dir.create_log(&topic.name, number, topic.id, log_config, self.clock.now_ms())?;
-        Ok(Arc::new(Partition::new(topic.name.clone(), number, topic.partitions[index].leader_epoch, log, &config)))
+        Ok(Arc::new(Partition::new(
+            topic.name.clone(),
+            number,
+            topic.partitions[index].leader_epoch,
+            log,
+            &config,
+        )))
     }
 
     fn retire(&self, partition: &Partition) {
@@ -228,7 +250,8 @@ fn log_config(topic: &TopicConfig, broker: &BrokerConfig, mapped: bool) -> LogCo
         index_interval_bytes: positive(topic.index_interval_bytes),
         flush_messages: topic.flush_messages,
         flush_ms: topic.flush_ms,
-        producer_id_expiration_ms: i64::try_from(broker.transaction.producer_id_expiration.as_millis()).unwrap_or(i64::MAX),
+        producer_id_expiration_ms: i64::try_from(broker.transaction.producer_id_expiration.as_millis())
+            .unwrap_or(i64::MAX),
         mapped,
     }
 }

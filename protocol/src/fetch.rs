@@ -138,7 +138,12 @@ pub fn write(
     Ok(())
 }
 
-fn write_partition(out: &mut Gather, version: i16, partition: &PartitionResponse, inline_below: usize) -> std::io::Result<()> {
+fn write_partition(
+    out: &mut Gather,
+    version: i16,
+    partition: &PartitionResponse,
+    inline_below: usize,
+) -> std::io::Result<()> {
     let flexible = version >= FLEXIBLE;
     let b = out.bytes_mut();
     b.put_i32(partition.index);
@@ -177,7 +182,12 @@ fn write_partition(out: &mut Gather, version: i16, partition: &PartitionResponse
     Ok(())
 }
 
-fn put_records(out: &mut Gather, flexible: bool, records: &Records, inline_below: usize) -> std::io::Result<()> {
+fn put_records(
+    out: &mut Gather,
+    flexible: bool,
+    records: &Records,
+    inline_below: usize,
+) -> std::io::Result<()> {
     put_length(out, flexible, records.len());
     if let Records::File(range) = records {
         if range.len < inline_below {
@@ -247,7 +257,8 @@ mod tests {
         let stored: Vec<u8> = (0..200_000u32).map(|i| (i % 251) as u8).collect();
         let mut file = std::env::temp_dir();
         file.push(format!("milena-fetch-{}", std::process::id()));
-        let mut handle = File::options().read(true).write(true).create(true).truncate(true).open(&file).unwrap();
+        let mut handle =
+            File::options().read(true).write(true).create(true).truncate(true).open(&file).unwrap();
         std::fs::remove_file(&file).unwrap();
         handle.write_all(&stored).unwrap();
         let handle = Arc::new(handle);
@@ -276,7 +287,15 @@ mod tests {
             expected.encode(&mut bytes, version).unwrap();
             for inline_below in [0, 1000, usize::MAX] {
                 let mut out = Gather::default();
-                write(&mut out, version, if version >= 7 { 70 } else { 0 }, if version >= 7 { 9 } else { 0 }, &topics, inline_below).unwrap();
+                write(
+                    &mut out,
+                    version,
+                    if version >= 7 { 70 } else { 0 },
+                    if version >= 7 { 9 } else { 0 },
+                    &topics,
+                    inline_below,
+                )
+                .unwrap();
                 assert!(expand(&out) == bytes, "version {version}, inline below {inline_below}");
             }
         }
@@ -287,7 +306,9 @@ mod tests {
     fn response(version: i16, topics: &[TopicResponse], stored: &[u8]) -> FetchResponse {
         let partition = |p: &PartitionResponse| {
             let aborted = p.aborted.as_ref().map(|all| {
-                let one = |(id, first): &(i64, i64)| AbortedTransaction::default().with_producer_id((*id).into()).with_first_offset(*first);
+                let one = |(id, first): &(i64, i64)| {
+                    AbortedTransaction::default().with_producer_id((*id).into()).with_first_offset(*first)
+                };
                 all.iter().map(one).collect()
             });
             let from = p.index as usize;
@@ -300,12 +321,14 @@ mod tests {
                 .with_aborted_transactions(aborted)
                 .with_records(Some(Bytes::copy_from_slice(&stored[from..from + p.records.len()])));
             if let (Some((epoch, end)), true) = (p.diverging_epoch, version >= 12) {
-                data = data.with_diverging_epoch(EpochEndOffset::default().with_epoch(epoch).with_end_offset(end));
+                data = data
+                    .with_diverging_epoch(EpochEndOffset::default().with_epoch(epoch).with_end_offset(end));
             }
             data
         };
         let topic = |t: &TopicResponse| {
-            let data = FetchableTopicResponse::default().with_partitions(t.partitions.iter().map(partition).collect());
+            let data = FetchableTopicResponse::default()
+                .with_partitions(t.partitions.iter().map(partition).collect());
             if version >= 13 {
                 data.with_topic_id(t.id)
             } else {

@@ -22,7 +22,9 @@ pub enum FrameError {
     #[error("the first bytes are an HTTP request; this port speaks the Kafka protocol")]
     Http,
     /// The peer speaks TLS.
-    #[error("the first bytes are a TLS handshake; this listener is plaintext (client: security.protocol=PLAINTEXT)")]
+    #[error(
+        "the first bytes are a TLS handshake; this listener is plaintext (client: security.protocol=PLAINTEXT)"
+    )]
     Tls,
     /// Negative length.
     #[error("frame length {0} is negative; this is not the Kafka protocol")]

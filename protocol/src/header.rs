@@ -110,7 +110,13 @@ mod tests {
             assert_eq!(read(&whole[..n], true), Err(HeaderError::Short), "{n} bytes");
         }
         assert_eq!(read(b"\0\x03\0\x0c\0\0\0\x07\xff\xfe", false), Err(HeaderError::Malformed));
-        assert_eq!(read(b"\0\x03\0\x0c\0\0\0\x07\xff\xff\xff\xff\xff\xff\xff\x01", true), Err(HeaderError::Malformed));
-        assert_eq!(read(b"\0\x03\0\x0c\0\0\0\x07\xff\xff\xff\xff\xff\xff\x0f", true), Err(HeaderError::Short));
+        assert_eq!(
+            read(b"\0\x03\0\x0c\0\0\0\x07\xff\xff\xff\xff\xff\xff\xff\x01", true),
+            Err(HeaderError::Malformed)
+        );
+        assert_eq!(
+            read(b"\0\x03\0\x0c\0\0\0\x07\xff\xff\xff\xff\xff\xff\x0f", true),
+            Err(HeaderError::Short)
+        );
     }
 }

@@ -99,7 +99,9 @@ mod tests {
             }
         };
         ProduceRequest::default()
-            .with_transactional_id((version % 2 == 0).then(|| TransactionalId(StrBytes::from_static_str("tx"))))
+            .with_transactional_id(
+                (version % 2 == 0).then(|| TransactionalId(StrBytes::from_static_str("tx"))),
+            )
             .with_acks(-1)
             .with_timeout_ms(1500)
             .with_topic_data((0..3).map(topic).collect())

@@ -20,7 +20,9 @@ pub fn load_offsets_or_none(disk: &Disk, name: &str) -> Result<Offsets> {
     let path = disk.root().join(name);
     let bytes = disk.read_if_there(&path)?.unwrap_or_default();
     match checkpoint::parse_offsets(&bytes) {
-        Ok(entries) => Ok(entries.into_iter().map(|entry| ((entry.topic, entry.partition), entry.offset)).collect()),
+        Ok(entries) => {
+            Ok(entries.into_iter().map(|entry| ((entry.topic, entry.partition), entry.offset)).collect())
+        }
         Err(error) => {
             tracing::warn!("{}: {error}; its offsets are taken to be 0", path.display());
             Ok(Offsets::new())
@@ -64,7 +66,8 @@ mod tests {
             assert_eq!(fs::read_to_string(dir.path().join(HIGH_WATERMARK_CHECKPOINT)).unwrap(), text);
             assert_eq!(load_offsets_or_none(&disk, HIGH_WATERMARK_CHECKPOINT).unwrap(), offsets);
         }
-        let names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let names: Vec<_> =
+            fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names, [HIGH_WATERMARK_CHECKPOINT], "nothing temporary is left");
     }
 
@@ -75,7 +78,11 @@ mod tests {
         let path = dir.path().join(RECOVERY_POINT_CHECKPOINT);
         for text in ["0\n2\nt 0 1\n", "1\n0\n", "0\n1\nt 0\n", "0\n1\nt 0 x\n", "garbage\n"] {
             fs::write(&path, text).unwrap();
-            assert_eq!(load_offsets_or_none(&disk, RECOVERY_POINT_CHECKPOINT).unwrap(), Offsets::new(), "{text:?}");
+            assert_eq!(
+                load_offsets_or_none(&disk, RECOVERY_POINT_CHECKPOINT).unwrap(),
+                Offsets::new(),
+                "{text:?}"
+            );
         }
         fs::remove_file(&path).unwrap();
         assert_eq!(load_offsets_or_none(&disk, RECOVERY_POINT_CHECKPOINT).unwrap(), Offsets::new());

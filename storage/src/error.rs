@@ -75,7 +75,9 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// Names the call and the path that `source` came from.
     pub(crate) fn io(op: &'static str, path: &Path, source: io::Error) -> Self {
-        if source.raw_os_error() == Some(nix::libc::ENOSPC) || source.raw_os_error() == Some(nix::libc::EDQUOT) {
+        if source.raw_os_error() == Some(nix::libc::ENOSPC)
+            || source.raw_os_error() == Some(nix::libc::EDQUOT)
+        {
             return Self::Full(path.to_path_buf());
         }
         Self::Io { op, path: path.to_path_buf(), source }

@@ -59,7 +59,11 @@ impl Disk {
     /// The same with operations that may fail.
     #[must_use]
     pub fn with_faults(root: &Path, faults: Box<Faults>) -> Self {
-        Self(Arc::new(Inner { root: root.to_path_buf(), offline: AtomicBool::new(false), faults: Some(faults) }))
+        Self(Arc::new(Inner {
+            root: root.to_path_buf(),
+            offline: AtomicBool::new(false),
+            faults: Some(faults),
+        }))
     }
 
     /// The directory's path.
@@ -89,7 +93,7 @@ impl Disk {
             statfs::FUSE_SUPER_MAGIC.0,
         ];
         let found = found.filesystem_type().0;
-        !unsafe_types.contains(&found) && i64::from(found) != ZFS
+        !unsafe_types.contains(&found) && found != ZFS
     }
 
     /// # Errors
@@ -103,7 +107,9 @@ impl Disk {
     /// # Errors
     /// [`Error::Io`], for example when the file is not there.
     pub fn open(&self, path: &Path) -> Result<File> {
-        self.allowed(Op::Open, path).and_then(|()| OpenOptions::new().read(true).write(true).open(path)).map_err(|e| Error::io("open", path, e))
+        self.allowed(Op::Open, path)
+            .and_then(|()| OpenOptions::new().read(true).write(true).open(path))
+            .map_err(|e| Error::io("open", path, e))
     }
 
     /// Opens an existing file for reading.
@@ -129,7 +135,9 @@ impl Disk {
     /// # Errors
     /// [`Error::Io`] or [`Error::Full`].
     pub fn create_dir(&self, path: &Path) -> Result<()> {
-        self.allowed(Op::Open, path).and_then(|()| fs::create_dir_all(path)).map_err(|e| Error::io("create directory", path, e))
+        self.allowed(Op::Open, path)
+            .and_then(|()| fs::create_dir_all(path))
+            .map_err(|e| Error::io("create directory", path, e))
     }
 
     /// Reads a whole small file.
@@ -157,7 +165,8 @@ impl Disk {
     /// # Errors
     /// [`Error::Io`].
     pub fn list(&self, path: &Path) -> Result<Vec<OsString>> {
-        let names = fs::read_dir(path).and_then(|entries| entries.map(|e| e.map(|e| e.file_name())).collect());
+        let names =
+            fs::read_dir(path).and_then(|entries| entries.map(|e| e.map(|e| e.file_name())).collect());
         names.map_err(|e| Error::io("list", path, e))
     }
 
@@ -257,7 +266,8 @@ impl Disk {
     /// # Errors
     /// [`Error::Io`] and the directory is offline; never retry.
     pub fn sync_dir(&self, path: &Path) -> Result<()> {
-        let done = self.allowed(Op::Sync, path).and_then(|()| File::open(path)).and_then(|dir| dir.sync_all());
+        let done =
+            self.allowed(Op::Sync, path).and_then(|()| File::open(path)).and_then(|dir| dir.sync_all());
         self.poisoning("sync directory", path, done)
     }
 
@@ -266,7 +276,10 @@ impl Disk {
     /// # Errors
     /// [`Error::Io`] and the directory is offline; never retry.
     pub fn sync_all(&self) -> Result<()> {
-        let done = self.allowed(Op::Sync, &self.0.root).and_then(|()| File::open(&self.0.root)).and_then(|root| Ok(nix::unistd::syncfs(root)?));
+        let done = self
+            .allowed(Op::Sync, &self.0.root)
+            .and_then(|()| File::open(&self.0.root))
+            .and_then(|root| Ok(nix::unistd::syncfs(root)?));
         self.poisoning("sync file system of", &self.0.root, done)
     }
 
@@ -275,7 +288,9 @@ impl Disk {
     /// # Errors
     /// [`Error::Io`].
     pub fn rename(&self, from: &Path, to: &Path) -> Result<()> {
-        self.allowed(Op::Rename, from).and_then(|()| fs::rename(from, to)).map_err(|e| Error::io("rename", from, e))
+        self.allowed(Op::Rename, from)
+            .and_then(|()| fs::rename(from, to))
+            .map_err(|e| Error::io("rename", from, e))
     }
 
     /// Removes a file; one that is not there is fine.

@@ -103,7 +103,8 @@ impl Log {
     /// [`Error`] if a file cannot be read, or the directory cannot be repaired.
     pub fn open(disk: &Disk, dir: &Path, config: LogConfig, start: &Start) -> Result<Self> {
         let loaded = recovery::load(disk, dir, &config, start)?;
-        let first_unstable = loaded.writer.producers.first_unstable_offset(loaded.writer.next_offset).unwrap_or(i64::MAX);
+        let first_unstable =
+            loaded.writer.producers.first_unstable_offset(loaded.writer.next_offset).unwrap_or(i64::MAX);
         Ok(Self {
             disk: disk.clone(),
             dir: RwLock::new(dir.to_path_buf()),
@@ -395,7 +396,8 @@ impl Log {
 
     /// Writes the producer state at the end of the log.
     fn write_snapshot(&self, writer: &Writer) -> Result<()> {
-        let name = file_name::SegmentFile::live(writer.next_offset, SegmentFileKind::ProducerSnapshot).to_string();
+        let name =
+            file_name::SegmentFile::live(writer.next_offset, SegmentFileKind::ProducerSnapshot).to_string();
         self.disk.write_whole(&self.dir().join(name), &writer.producers.snapshot())
     }
 }

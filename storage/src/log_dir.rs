@@ -168,7 +168,14 @@ impl LogDir {
     ///
     /// # Errors
     /// [`Error::Full`], [`Error::Io`] or [`Error::Offline`].
-    pub fn create_log(&self, topic: &str, partition: i32, topic_id: Uuid, config: LogConfig, now_ms: i64) -> Result<Log> {
+    pub fn create_log(
+        &self,
+        topic: &str,
+        partition: i32,
+        topic_id: Uuid,
+        config: LogConfig,
+        now_ms: i64,
+    ) -> Result<Log> {
         self.disk.check_online()?;
         let dir = self.path_of(topic, partition);
         self.disk.create_dir(&dir)?;
@@ -181,7 +188,10 @@ impl LogDir {
     /// # Errors
     /// [`Error::Full`] or [`Error::Io`].
     pub fn write_topic_id(&self, dir: &Path, topic_id: Uuid) -> Result<()> {
-        self.disk.write_whole(&dir.join(file_name::PARTITION_METADATA), partition_metadata::format(topic_id).as_bytes())
+        self.disk.write_whole(
+            &dir.join(file_name::PARTITION_METADATA),
+            partition_metadata::format(topic_id).as_bytes(),
+        )
     }
 
     /// Replaces the checkpoints: recovery points, log starts above the first segment, and high watermarks.
@@ -214,7 +224,8 @@ fn partition_dirs(disk: &Disk) -> Result<Vec<(PathBuf, PartitionDir)>> {
             continue;
         }
         let Ok(name) = name.parse::<PartitionDir>() else {
-            let reason = "this directory is not named topic-partition; is it the right log.dirs? Move it away".into();
+            let reason =
+                "this directory is not named topic-partition; is it the right log.dirs? Move it away".into();
             return Err(Error::Identity { path, reason });
         };
         dirs.push((path, name));
@@ -240,7 +251,13 @@ fn lock(disk: &Disk, root: &Path) -> Result<File> {
     }
 }
 
-fn identify(disk: &Disk, root: &Path, node_id: i32, cluster_id: Option<&str>, now_ms: i64) -> Result<Identity> {
+fn identify(
+    disk: &Disk,
+    root: &Path,
+    node_id: i32,
+    cluster_id: Option<&str>,
+    now_ms: i64,
+) -> Result<Identity> {
     let path = root.join(file_name::META_PROPERTIES);
     let wrong = |reason: String| Error::Identity { path: path.clone(), reason };
     let stored = match disk.read_if_there(&path)? {
@@ -248,13 +265,17 @@ fn identify(disk: &Disk, root: &Path, node_id: i32, cluster_id: Option<&str>, no
         None => None,
     };
     if let Some(found) = stored.as_ref().and_then(|m| m.node_id).filter(|id| *id != node_id) {
-        return Err(wrong(format!("the directory belongs to node.id={found}, this broker is node.id={node_id}; set node.id={found} or choose other log.dirs")));
+        return Err(wrong(format!(
+            "the directory belongs to node.id={found}, this broker is node.id={node_id}; set node.id={found} or choose other log.dirs"
+        )));
     }
     let found = stored.as_ref().and_then(|m| m.cluster_id.clone());
     if let (Some(found), Some(wanted)) = (&found, cluster_id)
         && found != wanted
     {
-        return Err(wrong(format!("the directory belongs to cluster {found}, the others to {wanted}; choose other log.dirs")));
+        return Err(wrong(format!(
+            "the directory belongs to cluster {found}, the others to {wanted}; choose other log.dirs"
+        )));
     }
     let directory_id = stored.as_ref().and_then(|m| m.directory_id);
     let identity = Identity {
@@ -314,7 +335,10 @@ mod tests {
         again.begin().unwrap();
         assert!(again.was_clean());
         drop(again);
-        assert!(!LogDir::open(disk(), 1, None, 0).unwrap().was_clean(), "the mark is gone while a broker runs");
+        assert!(
+            !LogDir::open(disk(), 1, None, 0).unwrap().was_clean(),
+            "the mark is gone while a broker runs"
+        );
     }
 
     #[test]
@@ -324,7 +348,8 @@ mod tests {
         std::fs::write(temp.path().join("notes.txt"), "not a directory").unwrap();
         let error = LogDir::open(Disk::new(temp.path()), 1, None, 0).unwrap_err();
         assert!(matches!(&error, Error::Identity { path, .. } if path.ends_with("photos")), "{error}");
-        let mut names: Vec<_> = std::fs::read_dir(temp.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        let mut names: Vec<_> =
+            std::fs::read_dir(temp.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         names.sort_unstable();
         assert_eq!(names, ["notes.txt", "photos"]);
     }
@@ -340,7 +365,10 @@ mod tests {
         std::fs::create_dir(temp.path().join("lost+found")).unwrap();
         let found = dir.partitions().unwrap();
         assert_eq!(found.len(), 1);
-        assert_eq!((found[0].name.topic.as_str(), found[0].name.partition, found[0].topic_id), ("a-b", 7, Some(id)));
+        assert_eq!(
+            (found[0].name.topic.as_str(), found[0].name.partition, found[0].topic_id),
+            ("a-b", 7, Some(id))
+        );
         std::fs::create_dir(temp.path().join("photos")).unwrap();
         assert!(matches!(dir.partitions(), Err(Error::Identity { .. })));
     }

@@ -93,7 +93,9 @@ impl MappedTail {
         // SAFETY: the range lies inside the mapping (`to <= limit`, checked by `prepare`) and starts on a page;
         // populating changes no byte.
         #[expect(unsafe_code, reason = "the mapping is this module's to handle")]
-        let done = unsafe { libc::madvise(self.map.as_mut_ptr().add(from).cast(), to - from, libc::MADV_POPULATE_WRITE) };
+        let done = unsafe {
+            libc::madvise(self.map.as_mut_ptr().add(from).cast(), to - from, libc::MADV_POPULATE_WRITE)
+        };
         if done != 0 {
             let error = std::io::Error::last_os_error();
             // A kernel before 5.14 does not know the advice: the stores fault the pages in, which only costs time.
@@ -115,7 +117,10 @@ impl MappedTail {
     /// # Panics
     /// If the range was not prepared: storing there could raise SIGBUS.
     pub(crate) fn put(&mut self, at: usize, bytes: &[u8]) {
-        assert!(at.checked_add(bytes.len()).is_some_and(|to| to <= self.ready), "append beyond the prepared pages");
+        assert!(
+            at.checked_add(bytes.len()).is_some_and(|to| to <= self.ready),
+            "append beyond the prepared pages"
+        );
         // SAFETY: `at..at + len` is inside the mapping and below `ready`, so the pages exist and have disk blocks.
         // `bytes` is ordinary memory and cannot overlap the mapping, of which no reference is ever made. Readers
         // of the file stop at the published end, and the caller publishes only after this store.
@@ -135,7 +140,11 @@ impl MappedTail {
         // so dropping the page table entries loses nothing, and no reference into it exists.
         #[expect(unsafe_code, reason = "the mapping is this module's to handle")]
         unsafe {
-            libc::madvise(self.map.as_mut_ptr().add(self.released).cast(), page - self.released, libc::MADV_DONTNEED);
+            libc::madvise(
+                self.map.as_mut_ptr().add(self.released).cast(),
+                page - self.released,
+                libc::MADV_DONTNEED,
+            );
         }
         self.released = page;
     }
@@ -164,14 +173,21 @@ mod tests {
         let bytes = std::fs::read(&path).unwrap();
         assert!(bytes[..end].chunks(block.len()).all(|b| b == block));
         assert!(bytes[end..].iter().all(|b| *b == 0));
-        assert!(matches!(tail.prepare(&disk, &file, &path, (3 << 20) + PAGE), Err(Error::BatchTooLarge { .. })));
+        assert!(matches!(
+            tail.prepare(&disk, &file, &path, (3 << 20) + PAGE),
+            Err(Error::BatchTooLarge { .. })
+        ));
     }
 
     #[test]
     fn a_full_disk_is_an_error_before_anything_is_stored() {
         let dir = tempfile::tempdir().unwrap();
         let full = |op, _: &std::path::Path| {
-            if op == crate::file::Op::Write { Err(std::io::Error::from_raw_os_error(nix::libc::ENOSPC)) } else { Ok(()) }
+            if op == crate::file::Op::Write {
+                Err(std::io::Error::from_raw_os_error(nix::libc::ENOSPC))
+            } else {
+                Ok(())
+            }
         };
         let (disk, path) = (Disk::with_faults(dir.path(), Box::new(full)), dir.path().join("a"));
         let file = disk.create(&path).unwrap();

@@ -70,7 +70,13 @@ pub(crate) struct Segment {
 
 impl Segment {
     /// The active segment: its indexes grow in memory.
-    pub(crate) fn active(dir: &Path, base_offset: i64, file: Option<Arc<File>>, end: Published, indexes: ActiveIndexes) -> Self {
+    pub(crate) fn active(
+        dir: &Path,
+        base_offset: i64,
+        file: Option<Arc<File>>,
+        end: Published,
+        indexes: ActiveIndexes,
+    ) -> Self {
         let segment = Self {
             base_offset,
             dir: dir.to_path_buf(),
@@ -161,7 +167,9 @@ impl Segment {
         let path = self.path(SegmentFileKind::OffsetIndex);
         // Without its index a segment is searched from its start: slower, never wrong.
         let Ok(file) = disk.open_read(&path) else { return Ok(0) };
-        offset::lookup(&file, self.base_offset, wanted).map(|at| at.position).map_err(|e| self.index_error(&path, &e))
+        offset::lookup(&file, self.base_offset, wanted)
+            .map(|at| at.position)
+            .map_err(|e| self.index_error(&path, &e))
     }
 
     fn index_error(&self, path: &Path, error: &crate::index::IndexError) -> Error {
@@ -175,7 +183,13 @@ impl Segment {
     }
 
     /// The first batch at or after position `from` that `wanted` accepts.
-    pub(crate) fn walk(&self, disk: &Disk, from: u32, end: u32, mut wanted: impl FnMut(&Place) -> bool) -> Result<Option<Place>> {
+    pub(crate) fn walk(
+        &self,
+        disk: &Disk,
+        from: u32,
+        end: u32,
+        mut wanted: impl FnMut(&Place) -> bool,
+    ) -> Result<Option<Place>> {
         let mut walk = Walk::new(self, disk, from, end)?;
         while let Some(place) = walk.next()? {
             if wanted(&place) {
@@ -208,12 +222,15 @@ impl Segment {
     /// larger last offset. `None` if there is no entry there.
     pub(crate) fn offset_behind(&self, disk: &Disk, position: u64) -> Result<Option<i64>> {
         match &*self.indexes.read() {
-            Indexes::Active(indexes) => return Ok(indexes.offsets().first_at_or_behind(position).map(|at| at.offset)),
+            Indexes::Active(indexes) => {
+                return Ok(indexes.offsets().first_at_or_behind(position).map(|at| at.offset));
+            }
             Indexes::Closed => {}
         }
         let path = self.path(SegmentFileKind::OffsetIndex);
         let Ok(file) = disk.open_read(&path) else { return Ok(None) };
-        let found = offset::first_at_or_behind(&file, self.base_offset, position).map_err(|e| self.index_error(&path, &e))?;
+        let found = offset::first_at_or_behind(&file, self.base_offset, position)
+            .map_err(|e| self.index_error(&path, &e))?;
         Ok(found.map(|at| at.offset))
     }
 
@@ -270,7 +287,15 @@ pub(crate) struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     pub(crate) fn new(segment: &'a Segment, disk: &Disk, from: u32, end: u32) -> Result<Self> {
-        Ok(Self { segment, file: segment.file(disk)?, block: [0; WALK], start: from, filled: 0, at: from, end })
+        Ok(Self {
+            segment,
+            file: segment.file(disk)?,
+            block: [0; WALK],
+            start: from,
+            filled: 0,
+            at: from,
+            end,
+        })
     }
 
     /// The next batch.
@@ -293,14 +318,23 @@ impl<'a> Walk<'a> {
         let length = i32::from_be_bytes(header[8..12].try_into().expect("4 bytes"));
         let delta = i32::from_be_bytes(header[23..27].try_into().expect("4 bytes"));
         let size = u32::try_from(length).ok().map(|n| n + 12).filter(|n| *n as usize >= HEADER_LEN);
-        let Some(size) = size.filter(|n| delta >= 0 && base_offset >= 0 && header[16] == 2 && u64::from(self.at) + u64::from(*n) <= u64::from(self.end)) else {
+        let Some(size) = size.filter(|n| {
+            delta >= 0
+                && base_offset >= 0
+                && header[16] == 2
+                && u64::from(self.at) + u64::from(*n) <= u64::from(self.end)
+        }) else {
             return Err(Error::Corrupt {
                 path: self.segment.path(SegmentFileKind::Log),
                 position: u64::from(self.at),
-                reason: format!("no batch header there (base offset {base_offset}, length {length}, magic {}, last offset delta {delta})", header[16]),
+                reason: format!(
+                    "no batch header there (base offset {base_offset}, length {length}, magic {}, last offset delta {delta})",
+                    header[16]
+                ),
             });
         };
-        let place = Place { base_offset, last_offset: base_offset + i64::from(delta), position: self.at, size };
+        let place =
+            Place { base_offset, last_offset: base_offset + i64::from(delta), position: self.at, size };
         self.at += size;
         Ok(Some(place))
     }

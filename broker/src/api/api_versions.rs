@@ -61,17 +61,21 @@ fn written(done: Result<(), String>) -> Outcome {
 
 fn response(cx: &Context<'_>) -> ApiVersionsResponse {
     let keys = TABLE.iter().map(|row| {
-        ApiVersion::default().with_api_key(row.key as i16).with_min_version(row.advertised_min()).with_max_version(row.max)
+        ApiVersion::default()
+            .with_api_key(row.key as i16)
+            .with_min_version(row.advertised_min())
+            .with_max_version(row.max)
     });
     let mut response = ApiVersionsResponse::default().with_api_keys(keys.collect());
     if cx.version >= 3 {
         let image = cx.broker.controller.image();
         let (finalized, epoch) = image.features();
         // Readers of version 3 fail on a lowest level of 0 (KAFKA-17011): they are not told of such a feature.
-        let supported = FEATURES.iter().filter(|(_, min, _)| cx.version >= 4 || *min > 0).map(|(name, min, max)| {
-            let key = SupportedFeatureKey::default().with_name(StrBytes::from_static_str(name));
-            key.with_min_version(*min).with_max_version(*max)
-        });
+        let supported =
+            FEATURES.iter().filter(|(_, min, _)| cx.version >= 4 || *min > 0).map(|(name, min, max)| {
+                let key = SupportedFeatureKey::default().with_name(StrBytes::from_static_str(name));
+                key.with_min_version(*min).with_max_version(*max)
+            });
         let finalized = FEATURES.iter().filter_map(|(name, ..)| {
             let level = *finalized.get(*name)?;
             let key = FinalizedFeatureKey::default().with_name(StrBytes::from_static_str(name));
@@ -87,21 +91,27 @@ fn response(cx: &Context<'_>) -> ApiVersionsResponse {
 
 /// The answer to a version that we do not know, to be encoded in version 0.
 pub(crate) fn unsupported() -> ApiVersionsResponse {
-    ApiVersionsResponse::default().with_error_code(ResponseError::UnsupportedVersion.code()).with_api_keys(own_range())
+    ApiVersionsResponse::default()
+        .with_error_code(ResponseError::UnsupportedVersion.code())
+        .with_api_keys(own_range())
 }
 
 fn own_range() -> Vec<ApiVersion> {
     let own = TABLE.iter().find(|row| row.key == ApiKey::ApiVersions);
-    own.map(|row| ApiVersion::default().with_api_key(row.key as i16).with_min_version(row.min).with_max_version(row.max))
-        .into_iter()
-        .collect()
+    own.map(|row| {
+        ApiVersion::default().with_api_key(row.key as i16).with_min_version(row.min).with_max_version(row.max)
+    })
+    .into_iter()
+    .collect()
 }
 
 /// `[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?`
 fn is_software_name(name: &str) -> bool {
     let ends = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
     let bytes = name.as_bytes();
-    ends(bytes.first()) && ends(bytes.last()) && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(b))
+    ends(bytes.first())
+        && ends(bytes.last())
+        && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(b))
 }
 
 #[cfg(test)]
@@ -110,7 +120,15 @@ mod tests {
 
     #[test]
     fn software_names_are_kafkas() {
-        for (name, good) in [("a", true), ("apache-kafka-java", true), ("2.0.1", true), ("", false), ("-a", false), ("a/b", false), ("a.", false)] {
+        for (name, good) in [
+            ("a", true),
+            ("apache-kafka-java", true),
+            ("2.0.1", true),
+            ("", false),
+            ("-a", false),
+            ("a/b", false),
+            ("a.", false),
+        ] {
             assert_eq!(is_software_name(name), good, "{name}");
         }
     }

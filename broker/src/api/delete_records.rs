@@ -8,9 +8,11 @@ use super::{Answer, Context};
 use crate::config::TopicConfig;
 use crate::error::response_error;
 use crate::metadata::topic_name;
-use kafka_protocol::ResponseError;
-use kafka_protocol::messages::delete_records_response::{DeleteRecordsPartitionResult, DeleteRecordsTopicResult};
 use indexmap::IndexMap;
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::delete_records_response::{
+    DeleteRecordsPartitionResult, DeleteRecordsTopicResult,
+};
 use kafka_protocol::messages::{DeleteRecordsRequest, DeleteRecordsResponse, TopicName};
 
 pub(crate) fn handle(cx: &Context<'_>, request: DeleteRecordsRequest) -> Answer<DeleteRecordsResponse> {
@@ -41,7 +43,8 @@ fn delete(cx: &Context<'_>, name: &str, index: i32, offset: i64) -> Result<i64, 
     let policy = {
         let image = cx.broker.controller.image();
         let topic = image.topic(name).ok_or(ResponseError::UnknownTopicOrPartition)?;
-        TopicConfig::effective(&cx.broker.config, &topic.configs).map_or(cx.broker.config.topic_defaults.cleanup_policy, |c| c.cleanup_policy)
+        TopicConfig::effective(&cx.broker.config, &topic.configs)
+            .map_or(cx.broker.config.topic_defaults.cleanup_policy, |c| c.cleanup_policy)
     };
     if policy.compact && !policy.delete {
         return Err(ResponseError::PolicyViolation);

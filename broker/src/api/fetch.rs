@@ -172,11 +172,16 @@ impl Fetch {
         }
         let now_ms = cx.broker.clock.now_ms();
         let asked = Asked { id: request.session_id, epoch: request.session_epoch, uses_ids: by_id, now_ms };
-        let (role, wanted) = cx.broker.fetch_sessions.resolve(asked, wanted.into_values().collect(), &forgotten)?;
+        let (role, wanted) =
+            cx.broker.fetch_sessions.resolve(asked, wanted.into_values().collect(), &forgotten)?;
         let wanted = wanted
             .into_iter()
             .map(|wanted| {
-                let unknown = if by_id { ResponseError::UnknownTopicId } else { ResponseError::UnknownTopicOrPartition };
+                let unknown = if by_id {
+                    ResponseError::UnknownTopicId
+                } else {
+                    ResponseError::UnknownTopicOrPartition
+                };
                 let partition = match image.topic_by_id(wanted.topic_id) {
                     None => Err(unknown),
                     Some(topic) => cx.broker.partition_of(topic, wanted.index),
@@ -198,7 +203,12 @@ impl Fetch {
 
     /// Looks at every partition in the order asked for.
     fn look(&self) -> Found {
-        let mut found = Found { partitions: Vec::with_capacity(self.wanted.len()), bytes: 0, failed: false, cold: Vec::new() };
+        let mut found = Found {
+            partitions: Vec::with_capacity(self.wanted.len()),
+            bytes: 0,
+            failed: false,
+            cold: Vec::new(),
+        };
         for (wanted, partition) in &self.wanted {
             let response = match partition {
                 Ok(partition) if partition.is_deleted() => {
@@ -219,10 +229,19 @@ impl Fetch {
     }
 
     fn unknown_topic(&self) -> ResponseError {
-        if self.version >= TOPIC_IDS { ResponseError::UnknownTopicId } else { ResponseError::UnknownTopicOrPartition }
+        if self.version >= TOPIC_IDS {
+            ResponseError::UnknownTopicId
+        } else {
+            ResponseError::UnknownTopicOrPartition
+        }
     }
 
-    fn look_at(&self, wanted: &Wanted, partition: &Partition, found: &mut Found) -> Result<PartitionResponse, ResponseError> {
+    fn look_at(
+        &self,
+        wanted: &Wanted,
+        partition: &Partition,
+        found: &mut Found,
+    ) -> Result<PartitionResponse, ResponseError> {
         partition.check_epoch(wanted.current_epoch)?;
         let left = self.max_bytes.saturating_sub(found.bytes);
         let first = found.bytes == 0;
@@ -230,7 +249,8 @@ impl Fetch {
         let diverging_epoch = match wanted.last_fetched_epoch {
             ..0 => None,
             epoch => {
-                let ours = partition.log.end_offset_for_epoch(epoch).filter(|ours| ours.0 >= 0 && ours.1 >= 0);
+                let ours =
+                    partition.log.end_offset_for_epoch(epoch).filter(|ours| ours.0 >= 0 && ours.1 >= 0);
                 let ours = ours.ok_or(ResponseError::OffsetOutOfRange)?;
                 (ours.0 < epoch || ours.1 < wanted.offset).then_some(ours)
             }
@@ -246,10 +266,13 @@ impl Fetch {
                 ..PartitionResponse::error(wanted.index, 0)
             });
         }
-        let slice = partition.log.read(wanted.offset, wanted.max_bytes.min(left), first, self.bound).map_err(|error| {
-            report("cannot read", &partition.topic, partition.index, &error);
-            response_error(&error)
-        })?;
+        let slice = partition
+            .log
+            .read(wanted.offset, wanted.max_bytes.min(left), first, self.bound)
+            .map_err(|error| {
+                report("cannot read", &partition.topic, partition.index, &error);
+                response_error(&error)
+            })?;
         if self.version < ZSTD && slice.len > 0 && codec_of(&slice) == Some(Codec::Zstd) {
             return Err(ResponseError::UnsupportedCompressionType);
         }
@@ -277,7 +300,8 @@ impl Fetch {
         let Found { partitions, cold, .. } = found;
         if !cold.is_empty() {
             // A range that cannot be read is noticed when it is sent.
-            let _ = tokio::task::spawn_blocking(move || cold.iter().for_each(|slice| drop(slice.warm()))).await;
+            let _ =
+                tokio::task::spawn_blocking(move || cold.iter().for_each(|slice| drop(slice.warm()))).await;
         }
         let mut out = Gather::default();
         if let Err(reason) = self.write(partitions, &mut out) {
@@ -310,7 +334,9 @@ impl Fetch {
             }
         }
         let start = begin(self.version, self.correlation_id, out);
-        if let Err(error) = fetch::write(out, self.version, 0, self.role.id(), &topics, self.broker.sendfile_min()) {
+        if let Err(error) =
+            fetch::write(out, self.version, 0, self.role.id(), &topics, self.broker.sendfile_min())
+        {
             out.abandon_frame(start);
             return Err(format!("cannot read records for a fetch response: {error}"));
         }

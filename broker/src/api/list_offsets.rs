@@ -10,7 +10,9 @@ use crate::partition::Partition;
 use indexmap::IndexMap;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::list_offsets_request::ListOffsetsPartition;
-use kafka_protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
+use kafka_protocol::messages::list_offsets_response::{
+    ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
+};
 use kafka_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse, TopicName};
 use std::sync::Arc;
 
@@ -26,11 +28,16 @@ type Found = (i64, i64, i32);
 pub(crate) fn handle(cx: &Context<'_>, request: ListOffsetsRequest) -> Answer<ListOffsetsResponse> {
     let committed = request.isolation_level == 1;
     // A lookup by time may read a batch from the disk.
-    let by_time = request.topics.iter().flat_map(|t| &t.partitions).any(|p| p.timestamp >= 0 || p.timestamp == MAX_TIMESTAMP);
+    let by_time = request
+        .topics
+        .iter()
+        .flat_map(|t| &t.partitions)
+        .any(|p| p.timestamp >= 0 || p.timestamp == MAX_TIMESTAMP);
     let answer = || {
         let topics = once_each(&request).into_iter().map(|(name, partitions)| {
             let partitions = partitions.into_values().map(|(asked, twice)| {
-                let response = ListOffsetsPartitionResponse::default().with_partition_index(asked.partition_index);
+                let response =
+                    ListOffsetsPartitionResponse::default().with_partition_index(asked.partition_index);
                 let found = if twice {
                     Err(ResponseError::InvalidRequest)
                 } else {
@@ -53,19 +60,28 @@ pub(crate) fn handle(cx: &Context<'_>, request: ListOffsetsRequest) -> Answer<Li
     if by_time { tokio::task::block_in_place(answer).into() } else { answer().into() }
 }
 
-fn partition(cx: &Context<'_>, topic: &str, asked: &ListOffsetsPartition) -> Result<Arc<Partition>, ResponseError> {
+fn partition(
+    cx: &Context<'_>,
+    topic: &str,
+    asked: &ListOffsetsPartition,
+) -> Result<Arc<Partition>, ResponseError> {
     let partition = cx.broker.partition(topic, asked.partition_index)?;
     partition.check_epoch(asked.current_leader_epoch)?;
     Ok(partition)
 }
 
 /// What is asked of each partition, and whether it was asked for twice.
-fn once_each(request: &ListOffsetsRequest) -> IndexMap<&TopicName, IndexMap<i32, (&ListOffsetsPartition, bool)>> {
+fn once_each(
+    request: &ListOffsetsRequest,
+) -> IndexMap<&TopicName, IndexMap<i32, (&ListOffsetsPartition, bool)>> {
     let mut topics: IndexMap<_, IndexMap<_, (&ListOffsetsPartition, bool)>> = IndexMap::new();
     for topic in request.topics.iter().filter(|topic| !topic.partitions.is_empty()) {
         let partitions = topics.entry(&topic.name).or_default();
         for asked in &topic.partitions {
-            partitions.entry(asked.partition_index).and_modify(|(_, twice)| *twice = true).or_insert((asked, false));
+            partitions
+                .entry(asked.partition_index)
+                .and_modify(|(_, twice)| *twice = true)
+                .or_insert((asked, false));
         }
     }
     topics

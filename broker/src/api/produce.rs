@@ -11,10 +11,10 @@ use crate::metadata::{Topic, topic_name};
 use crate::partition::{Partition, ProduceFailure};
 use indexmap::IndexMap;
 use kafka_protocol::ResponseError;
+use kafka_protocol::messages::TopicName;
 use kafka_protocol::messages::produce_response::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
 };
-use kafka_protocol::messages::TopicName;
 use kafka_protocol::protocol::StrBytes;
 use milena_protocol::gather::Gather;
 use milena_protocol::produce::{self, ProduceRequest, TopicData, TopicKey};
@@ -72,7 +72,10 @@ fn flush_all(mut response: ProduceResponse, flushes: &[Flush]) -> ProduceRespons
     response
 }
 
-fn append_all(cx: &Context<'_>, request: &ProduceRequest<'_>) -> (ProduceResponse, Vec<Flush>, Option<ResponseError>) {
+fn append_all(
+    cx: &Context<'_>,
+    request: &ProduceRequest<'_>,
+) -> (ProduceResponse, Vec<Flush>, Option<ResponseError>) {
     let now_ms = cx.broker.clock.now_ms();
     let image = cx.broker.controller.image();
     let wanted = once_each(&request.topics);
@@ -95,7 +98,11 @@ fn append_all(cx: &Context<'_>, request: &ProduceRequest<'_>) -> (ProduceRespons
                 Ok((partition, produced)) => {
                     let start = partition.log.start_offset();
                     if produced.flush_due {
-                        flushes.push(Flush { topic: topics.len(), partition: partitions.len(), log: partition });
+                        flushes.push(Flush {
+                            topic: topics.len(),
+                            partition: partitions.len(),
+                            log: partition,
+                        });
                     }
                     PartitionProduceResponse::default()
                         .with_index(*index)
@@ -126,11 +133,17 @@ fn once_each<'a, 'b>(topics: &'a [TopicData<'b>]) -> Cow<'a, [TopicData<'b>]> {
     for topic in topics.iter().filter(|topic| !topic.partitions.is_empty()) {
         wanted.entry(topic.key).or_default().extend(topic.partitions.iter().copied());
     }
-    let once = wanted.into_iter().map(|(key, partitions)| TopicData { key, partitions: partitions.into_iter().collect() });
+    let once = wanted
+        .into_iter()
+        .map(|(key, partitions)| TopicData { key, partitions: partitions.into_iter().collect() });
     Cow::Owned(once.collect())
 }
 
-fn check(acks: i16, topic: Option<&Arc<Topic>>, unknown: ResponseError) -> Result<&Arc<Topic>, ResponseError> {
+fn check(
+    acks: i16,
+    topic: Option<&Arc<Topic>>,
+    unknown: ResponseError,
+) -> Result<&Arc<Topic>, ResponseError> {
     if !(-1..=1).contains(&acks) {
         return Err(ResponseError::InvalidRequiredAcks);
     }
@@ -154,7 +167,12 @@ fn append(
         true => ResponseError::KafkaStorageError,
         false => ResponseError::UnknownTopicOrPartition,
     })?;
-    let produced = partition.produce(records.unwrap_or_default(), cx.version, request.transactional_id.is_some(), now_ms)?;
+    let produced = partition.produce(
+        records.unwrap_or_default(),
+        cx.version,
+        request.transactional_id.is_some(),
+        now_ms,
+    )?;
     Ok((partition, produced))
 }
 
@@ -171,7 +189,9 @@ fn topic_response(data: &TopicData<'_>) -> TopicProduceResponse {
 fn failure(index: i32, refused: &ProduceFailure) -> PartitionProduceResponse {
     let records = refused.records.iter().map(|record| {
         let message = record.message.as_ref().map(|m| StrBytes::from_string(m.clone()));
-        BatchIndexAndErrorMessage::default().with_batch_index(record.batch_index).with_batch_index_error_message(message)
+        BatchIndexAndErrorMessage::default()
+            .with_batch_index(record.batch_index)
+            .with_batch_index_error_message(message)
     });
     PartitionProduceResponse::default()
         .with_index(index)
@@ -192,14 +212,21 @@ mod tests {
     fn the_last_records_for_a_partition_count() {
         let data = |name: &'static str, partitions: &[(i32, &'static str)]| TopicData {
             key: TopicKey::Name(name.as_bytes()),
-            partitions: partitions.iter().map(|(index, records)| (*index, Some(records.as_bytes()))).collect(),
+            partitions: partitions
+                .iter()
+                .map(|(index, records)| (*index, Some(records.as_bytes())))
+                .collect(),
         };
         let rows = [
             (vec![data("a", &[(0, "x")])], vec![data("a", &[(0, "x")])]),
             (vec![data("a", &[])], vec![]),
             (vec![data("a", &[(0, "x"), (0, "y")])], vec![data("a", &[(0, "y")])]),
             (
-                vec![data("a", &[(0, "x"), (1, "x")]), data("b", &[(0, "z")]), data("a", &[(2, "y"), (0, "y")])],
+                vec![
+                    data("a", &[(0, "x"), (1, "x")]),
+                    data("b", &[(0, "z")]),
+                    data("a", &[(2, "y"), (0, "y")]),
+                ],
                 vec![data("a", &[(0, "y"), (1, "x"), (2, "y")]), data("b", &[(0, "z")])],
             ),
         ];

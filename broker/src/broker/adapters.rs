@@ -21,9 +21,8 @@ impl OffsetsLog {
     fn partition(&self, index: i32) -> Result<Arc<Partition>, CoordinatorError> {
         let image = self.controller.image();
         let topic = image.topic(topic_name::CONSUMER_OFFSETS);
-        topic.and_then(|topic| self.partitions.get(topic.id, index)).ok_or_else(|| CoordinatorError::Storage {
-            partition: index,
-            source: "the partition is not there".into(),
+        topic.and_then(|topic| self.partitions.get(topic.id, index)).ok_or_else(|| {
+            CoordinatorError::Storage { partition: index, source: "the partition is not there".into() }
         })
     }
 }
@@ -32,7 +31,10 @@ impl StateLog for OffsetsLog {
     fn ensure(&self) -> Result<i32, CoordinatorError> {
         // Creating the topic writes to the disk.
         tokio::task::block_in_place(|| self.controller.ensure_offsets_topic()).map_err(|refusal| {
-            CoordinatorError::TopicUnavailable { topic: topic_name::CONSUMER_OFFSETS, reason: refusal.message.to_string() }
+            CoordinatorError::TopicUnavailable {
+                topic: topic_name::CONSUMER_OFFSETS,
+                reason: refusal.message.to_string(),
+            }
         })
     }
 

@@ -17,7 +17,10 @@ impl Controller {
     /// Changes what is configured for a resource (2 topic, 4 broker, ...). `edit` gets what is there and returns what
     /// shall be there; nothing can come in between. What is set for a topic or a broker is checked as a whole;
     /// whether a key may be set at run time at all is for the caller to know.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for AlterConfigs and IncrementalAlterConfigs, which are not served yet"))]
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for AlterConfigs and IncrementalAlterConfigs, which are not served yet")
+    )]
     pub(crate) fn edit_configs(
         &self,
         resource_type: i8,

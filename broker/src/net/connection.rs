@@ -69,7 +69,12 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// Takes over an accepted socket.
-    pub(crate) fn new(stream: TcpStream, registered: Registered, info: ConnectionInfo, broker: Arc<Broker>) -> Self {
+    pub(crate) fn new(
+        stream: TcpStream,
+        registered: Registered,
+        info: ConnectionInfo,
+        broker: Arc<Broker>,
+    ) -> Self {
         let active = Instant::now();
         let idle = Box::pin(tokio::time::sleep_until(active + broker.idle_max()));
         Self {
@@ -259,5 +264,8 @@ impl Connection {
 }
 
 fn gone(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted)
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted
+    )
 }

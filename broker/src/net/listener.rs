@@ -43,7 +43,9 @@ pub(crate) fn bind(host: &str, port: u16) -> io::Result<Vec<TcpListener>> {
     }
     if bound.is_empty() {
         let why = failed.map_or_else(|| "it does not resolve".to_owned(), |e| e.to_string());
-        tracing::warn!("listener host {host} is not an address of this machine ({why}); listening on every address");
+        tracing::warn!(
+            "listener host {host} is not an address of this machine ({why}); listening on every address"
+        );
         return bind_every("", port);
     }
     Ok(bound)
@@ -86,7 +88,8 @@ pub(crate) async fn accept(listener: TcpListener, index: usize, broker: Arc<Brok
 fn start(stream: TcpStream, peer: SocketAddr, index: usize, broker: &Arc<Broker>) -> Result<(), String> {
     let local = stream.local_addr().map_err(|e| e.to_string())?;
     stream.set_nodelay(true).map_err(|e| e.to_string())?;
-    let registered = broker.connections().register(stream.as_raw_fd(), peer.ip(), broker.connection_limits(peer.ip()))?;
+    let registered =
+        broker.connections().register(stream.as_raw_fd(), peer.ip(), broker.connection_limits(peer.ip()))?;
     let info = ConnectionInfo { peer: canonical(peer), local: canonical(local), listener: index };
     tokio::spawn(Connection::new(stream, registered, info, broker.clone()).run());
     Ok(())

@@ -42,7 +42,12 @@ pub(crate) struct Limits {
 
 impl Registry {
     /// Takes a connection in, or says which limit forbids it.
-    pub(crate) fn register(self: &Arc<Self>, socket: RawFd, ip: IpAddr, limits: Limits) -> Result<Registered, String> {
+    pub(crate) fn register(
+        self: &Arc<Self>,
+        socket: RawFd,
+        ip: IpAddr,
+        limits: Limits,
+    ) -> Result<Registered, String> {
         let mut open = self.open.lock();
         if open.stopping {
             return Err("the broker is stopping".into());

@@ -55,12 +55,16 @@ impl Outgoing {
             }
             let Some(cut) = next else { break };
             let range = &cut.range;
-            let mut position = i64::try_from(range.position + self.of_range as u64).map_err(io::Error::other)?;
+            let mut position =
+                i64::try_from(range.position + self.of_range as u64).map_err(io::Error::other)?;
             let left = range.len - self.of_range;
             let sent = retry(|| sendfile(socket, range.file.as_fd(), Some(&mut position), left))?;
             if sent == 0 {
                 // Cannot be while published bytes are never cut off; the client must not wait for the rest for ever.
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a log file is shorter than its published end"));
+                return Err(io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    "a log file is shorter than its published end",
+                ));
             }
             self.of_range += sent;
             if self.of_range == range.len {
@@ -98,7 +102,9 @@ mod tests {
         let file = Arc::new(file);
         let mut out = Outgoing::default();
         let mut expected = Vec::new();
-        for (i, (from, len)) in [(5usize, 1usize), (100, 2_000_000), (7, 900_000), (1, 0)].into_iter().enumerate() {
+        for (i, (from, len)) in
+            [(5usize, 1usize), (100, 2_000_000), (7, 900_000), (1, 0)].into_iter().enumerate()
+        {
             let head = vec![i as u8; 70_000 * i];
             out.gather().bytes_mut().extend_from_slice(&head);
             out.gather().put_range(FileRange { file: file.clone(), position: from as u64, len });

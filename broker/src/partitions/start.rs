@@ -61,7 +61,8 @@ impl MetadataDir {
         let log_start = snapshot.as_ref().map_or(0, |s| s.end_offset);
         let config = LogConfig { mapped: false, ..LogConfig::default() };
         let has_log = disk.list(&path)?.iter().any(|n| n.to_string_lossy().ends_with(".log"));
-        let start = Start { clean: false, recovery_point: 0, log_start: if has_log { 0 } else { log_start }, now_ms };
+        let start =
+            Start { clean: false, recovery_point: 0, log_start: if has_log { 0 } else { log_start }, now_ms };
         let log = Log::open(&disk, &path, config, &start)?;
         let snapshot = match snapshot {
             Some(found) => Some(SnapshotFile {
@@ -76,8 +77,14 @@ impl MetadataDir {
 
     /// `leaderEpoch` of `quorum-state`, 0 if it cannot be read.
     pub(crate) fn quorum_epoch(&self) -> i32 {
-        let bytes = self.disk.read_if_there(&self.dir.join(file_name::QUORUM_STATE)).ok().flatten().unwrap_or_default();
-        milena_protocol::stored::quorum_state::QuorumState::parse(&bytes).map_or(0, |state| state.leader_epoch)
+        let bytes = self
+            .disk
+            .read_if_there(&self.dir.join(file_name::QUORUM_STATE))
+            .ok()
+            .flatten()
+            .unwrap_or_default();
+        milena_protocol::stored::quorum_state::QuorumState::parse(&bytes)
+            .map_or(0, |state| state.leader_epoch)
     }
 
     /// Writes `quorum-state` if it says something else.
@@ -98,7 +105,11 @@ impl MetadataDir {
 impl MetadataLog for MetadataDir {
     fn append(&self, batches: &[u8]) -> std::result::Result<i64, StorageFailure> {
         let header = milena_protocol::records::BatchHeader::read(batches)?;
-        let how = Append { leader_epoch: header.partition_leader_epoch, origin: Origin::Coordinator, now_ms: self.now_ms };
+        let how = Append {
+            leader_epoch: header.partition_leader_epoch,
+            origin: Origin::Coordinator,
+            now_ms: self.now_ms,
+        };
         let (base_offset, _) = append_batches(&self.log, batches, &how)?;
         // Other connections of this thread go on meanwhile.
         tokio::task::block_in_place(|| self.log.flush())?;
@@ -168,7 +179,11 @@ impl Partitions {
             Some(id) if id == topic.id => Ok(Some(at)),
             Some(_) => {
                 let to = self.set_stray(at, entry)?;
-                tracing::warn!("{} is of another topic of that name; it is kept as {}", entry.path.display(), to.display());
+                tracing::warn!(
+                    "{} is of another topic of that name; it is kept as {}",
+                    entry.path.display(),
+                    to.display()
+                );
                 Ok(None)
             }
             None => {
@@ -182,7 +197,8 @@ impl Partitions {
     /// Sets a directory aside after its log was recovered: Kafka opens such directories, too, and after a clean stop
     /// it trusts them.
     fn set_stray(&self, at: usize, entry: &Found) -> Result<PathBuf> {
-        let (name, config) = (&entry.name, log_config(&self.config.load().topic_defaults, &self.config.load(), self.mapped));
+        let (name, config) =
+            (&entry.name, log_config(&self.config.load().topic_defaults, &self.config.load(), self.mapped));
         let opened = self.dirs[at].open_log(&name.topic, name.partition, config, self.clock.now_ms());
         if let Err(error) = opened.and_then(|log| log.close()) {
             tracing::warn!("{}: {error}", entry.path.display());
@@ -202,7 +218,8 @@ impl Partitions {
                 };
                 let partition = self.open_one(job).inspect_err(failed).ok();
                 let mut opened = opened.lock();
-                let members = opened.entry(job.topic.id).or_insert_with(|| vec![None; job.topic.partitions.len()]);
+                let members =
+                    opened.entry(job.topic.id).or_insert_with(|| vec![None; job.topic.partitions.len()]);
                 members[job.index] = partition;
             }
         };

@@ -75,7 +75,8 @@ impl Log {
             Checked::Append => {}
             Checked::Duplicate { base_offset, last_offset, timestamp } => {
                 // The first copy may still be on its way to the device.
-                let flush_due = self.config().flush_messages < i64::MAX && last_offset >= self.recovery_point();
+                let flush_due =
+                    self.config().flush_messages < i64::MAX && last_offset >= self.recovery_point();
                 return Ok(Appended { base_offset, last_offset, timestamp, duplicate: true, flush_due });
             }
         }
@@ -97,7 +98,13 @@ impl Log {
     }
 
     /// Everything that follows from a stored batch, publication last.
-    fn take_note(&self, writer: &mut Writer, header: &BatchHeader, marker: Option<&EndTransactionMarker>, now_ms: i64) -> Result<()> {
+    fn take_note(
+        &self,
+        writer: &mut Writer,
+        header: &BatchHeader,
+        marker: Option<&EndTransactionMarker>,
+        now_ms: i64,
+    ) -> Result<()> {
         let size = header.size();
         let batch = IndexedBatch {
             last_offset: header.last_offset(),
@@ -114,7 +121,8 @@ impl Log {
             });
         }
         // A negative epoch stands for none and is not remembered.
-        writer.epochs_changed |= writer.epochs.assign(header.partition_leader_epoch, header.base_offset).unwrap_or(false);
+        writer.epochs_changed |=
+            writer.epochs.assign(header.partition_leader_epoch, header.base_offset).unwrap_or(false);
         if writer.unflushed == 0 {
             writer.unflushed_since_ms = now_ms;
         }
@@ -135,7 +143,14 @@ impl Log {
     }
 
     /// Copies the batch behind the end. The bytes are invisible until they are published.
-    fn store(&self, writer: &mut Writer, header: &BatchHeader, body: &[u8], config: &LogConfig, now_ms: i64) -> Result<()> {
+    fn store(
+        &self,
+        writer: &mut Writer,
+        header: &BatchHeader,
+        body: &[u8],
+        config: &LogConfig,
+        now_ms: i64,
+    ) -> Result<()> {
         let active = writer.active.clone();
         let path = || active.path(SegmentFileKind::Log);
         let (end, size) = (writer.end as usize, header.size());
@@ -181,7 +196,10 @@ impl Log {
         }
         let path = writer.active.path(SegmentFileKind::Log);
         let limit = (config.segment_bytes as usize).max(writer.end as usize + size) + TERMINATOR.len();
-        let mapped = writer.active.file(&self.disk).and_then(|file| MappedTail::new(&file, &path, writer.end as usize, limit));
+        let mapped = writer
+            .active
+            .file(&self.disk)
+            .and_then(|file| MappedTail::new(&file, &path, writer.end as usize, limit));
         match mapped {
             Ok(tail) => {
                 writer.tail = Tail::Mapped(tail);
@@ -194,7 +212,13 @@ impl Log {
         }
     }
 
-    fn roll_if_due(&self, writer: &mut Writer, header: &BatchHeader, config: &LogConfig, now_ms: i64) -> Result<()> {
+    fn roll_if_due(
+        &self,
+        writer: &mut Writer,
+        header: &BatchHeader,
+        config: &LogConfig,
+        now_ms: i64,
+    ) -> Result<()> {
         let size = header.size();
         if size > config.segment_bytes as usize {
             return Err(Error::BatchTooLarge { size, max: config.segment_bytes as usize });
@@ -243,7 +267,8 @@ impl Log {
         let hot = matches!(writer.tail, Tail::Mapped(_)) || now_ms - writer.last_append_ms < HOT_WINDOW_MS;
         writer.active = active;
         writer.end = 0;
-        writer.roll = RollClock { first_timestamp: None, created_ms: now_ms, jitter_ms: jitter(config, base) };
+        writer.roll =
+            RollClock { first_timestamp: None, created_ms: now_ms, jitter_ms: jitter(config, base) };
         writer.tail = if hot { Tail::Cold { since_ms: now_ms, bytes: HOT_BYTES } } else { Tail::COLD };
         Ok(())
     }

@@ -5,9 +5,9 @@ use crate::error::{Error, Result};
 use crate::file_name::SegmentFileKind;
 use crate::index::aborted::{self, AbortedTransaction, Search};
 use crate::segment::{Place, Published, Segment, read_batch};
+use milena_protocol::records::Records;
 use milena_protocol::records::{BatchHeader, HEADER_LEN, TimestampType};
 use milena_protocol::records::{Codec, decompress};
-use milena_protocol::records::Records;
 use std::fs::File;
 use std::sync::Arc;
 
@@ -119,7 +119,14 @@ impl Log {
         Ok(segment.find(&self.disk, stop, end)?.map_or(end.position, |p| p.position))
     }
 
-    fn upto(&self, segment: &Segment, first: Place, limit: u32, max_bytes: usize, at_least_one: bool) -> Result<u32> {
+    fn upto(
+        &self,
+        segment: &Segment,
+        first: Place,
+        limit: u32,
+        max_bytes: usize,
+        at_least_one: bool,
+    ) -> Result<u32> {
         let wanted = u64::from(first.position) + max_bytes as u64;
         if wanted >= u64::from(limit) {
             return Ok(limit);
@@ -132,7 +139,12 @@ impl Log {
     }
 
     /// Aborted transactions that a read_committed consumer of the range needs to know.
-    fn aborted(&self, segments: &[Arc<Segment>], offset: i64, range_end: u64) -> Result<Vec<AbortedTransaction>> {
+    fn aborted(
+        &self,
+        segments: &[Arc<Segment>],
+        offset: i64,
+        range_end: u64,
+    ) -> Result<Vec<AbortedTransaction>> {
         let upper = match segments[0].offset_behind(&self.disk, range_end)? {
             Some(offset) => offset,
             None => segments.get(1).map_or_else(|| self.end_offset(), |next| next.base_offset),
@@ -141,8 +153,11 @@ impl Log {
         for segment in segments {
             let path = segment.path(SegmentFileKind::TransactionIndex);
             let Ok(file) = self.disk.open_read(&path) else { continue };
-            let search = aborted::collect(&file, offset, upper, &mut found)
-                .map_err(|e| Error::Corrupt { path, position: 0, reason: e.to_string() })?;
+            let search = aborted::collect(&file, offset, upper, &mut found).map_err(|e| Error::Corrupt {
+                path,
+                position: 0,
+                reason: e.to_string(),
+            })?;
             if search == Search::Complete {
                 break;
             }
@@ -159,7 +174,10 @@ impl Log {
         use std::os::unix::fs::FileExt;
         let slice = self.read(offset, max_bytes, true, Bound::End)?;
         let mut bytes = vec![0; slice.len];
-        slice.file.read_exact_at(&mut bytes, slice.position).map_err(|e| Error::io("read", &self.dir(), e))?;
+        slice
+            .file
+            .read_exact_at(&mut bytes, slice.position)
+            .map_err(|e| Error::io("read", &self.dir(), e))?;
         Ok(bytes)
     }
 
@@ -172,11 +190,15 @@ impl Log {
         let start = self.start_offset();
         for segment in segments.iter() {
             let end = segment.published();
-            if end.next_offset <= start || segment.largest_timestamp(&self.disk)?.is_none_or(|t| t < timestamp) {
+            if end.next_offset <= start
+                || segment.largest_timestamp(&self.disk)?.is_none_or(|t| t < timestamp)
+            {
                 continue;
             }
             let mut from = segment.floor_of_time(&self.disk, timestamp)?;
-            while let Some(place) = segment.walk(&self.disk, from, end.position, |p| p.last_offset >= start)? {
+            while let Some(place) =
+                segment.walk(&self.disk, from, end.position, |p| p.last_offset >= start)?
+            {
                 if let Some(found) = self.first_at(segment, place, timestamp, start)? {
                     return Ok(Some(found));
                 }
@@ -231,7 +253,13 @@ impl Log {
     }
 
     /// The first record of a batch with that timestamp or a later one.
-    fn first_at(&self, segment: &Segment, place: Place, timestamp: i64, start: i64) -> Result<Option<TimestampedOffset>> {
+    fn first_at(
+        &self,
+        segment: &Segment,
+        place: Place,
+        timestamp: i64,
+        start: i64,
+    ) -> Result<Option<TimestampedOffset>> {
         if self.header_at(segment, place)?.max_timestamp < timestamp {
             return Ok(None);
         }
@@ -257,13 +285,18 @@ impl Log {
         let body = if codec == Codec::None {
             &bytes[HEADER_LEN..]
         } else {
-            inflated = decompress(codec, &bytes[HEADER_LEN..], INFLATED_MAX).map_err(|e| corrupt(e.to_string()))?;
+            inflated =
+                decompress(codec, &bytes[HEADER_LEN..], INFLATED_MAX).map_err(|e| corrupt(e.to_string()))?;
             &inflated
         };
         let appended = header.attributes.timestamp_type() == TimestampType::LogAppendTime;
         for record in Records::new(body, header.record_count) {
             let record = record.map_err(|e| corrupt(e.to_string()))?;
-            let at = if appended { header.max_timestamp } else { header.base_timestamp.wrapping_add(record.timestamp_delta) };
+            let at = if appended {
+                header.max_timestamp
+            } else {
+                header.base_timestamp.wrapping_add(record.timestamp_delta)
+            };
             let offset = header.base_offset + i64::from(record.offset_delta);
             let record = TimestampedOffset { timestamp: at, offset };
             if wanted(&record) {

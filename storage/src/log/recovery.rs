@@ -30,9 +30,9 @@ use crate::index::{ActiveIndexes, IndexedBatch, offset, time};
 use crate::leader_epochs::LeaderEpochs;
 use crate::producers::Producers;
 use crate::segment::{Published, Segment, Walk, read_batch};
-use milena_protocol::records::{BatchHeader, HEADER_LEN, crc_matches};
 use milena_protocol::records::EndTransactionMarker;
 use milena_protocol::records::Records;
+use milena_protocol::records::{BatchHeader, HEADER_LEN, crc_matches};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -166,7 +166,12 @@ impl Loader<'_> {
     }
 
     /// A complete output of compaction replaces the segments whose offsets it covers.
-    fn finish_swap(&mut self, swap: &SegmentFile, all: &[SegmentFile], logs: &mut BTreeMap<i64, u64>) -> Result<()> {
+    fn finish_swap(
+        &mut self,
+        swap: &SegmentFile,
+        all: &[SegmentFile],
+        logs: &mut BTreeMap<i64, u64>,
+    ) -> Result<()> {
         let from = self.dir.join(swap.to_string());
         let bytes = self.disk.read(&from)?;
         let next = milena_protocol::records::Batches::new(&bytes)
@@ -175,7 +180,12 @@ impl Loader<'_> {
             .map_or(swap.base_offset, |(header, _)| header.next_offset());
         let replaced: Vec<i64> = logs.range(swap.base_offset..next).map(|(base, _)| *base).collect();
         for base in replaced {
-            for kind in [SegmentFileKind::Log, SegmentFileKind::OffsetIndex, SegmentFileKind::TimeIndex, SegmentFileKind::TransactionIndex] {
+            for kind in [
+                SegmentFileKind::Log,
+                SegmentFileKind::OffsetIndex,
+                SegmentFileKind::TimeIndex,
+                SegmentFileKind::TransactionIndex,
+            ] {
                 self.disk.remove(&self.path(base, kind))?;
             }
             logs.remove(&base);
@@ -220,7 +230,11 @@ impl Loader<'_> {
             let is_last = i + 1 == bases.len();
             if base < trusted && !is_last && self.index_fits(base, length) {
                 let next_offset = bases[i + 1];
-                segments.push(Arc::new(Segment::closed(self.dir, base, Published { next_offset, position: length as u32 })));
+                segments.push(Arc::new(Segment::closed(
+                    self.dir,
+                    base,
+                    Published { next_offset, position: length as u32 },
+                )));
                 continue;
             }
             let (end, indexes, cut) = match self.resume(base, length, is_last && base < trusted)? {
@@ -233,7 +247,13 @@ impl Loader<'_> {
                 last = Some((active, end));
                 break;
             }
-            let segment = Segment::active(self.dir, base, None, Published { next_offset: bases[i + 1], ..end }, indexes);
+            let segment = Segment::active(
+                self.dir,
+                base,
+                None,
+                Published { next_offset: bases[i + 1], ..end },
+                indexes,
+            );
             super::write_indexes(self.disk, &segment)?;
             segment.close_indexes();
             segments.push(Arc::new(segment));
@@ -265,7 +285,10 @@ impl Loader<'_> {
     fn resume(&self, base: i64, length: u64, trusted: bool) -> Result<Option<(Published, ActiveIndexes)>> {
         let limits = index_limits(self.config);
         if length == 0 {
-            return Ok(Some((Published { next_offset: base, position: 0 }, ActiveIndexes::new(base, limits))));
+            return Ok(Some((
+                Published { next_offset: base, position: 0 },
+                ActiveIndexes::new(base, limits),
+            )));
         }
         if !trusted || length > i32::MAX as u64 {
             return Ok(None);
@@ -278,7 +301,8 @@ impl Loader<'_> {
         };
         let Ok(indexes) = ActiveIndexes::restore(base, limits, &offsets, &times) else { return Ok(None) };
         let position = length as u32;
-        let segment = Segment::active(self.dir, base, None, Published { next_offset: base, position }, indexes.clone());
+        let segment =
+            Segment::active(self.dir, base, None, Published { next_offset: base, position }, indexes.clone());
         let from = indexes.offsets().last().map_or(0, |e| e.position);
         let (mut next_offset, mut reached) = (base, from);
         let mut walk = Walk::new(&segment, self.disk, from, position)?;
@@ -332,7 +356,12 @@ impl Loader<'_> {
         if cut {
             let reason = reason.unwrap_or_default();
             if !reason.is_empty() {
-                tracing::warn!("{}: {reason} at byte {}; keeping the records up to offset {}", path.display(), end.position, end.next_offset);
+                tracing::warn!(
+                    "{}: {reason} at byte {}; keeping the records up to offset {}",
+                    path.display(),
+                    end.position,
+                    end.next_offset
+                );
             }
             self.disk.truncate(&file, &path, u64::from(end.position))?;
         }
@@ -356,9 +385,14 @@ impl Loader<'_> {
             let from = self.path(base, SegmentFileKind::Log);
             let mut to = from.clone().into_os_string();
             to.push(".quarantined");
-            tracing::error!("{} lies behind a damaged segment and is set aside as .quarantined", from.display());
+            tracing::error!(
+                "{} lies behind a damaged segment and is set aside as .quarantined",
+                from.display()
+            );
             self.disk.rename(&from, Path::new(&to))?;
-            for kind in [SegmentFileKind::OffsetIndex, SegmentFileKind::TimeIndex, SegmentFileKind::TransactionIndex] {
+            for kind in
+                [SegmentFileKind::OffsetIndex, SegmentFileKind::TimeIndex, SegmentFileKind::TransactionIndex]
+            {
                 self.disk.remove(&self.path(base, kind))?;
             }
         }
@@ -378,7 +412,11 @@ impl Loader<'_> {
             Some((base, timestamp)) if base == active.base_offset => Some(timestamp),
             _ => BatchHeader::read(&active.read(self.disk, 0, HEADER_LEN)?).ok().map(|h| h.max_timestamp),
         };
-        let recovery_point = if self.repaired { self.start.recovery_point.min(active.base_offset) } else { self.start.recovery_point };
+        let recovery_point = if self.repaired {
+            self.start.recovery_point.min(active.base_offset)
+        } else {
+            self.start.recovery_point
+        };
         let writer = Writer {
             active: active.clone(),
             tail: Tail::COLD,
@@ -387,7 +425,11 @@ impl Loader<'_> {
             producers,
             epochs: self.epochs,
             epochs_changed: self.epochs_changed,
-            roll: RollClock { first_timestamp, created_ms: self.start.now_ms, jitter_ms: jitter(self.config, active.base_offset) },
+            roll: RollClock {
+                first_timestamp,
+                created_ms: self.start.now_ms,
+                jitter_ms: jitter(self.config, active.base_offset),
+            },
             unflushed: 0,
             unflushed_since_ms: 0,
             last_append_ms: 0,
@@ -412,10 +454,15 @@ impl Loader<'_> {
                     from = offset;
                     break;
                 }
-                Err(error) => tracing::warn!("producer snapshot {offset} in {}: {error}; trying an older one", self.dir.display()),
+                Err(error) => tracing::warn!(
+                    "producer snapshot {offset} in {}: {error}; trying an older one",
+                    self.dir.display()
+                ),
             }
         }
-        let all_scanned = segments.iter().all(|s| s.published().next_offset <= from || self.scanned.contains(&s.base_offset));
+        let all_scanned = segments
+            .iter()
+            .all(|s| s.published().next_offset <= from || self.scanned.contains(&s.base_offset));
         if from < end && (self.producers_seen || !all_scanned) {
             self.replay(segments, from, &mut producers)?;
         }
@@ -445,7 +492,11 @@ impl Loader<'_> {
             let mut walk = Walk::new(segment, self.disk, place.position, end.position)?;
             while let Some(place) = walk.next()? {
                 let head = segment.read(self.disk, place.position, HEADER_LEN)?;
-                let header = BatchHeader::read(&head).map_err(|e| Error::Corrupt { path: path.clone(), position: place.position.into(), reason: e.to_string() })?;
+                let header = BatchHeader::read(&head).map_err(|e| Error::Corrupt {
+                    path: path.clone(),
+                    position: place.position.into(),
+                    reason: e.to_string(),
+                })?;
                 if header.producer_id < 0 {
                     continue;
                 }
@@ -469,7 +520,10 @@ impl Loader<'_> {
 /// Why a batch cannot be kept, if so.
 fn bad(header: &BatchHeader, bytes: &[u8], expected: i64) -> Option<String> {
     if header.base_offset < expected {
-        return Some(format!("a batch with offset {} where {expected} or more is expected", header.base_offset));
+        return Some(format!(
+            "a batch with offset {} where {expected} or more is expected",
+            header.base_offset
+        ));
     }
     if header.last_offset_delta < 0 {
         return Some(format!("a batch with last offset delta {}", header.last_offset_delta));

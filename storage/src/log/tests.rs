@@ -67,7 +67,8 @@ fn open(dir: &Path, config: &LogConfig, clean: bool) -> Log {
 fn equals_a_model_through_rolls_stops_and_deaths() {
     for (seed, mapped) in [(1u64, true), (2, true), (3, false)] {
         let dir = tempfile::tempdir().unwrap();
-        let config = LogConfig { segment_bytes: 200_000, index_interval_bytes: 500, mapped, ..LogConfig::default() };
+        let config =
+            LogConfig { segment_bytes: 200_000, index_interval_bytes: 500, mapped, ..LogConfig::default() };
         let mut random = Random(0x9e37_79b9 + seed);
         let (mut model, mut next) = (Vec::new(), 0);
         let mut log = open(dir.path(), &config, true);
@@ -107,8 +108,10 @@ fn a_clean_stop_leaves_files_of_exact_length_and_no_tail() {
     assert!(std::fs::metadata(&path).unwrap().len() > 5 * one.len() as u64, "a hot tail is reserved ahead");
     log.close().unwrap();
     assert_eq!(std::fs::metadata(&path).unwrap().len(), 5 * one.len() as u64);
-    let names: std::collections::BTreeSet<_> =
-        std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    let names: std::collections::BTreeSet<_> = std::fs::read_dir(dir.path())
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
     let expected = [
         "00000000000000000000.index",
         "00000000000000000000.log",
@@ -127,7 +130,11 @@ fn a_range_that_was_handed_out_never_changes() {
     let one = batch(10, 2, 50_000);
     append(&log, &one, &HOW).unwrap();
     let slice = log.read(1, 10, true, Bound::End).unwrap();
-    assert_eq!((slice.position, slice.len, slice.high_watermark), (0, one.len(), 2), "whole batches, at least one");
+    assert_eq!(
+        (slice.position, slice.len, slice.high_watermark),
+        (0, one.len(), 2),
+        "whole batches, at least one"
+    );
     assert_eq!(log.read(1, 10, false, Bound::End).unwrap().len, 0);
     for _ in 0..30 {
         append(&log, &one, &HOW).unwrap();
@@ -281,7 +288,9 @@ fn a_duplicate_keeps_its_offset_through_a_death() {
 
 #[test]
 fn every_failing_call_leaves_a_log_that_opens_with_what_was_acknowledged() {
-    for (errno, first) in [(nix::libc::ENOSPC, Op::Write), (nix::libc::EIO, Op::Write), (nix::libc::EIO, Op::Sync)] {
+    for (errno, first) in
+        [(nix::libc::ENOSPC, Op::Write), (nix::libc::EIO, Op::Write), (nix::libc::EIO, Op::Sync)]
+    {
         for n in 0..60 {
             let dir = tempfile::tempdir().unwrap();
             let calls = Arc::new(AtomicUsize::new(0));
@@ -309,7 +318,10 @@ fn every_failing_call_leaves_a_log_that_opens_with_what_was_acknowledged() {
             }
             let failed = calls.load(Ordering::Relaxed) > n;
             assert!(errno != nix::libc::EIO || !failed || disk.is_offline(), "an I/O error poisons");
-            assert!(errno != nix::libc::ENOSPC || acknowledged.len() >= 29, "a full disk is over when it is over");
+            assert!(
+                errno != nix::libc::ENOSPC || acknowledged.len() >= 29,
+                "a full disk is over when it is over"
+            );
             drop(log);
             let log = open(dir.path(), &config, false);
             assert!(read_all(&log, 1 << 20) == acknowledged.concat(), "errno {errno} n {n}");

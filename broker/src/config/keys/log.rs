@@ -48,7 +48,7 @@ pub(super) const KEYS: &[Key] = &[
         .doc("Milliseconds after which unforced records are forced to disk; unset, log.flush.scheduler.interval.ms counts."),
     int("log.flush.offset.checkpoint.interval.ms", Some("60000")).at_least(0)
         .doc("Milliseconds between writes of the recovery point checkpoint."),
-    long("log.flush.scheduler.interval.ms", Some("9223372036854775807"))
+    long("log.flush.scheduler.interval.ms", Some("9223372036854775807")).honoured()
         .doc("Milliseconds between looks for logs that are due to be forced to disk."),
     int("log.flush.start.offset.checkpoint.interval.ms", Some("60000")).at_least(0)
         .doc("Milliseconds between writes of the log start offset checkpoint."),
