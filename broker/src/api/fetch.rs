@@ -203,7 +203,7 @@ impl Fetch {
             let response = match partition {
                 Ok(partition) if partition.is_deleted() => {
                     found.failed = true;
-                    unknown(wanted.index, self.unknown_topic())
+                    PartitionResponse::error(wanted.index, ResponseError::UnknownTopicOrPartition.code())
                 }
                 Ok(partition) => self.look_at(wanted, partition, &mut found).unwrap_or_else(|error| {
                     found.failed = true;
@@ -216,10 +216,6 @@ impl Fetch {
         }
         found.failed |= self.wanted.iter().all(|(_, partition)| partition.is_err());
         found
-    }
-
-    fn unknown_topic(&self) -> ResponseError {
-        if self.version >= TOPIC_IDS { ResponseError::UnknownTopicId } else { ResponseError::UnknownTopicOrPartition }
     }
 
     fn look_at(&self, wanted: &Wanted, partition: &Partition, found: &mut Found) -> Result<PartitionResponse, ResponseError> {
