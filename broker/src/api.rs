@@ -106,7 +106,9 @@ pub(crate) enum Outcome {
     /// The response was written.
     Written,
     /// The response (a whole frame) comes later.
-    Later(Pending<Gather>),
+    ///
+    /// An error closes the connection.
+    Later(Pending<Result<Gather, String>>),
     /// There is no response (acks=0).
     Nothing,
     /// The connection must be closed; the reason is for the log.
@@ -230,10 +232,7 @@ fn typed<Q: Decodable, R: Encodable + 'static>(
         Answer::Later(pending) => Outcome::Later(Box::pin(async move {
             let response = pending.await;
             let mut out = Gather::default();
-            if let Err(reason) = encode(key, version, correlation_id, &response, &mut out) {
-                tracing::error!("{reason}");
-            }
-            out
+            encode(key, version, correlation_id, &response, &mut out).map(|()| out)
         })),
     }
 }

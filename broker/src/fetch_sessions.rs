@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use kafka_protocol::ResponseError;
 use milena_protocol::fetch::PartitionResponse;
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -188,8 +188,10 @@ impl FetchSessions {
 
 impl Session {
     fn change(&mut self, wanted: Vec<Wanted>, forgotten: &[Key]) {
-        for key in forgotten {
-            self.partitions.shift_remove(key);
+        if !forgotten.is_empty() {
+            // One pass keeps the order, however many are forgotten.
+            let forgotten: HashSet<&Key> = forgotten.iter().collect();
+            self.partitions.retain(|key, _| !forgotten.contains(key));
         }
         for wanted in wanted {
             let key = (wanted.topic.clone(), wanted.topic_id, wanted.index);

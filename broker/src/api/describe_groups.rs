@@ -20,15 +20,15 @@ pub(crate) fn answer(
     request: &DescribeGroupsRequest,
 ) -> DescribeGroupsResponse {
     let described = request.groups.iter().map(|id| match groups.describe(id) {
-        Ok(mut group) => {
-            if request.include_authorized_operations {
-                group.authorized_operations = GROUP_OPERATIONS;
-            }
-            group
-        }
+        Ok(group) => group,
         Err((error, reason)) => missing(id, error, &reason, version),
     });
-    DescribeGroupsResponse::default().with_groups(described.collect())
+    // A group that does not exist is no error up to version 5, so it has its operations too.
+    let authorized = described.map(|group| match group.error_code {
+        0 if request.include_authorized_operations => group.with_authorized_operations(GROUP_OPERATIONS),
+        _ => group,
+    });
+    DescribeGroupsResponse::default().with_groups(authorized.collect())
 }
 
 fn missing(id: &GroupId, error: ResponseError, reason: &str, version: i16) -> DescribedGroup {

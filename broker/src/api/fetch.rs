@@ -114,7 +114,7 @@ impl Waiting {
         Self { fetch, parked }
     }
 
-    async fn run(self, deadline: Instant) -> Gather {
+    async fn run(self, deadline: Instant) -> Result<Gather, String> {
         loop {
             // What was appended between the first look and the registration is seen by this look.
             let found = self.fetch.look();
@@ -213,7 +213,7 @@ impl Fetch {
             let response = match partition {
                 Ok(partition) if partition.is_deleted() => {
                     found.failed = true;
-                    unknown(wanted.index, self.unknown_topic())
+                    PartitionResponse::error(wanted.index, ResponseError::UnknownTopicOrPartition.code())
                 }
                 Ok(partition) => self.look_at(wanted, partition, &mut found).unwrap_or_else(|error| {
                     found.failed = true;
@@ -226,14 +226,6 @@ impl Fetch {
         }
         found.failed |= self.wanted.iter().all(|(_, partition)| partition.is_err());
         found
-    }
-
-    fn unknown_topic(&self) -> ResponseError {
-        if self.version >= TOPIC_IDS {
-            ResponseError::UnknownTopicId
-        } else {
-            ResponseError::UnknownTopicOrPartition
-        }
     }
 
     fn look_at(
@@ -296,7 +288,7 @@ impl Fetch {
     }
 
     /// Brings cold ranges into the page cache without blocking this thread, and writes the answer.
-    async fn finish(&self, found: Found) -> Gather {
+    async fn finish(&self, found: Found) -> Result<Gather, String> {
         let Found { partitions, cold, .. } = found;
         if !cold.is_empty() {
             // A range that cannot be read is noticed when it is sent.
@@ -304,10 +296,8 @@ impl Fetch {
                 tokio::task::spawn_blocking(move || cold.iter().for_each(|slice| drop(slice.warm()))).await;
         }
         let mut out = Gather::default();
-        if let Err(reason) = self.write(partitions, &mut out) {
-            tracing::error!("{reason}");
-        }
-        out
+        self.write(partitions, &mut out)?;
+        Ok(out)
     }
 
     fn write(&self, partitions: Vec<PartitionResponse>, out: &mut Gather) -> Result<(), String> {

@@ -52,13 +52,9 @@ pub(crate) fn handle(cx: &Context<'_>, body: &[u8], out: &mut Gather) -> Outcome
     let (version, correlation_id) = (cx.version, cx.correlation_id);
     Outcome::Later(Box::pin(async move {
         let flushed = tokio::task::spawn_blocking(move || flush_all(response, &flushes)).await;
+        let response = flushed.map_err(|e| e.to_string())?;
         let mut out = Gather::default();
-        if let Ok(response) = flushed
-            && let Err(reason) = encode(ApiKey::Produce, version, correlation_id, &response, &mut out)
-        {
-            tracing::error!("{reason}");
-        }
-        out
+        encode(ApiKey::Produce, version, correlation_id, &response, &mut out).map(|()| out)
     }))
 }
 

@@ -82,7 +82,7 @@ async fn ask(broker: &TestBroker, key: ApiKey, version: i16, body: &[u8]) -> Byt
     let mut out = Gather::default();
     match handle(&broker.broker, &broker.connection, &frame, &mut out) {
         Outcome::Written => {}
-        Outcome::Later(pending) => out = pending.await,
+        Outcome::Later(pending) => out = pending.await.unwrap(),
         Outcome::Nothing => panic!("{key:?} v{version} is not answered"),
         Outcome::Close(reason) => panic!("{key:?} v{version} closes the connection: {reason}"),
     }

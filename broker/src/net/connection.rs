@@ -39,7 +39,7 @@ thread_local! {
 
 /// An answer in its place in the order.
 enum Slot {
-    Waiting(Pending<Gather>),
+    Waiting(Pending<Result<Gather, String>>),
     Ready(Gather),
 }
 
@@ -100,9 +100,8 @@ impl Connection {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         loop {
-            self.collect_ready(cx);
-            if let Err(error) = self.poll_send(cx) {
-                return Poll::Ready(error);
+            if let Err(end) = self.collect_ready(cx).and_then(|()| self.poll_send(cx)) {
+                return Poll::Ready(end);
             }
             if self.finished {
                 return if self.outgoing.is_empty() { Poll::Ready(End::Quiet) } else { Poll::Pending };
@@ -120,12 +119,12 @@ impl Connection {
     }
 
     /// Moves answers that have become ready into the outgoing bytes, in order.
-    fn collect_ready(&mut self, cx: &mut Context<'_>) {
+    fn collect_ready(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         for slot in &mut self.waiting {
             if let Slot::Waiting(pending) = slot
                 && let Poll::Ready(answer) = pending.as_mut().poll(cx)
             {
-                *slot = Slot::Ready(answer);
+                *slot = Slot::Ready(answer.map_err(End::Reason)?);
             }
         }
         while let Some(Slot::Ready(_)) = self.waiting.front() {
@@ -134,6 +133,7 @@ impl Connection {
             }
             self.active = Instant::now();
         }
+        Ok(())
     }
 
     /// Sends what the socket takes; the task is woken when it takes more.
