@@ -71,6 +71,8 @@ struct Writer {
     unflushed_since_ms: i64,
     last_append_ms: i64,
     scratch: Vec<u8>,
+    /// The log end for which the files were found complete: while nothing is appended, a stop has nothing to write.
+    complete_at: Option<i64>,
     closed: bool,
 }
 
@@ -331,8 +333,11 @@ impl Log {
             return Ok(());
         }
         writer.closed = true;
-        self.unmap(&mut writer)?;
         self.write_epochs(&mut writer, false)?;
+        if writer.complete_at == Some(writer.next_offset) {
+            return Ok(());
+        }
+        self.unmap(&mut writer)?;
         let active = writer.active.clone();
         self.write_indexes(&active)?;
         if writer.next_offset > 0 {

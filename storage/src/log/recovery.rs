@@ -417,7 +417,9 @@ impl Loader<'_> {
         } else {
             self.start.recovery_point
         };
+        let untouched = self.start.clean && !self.repaired && self.snapshots.contains(&end.next_offset);
         let writer = Writer {
+            complete_at: untouched.then_some(end.next_offset),
             active: active.clone(),
             tail: Tail::COLD,
             next_offset: end.next_offset,
