@@ -18,7 +18,7 @@ use table::Table;
 
 /// The text of `bench help`.
 const HELP: &str = "\
-cargo run --release -p milena-integration-tests --bin bench -- [rounds=3] [scale=1] [only=WORD]
+cargo run --release -p milena-integration-tests --example bench -- [rounds=3] [scale=1] [only=WORD]
 
   rounds=N    rounds of every broker; the figures are medians
   scale=X     multiplies bytes and counts

@@ -107,6 +107,11 @@ impl MappedTail {
         Ok(())
     }
 
+    /// Whether the mapping reaches up to `to`.
+    pub(crate) fn holds(&self, to: usize) -> bool {
+        to <= self.limit
+    }
+
     /// Whether `..to` may be written without another call of [`MappedTail::prepare`].
     pub(crate) fn is_ready(&self, to: usize) -> bool {
         to <= self.ready

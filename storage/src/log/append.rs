@@ -21,6 +21,8 @@ pub(crate) const TERMINATOR: [u8; 17] = *b"\0\0\0\0\0\0\0\0\x7f\xff\xff\xf3\0\0\
 const HOT_BYTES: usize = 64 << 10;
 /// That second, in milliseconds.
 const HOT_WINDOW_MS: i64 = 1000;
+/// In place of that second's beginning: the kernel refused a mapping, and is not asked again for this segment.
+const NEVER_MAP: i64 = i64::MAX;
 
 /// How a batch is appended.
 #[derive(Clone, Copy, Debug)]
@@ -154,7 +156,7 @@ impl Log {
         let active = writer.active.clone();
         let path = || active.path(SegmentFileKind::Log);
         let (end, size) = (writer.end as usize, header.size());
-        self.map_if_hot(writer, size, config, now_ms);
+        self.map_if_hot(writer, size, config, now_ms)?;
         let mut head = [0; HEADER_LEN];
         header.write(&mut head);
         match &mut writer.tail {
@@ -185,14 +187,26 @@ impl Log {
     }
 
     /// Goes over to a mapped tail when enough bytes come.
-    fn map_if_hot(&self, writer: &mut Writer, size: usize, config: &LogConfig, now_ms: i64) {
-        let Tail::Cold { since_ms, bytes } = &mut writer.tail else { return };
+    fn map_if_hot(&self, writer: &mut Writer, size: usize, config: &LogConfig, now_ms: i64) -> Result<()> {
+        let reach = writer.end as usize + size + TERMINATOR.len();
+        if let Tail::Mapped(tail) = &writer.tail {
+            if tail.holds(reach) {
+                return Ok(());
+            }
+            // `segment.bytes` was raised since the mapping was made.
+            self.unmap(writer)?;
+            writer.tail = Tail::Cold { since_ms: now_ms, bytes: HOT_BYTES };
+        }
+        let Tail::Cold { since_ms, bytes } = &mut writer.tail else { return Ok(()) };
+        if *since_ms == NEVER_MAP || !config.mapped {
+            return Ok(());
+        }
         if now_ms - *since_ms > HOT_WINDOW_MS {
             (*since_ms, *bytes) = (now_ms, 0);
         }
         *bytes += size;
-        if !config.mapped || *bytes < HOT_BYTES {
-            return;
+        if *bytes < HOT_BYTES {
+            return Ok(());
         }
         let path = writer.active.path(SegmentFileKind::Log);
         let limit = (config.segment_bytes as usize).max(writer.end as usize + size) + TERMINATOR.len();
@@ -207,9 +221,10 @@ impl Log {
             }
             Err(error) => {
                 tracing::warn!("{error}; appending by pwrite");
-                writer.tail = Tail::Cold { since_ms: i64::MAX, bytes: 0 };
+                writer.tail = Tail::Cold { since_ms: NEVER_MAP, bytes: 0 };
             }
         }
+        Ok(())
     }
 
     fn roll_if_due(

@@ -147,6 +147,21 @@ fn a_range_that_was_handed_out_never_changes() {
 }
 
 #[test]
+fn a_larger_segment_size_holds_at_once_on_a_mapped_tail() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = LogConfig { segment_bytes: 300_000, ..LogConfig::default() };
+    let log = open(dir.path(), &config, true);
+    let one = batch(10, 1, 90_000);
+    append(&log, &one, &HOW).unwrap();
+    log.set_config(LogConfig { segment_bytes: 1 << 20, ..config });
+    let offsets: Vec<i64> = (0..10).map(|_| append(&log, &one, &HOW).unwrap()).collect();
+    assert_eq!(offsets, (1..11).collect::<Vec<_>>());
+    assert_eq!(log.segments().len(), 1);
+    let expected: Vec<u8> = (0..11).flat_map(|i| stored(&one, i, 3)).collect();
+    assert!(read_all(&log, 1 << 20) == expected);
+}
+
+#[test]
 fn reads_outside_the_log_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path(), &LogConfig::default(), true);
