@@ -32,11 +32,10 @@ pub(crate) mod sync_group;
 
 use crate::broker::Broker;
 use crate::metadata::advertise::Listener;
-use bytes::Bytes;
 use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::{Decodable, Encodable};
 use milena_protocol::gather::Gather;
-use milena_protocol::header;
+use milena_protocol::{header, request};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -218,8 +217,8 @@ fn typed<Q: Decodable, R: Encodable + 'static>(
     out: &mut Gather,
     handler: fn(&Context<'_>, Q) -> Answer<R>,
 ) -> Outcome {
-    let mut body = Bytes::copy_from_slice(body);
-    let request = match Q::decode(&mut body, cx.version) {
+    let blobs = matches!(key, ApiKey::JoinGroup | ApiKey::SyncGroup);
+    let request: Q = match request::decode(body, cx.version, blobs) {
         Ok(request) => request,
         Err(error) => return Outcome::Close(format!("{key:?} v{} cannot be read: {error}", cx.version)),
     };

@@ -6,5 +6,6 @@ pub mod gather;
 pub mod header;
 pub mod produce;
 pub mod records;
+pub mod request;
 pub mod stored;
 pub mod wire;

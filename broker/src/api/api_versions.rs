@@ -8,12 +8,13 @@
 
 use super::{Context, Outcome, TABLE, encode};
 use arc_swap::ArcSwapOption;
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::api_versions_response::{ApiVersion, FinalizedFeatureKey, SupportedFeatureKey};
 use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse};
-use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
+use kafka_protocol::protocol::{Encodable, StrBytes};
 use milena_protocol::gather::Gather;
+use milena_protocol::request;
 use std::sync::Arc;
 
 /// Features that clients are told of: name, lowest and highest level of Kafka 4.1.
@@ -25,8 +26,7 @@ const FEATURES: [(&str, i16, i16); 3] =
 pub(crate) struct Cache([ArcSwapOption<(i64, Vec<u8>)>; 5]);
 
 pub(crate) fn handle(cx: &Context<'_>, body: &[u8], out: &mut Gather) -> Outcome {
-    let mut body = Bytes::copy_from_slice(body);
-    let request = match ApiVersionsRequest::decode(&mut body, cx.version) {
+    let request: ApiVersionsRequest = match request::decode(body, cx.version, false) {
         Ok(request) => request,
         Err(error) => return Outcome::Close(format!("ApiVersions v{} cannot be read: {error}", cx.version)),
     };

@@ -14,14 +14,14 @@ use crate::broker::Broker;
 use crate::error::{report, response_error};
 use crate::fetch_sessions::{Asked, Role, Wanted};
 use crate::partition::{Parked, Partition};
-use bytes::{BufMut, Bytes};
+use bytes::BufMut;
 use indexmap::IndexMap;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::FetchRequest;
-use kafka_protocol::protocol::Decodable;
 use milena_protocol::fetch::{self, PartitionResponse, Records, TopicResponse};
 use milena_protocol::gather::Gather;
 use milena_protocol::records::Codec;
+use milena_protocol::request;
 use milena_storage::log::{Bound, Slice};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -56,8 +56,7 @@ struct Found {
 }
 
 pub(crate) fn handle(cx: &Context<'_>, body: &[u8], out: &mut Gather) -> Outcome {
-    let mut body = Bytes::copy_from_slice(body);
-    let request = match FetchRequest::decode(&mut body, cx.version) {
+    let request: FetchRequest = match request::decode(body, cx.version, false) {
         Ok(request) => request,
         Err(error) => return Outcome::Close(format!("Fetch v{} cannot be read: {error}", cx.version)),
     };
