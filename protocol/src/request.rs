@@ -72,7 +72,8 @@ mod tests {
                     .map(|all| all.iter().map(|t| t.name.as_ref().unwrap().to_string()).collect::<Vec<_>>())
             })
         };
-        let cases: &[(&str, &[u8], i16, Option<Vec<&str>>)] = &[
+        type Case = (&'static str, &'static [u8], i16, Option<Vec<&'static str>>);
+        let cases: &[Case] = &[
             ("as it should be", b"\0\0\0\x01\0\x02ab", 1, Some(vec!["ab"])),
             ("not UTF-8", b"\0\0\0\x01\0\x03a\xffb", 1, Some(vec!["a\u{fffd}b"])),
             ("array length -1", b"\xff\xff\xff\xff", 1, None),
