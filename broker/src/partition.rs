@@ -39,15 +39,26 @@ pub(crate) struct Parked {
 }
 
 impl Parked {
-    /// A fetch that needs so many more bytes.
-    pub(crate) fn new(missing: usize) -> Arc<Self> {
-        let missing = AtomicI64::new(i64::try_from(missing).unwrap_or(i64::MAX));
-        Arc::new(Self { missing, enough: Notify::new() })
+    /// Far more than can arrive: while a fetch looks, appends are counted and nobody is woken.
+    const LOOKING: i64 = i64::MAX / 2;
+
+    /// A fetch that has not looked yet.
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { missing: AtomicI64::new(Self::LOOKING), enough: Notify::new() })
     }
 
-    /// Starts counting again, after a look that found too little.
-    pub(crate) fn reset(&self, missing: usize) {
-        self.missing.store(i64::try_from(missing).unwrap_or(i64::MAX), Ordering::Release);
+    /// Starts counting what is appended from now on; comes before every look.
+    pub(crate) fn look(&self) {
+        self.missing.store(Self::LOOKING, Ordering::Release);
+    }
+
+    /// After a look that found so many bytes too few: whether what was appended meanwhile may be enough. If not, the
+    /// fetch is woken when the rest has come. An append that the look has seen already may count once more, which
+    /// only makes the fetch look again.
+    pub(crate) fn is_enough_without(&self, missing: usize) -> bool {
+        let missing = i64::try_from(missing).unwrap_or(i64::MAX).min(Self::LOOKING);
+        let change = missing - Self::LOOKING;
+        self.missing.fetch_add(change, Ordering::AcqRel) + change <= 0
     }
 
     fn arrived(&self, bytes: usize) {
@@ -264,5 +275,32 @@ fn rules(config: &TopicConfig) -> Rules {
             CompressionType::Lz4 => with(Codec::Lz4, levels.lz4),
             CompressionType::Zstd => with(Codec::Zstd, levels.zstd),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Parked;
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    fn is_woken(parked: &Parked) -> bool {
+        pin!(parked.enough.notified()).poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    #[test]
+    fn what_comes_during_a_look_counts() {
+        let parked = Parked::new();
+        parked.look();
+        parked.arrived(60);
+        assert!(!parked.is_enough_without(100) && !is_woken(&parked));
+        parked.arrived(39);
+        assert!(!is_woken(&parked));
+        parked.arrived(1);
+        assert!(is_woken(&parked));
+        parked.look();
+        parked.arrived(100);
+        assert!(!is_woken(&parked) && parked.is_enough_without(100));
     }
 }

@@ -79,9 +79,8 @@ pub(crate) fn handle(cx: &Context<'_>, body: &[u8], out: &mut Gather) -> Outcome
         }
         return Outcome::Later(Box::pin(async move { fetch.finish(found).await }));
     }
-    let parked = Parked::new(fetch.min_bytes - found.bytes);
     let deadline = Instant::now() + Duration::from_millis(wait);
-    Outcome::Later(Box::pin(Waiting::new(fetch, parked).run(deadline)))
+    Outcome::Later(Box::pin(Waiting::new(fetch).run(deadline)))
 }
 
 fn begin(version: i16, correlation_id: i32, out: &mut Gather) -> milena_protocol::gather::FrameStart {
@@ -104,7 +103,8 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn new(fetch: Fetch, parked: Arc<Parked>) -> Self {
+    fn new(fetch: Fetch) -> Self {
+        let parked = Parked::new();
         for (_, partition) in &fetch.wanted {
             if let Ok(partition) = partition {
                 partition.park(&parked);
@@ -115,12 +115,15 @@ impl Waiting {
 
     async fn run(self, deadline: Instant) -> Result<Gather, String> {
         loop {
+            self.parked.look();
             // What was appended between the first look and the registration is seen by this look.
             let found = self.fetch.look();
             if found.failed || found.bytes >= self.fetch.min_bytes || self.fetch.broker.is_stopping() {
                 return self.fetch.finish(found).await;
             }
-            self.parked.reset(self.fetch.min_bytes - found.bytes);
+            if self.parked.is_enough_without(self.fetch.min_bytes - found.bytes) {
+                continue;
+            }
             if tokio::time::timeout_at(deadline, self.parked.enough.notified()).await.is_err() {
                 let found = self.fetch.look();
                 return self.fetch.finish(found).await;
