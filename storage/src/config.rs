@@ -1,7 +1,7 @@
 //! What a log needs to know of its topic's configuration.
 
 /// Settings of one partition log; the names are those of Kafka's topic configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LogConfig {
     /// `segment.bytes`: a segment rolls before it would become larger.
     pub segment_bytes: u32,
@@ -17,6 +17,26 @@ pub struct LogConfig {
     pub flush_messages: i64,
     /// `flush.ms`: records may be unsynced this long.
     pub flush_ms: i64,
+    /// `cleanup.policy` has `delete`: old segments go by time and size.
+    pub delete: bool,
+    /// `cleanup.policy` has `compact`: of every key the last record stays.
+    pub compact: bool,
+    /// `retention.ms`: a segment goes when its newest record is older; negative for ever.
+    pub retention_ms: i64,
+    /// `retention.bytes`: the oldest segments go while the log is larger without them; negative without limit.
+    pub retention_bytes: i64,
+    /// `file.delete.delay.ms`: files of segments that left the log are unlinked this much later.
+    pub file_delete_delay_ms: i64,
+    /// `min.cleanable.dirty.ratio`: share of uncompacted bytes from which compaction is worth it, 0 to 1.
+    pub min_cleanable_dirty_ratio: f64,
+    /// `min.compaction.lag.ms`: records stay uncompacted for at least this long.
+    pub min_compaction_lag_ms: i64,
+    /// `max.compaction.lag.ms`: records are compacted after at most this long.
+    pub max_compaction_lag_ms: i64,
+    /// `delete.retention.ms`: tombstones and transaction markers stay this long after compaction has met them.
+    pub delete_retention_ms: i64,
+    /// `max.message.bytes`: largest batch that a client may append, in bytes.
+    pub max_message_bytes: u32,
     /// `producer.id.expiration.ms`: idempotent producers are forgotten after this much silence.
     pub producer_id_expiration_ms: i64,
     /// Whether hot tails are mapped; `pwrite` otherwise (file systems on which a mapping is unsafe).
@@ -33,6 +53,16 @@ impl Default for LogConfig {
             index_interval_bytes: 4096,
             flush_messages: i64::MAX,
             flush_ms: i64::MAX,
+            delete: true,
+            compact: false,
+            retention_ms: 7 * 24 * 3_600_000,
+            retention_bytes: -1,
+            file_delete_delay_ms: 60_000,
+            min_cleanable_dirty_ratio: 0.5,
+            min_compaction_lag_ms: 0,
+            max_compaction_lag_ms: i64::MAX,
+            delete_retention_ms: 24 * 3_600_000,
+            max_message_bytes: (1 << 20) + 12,
             producer_id_expiration_ms: 86_400_000,
             mapped: true,
         }

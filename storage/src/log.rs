@@ -11,6 +11,7 @@
 mod append;
 mod read;
 pub(crate) mod recovery;
+mod removal;
 
 pub use append::{Append, Appended};
 pub use read::{Bound, Slice};
@@ -49,6 +50,8 @@ pub struct Log {
     recovery_point: AtomicI64,
     /// Whether the tail is mapped, for the thread that looks for idle ones.
     mapped: AtomicBool,
+    /// Files of segments that left the log.
+    doomed: Mutex<Vec<removal::Doomed>>,
     writer: Mutex<Writer>,
 }
 
@@ -116,6 +119,7 @@ impl Log {
             first_unstable: AtomicI64::new(first_unstable),
             recovery_point: AtomicI64::new(loaded.recovery_point),
             mapped: AtomicBool::new(false),
+            doomed: Mutex::default(),
             writer: Mutex::new(loaded.writer),
         })
     }

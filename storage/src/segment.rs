@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::file::Disk;
-use crate::file_name::{SegmentFile, SegmentFileKind};
+use crate::file_name::{FileStage, SegmentFile, SegmentFileKind};
 use crate::index::{ActiveIndexes, ReadAt, offset, time};
 use milena_protocol::records::{BatchHeader, HEADER_LEN};
 use parking_lot::{Mutex, RwLock};
@@ -139,6 +139,25 @@ impl Segment {
             *file = None;
         }
         idle
+    }
+
+    /// Takes the segment's files out of the log: `.deleted` from now on. Readers that still hold the segment read on.
+    /// Returns the files to unlink. Producer snapshots stay, they belong to an offset and not to the segment.
+    pub(crate) fn set_deleted(&self, disk: &Disk) -> Result<Vec<PathBuf>> {
+        // Opened before its name changes: a reader may have found the segment and not yet have opened it.
+        let _open = self.file(disk)?;
+        let mut renamed = Vec::new();
+        for kind in SegmentFileKind::ALL {
+            let from = self.path(kind);
+            if kind == SegmentFileKind::ProducerSnapshot || !from.exists() {
+                continue;
+            }
+            let name = SegmentFile::live(self.base_offset, kind).at(FileStage::Deleted).to_string();
+            let to = self.dir.join(name);
+            disk.rename(&from, &to)?;
+            renamed.push(to);
+        }
+        Ok(renamed)
     }
 
     /// Changes the growing indexes; nothing happens to those of a closed segment.

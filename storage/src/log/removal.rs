@@ -1,0 +1,40 @@
+//! Segments that leave the log: out of the list and renamed at once, unlinked after `file.delete.delay.ms`.
+
+use super::Log;
+use crate::error::Result;
+use crate::segment::Segment;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A file that waits for its end.
+#[derive(Debug)]
+pub(super) struct Doomed {
+    due_ms: i64,
+    path: PathBuf,
+}
+
+impl Log {
+    /// Lets go of segments that are no longer in the list. A reader that still holds one reads on.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Io`] if a file cannot be renamed; a start removes what is left of it.
+    pub(super) fn doom(&self, segments: &[Arc<Segment>], now_ms: i64) -> Result<()> {
+        let due_ms = now_ms.saturating_add(self.config().file_delete_delay_ms);
+        for segment in segments {
+            let files = segment.set_deleted(&self.disk)?;
+            self.doomed.lock().extend(files.into_iter().map(|path| Doomed { due_ms, path }));
+        }
+        Ok(())
+    }
+
+    /// Unlinks the files whose time is up. What cannot be removed is tried again.
+    pub fn remove_doomed(&self, now_ms: i64) {
+        let due: Vec<_> = self.doomed.lock().extract_if(.., |file| file.due_ms <= now_ms).collect();
+        for file in due {
+            if let Err(error) = self.disk.remove(&file.path) {
+                tracing::warn!("{error}");
+                self.doomed.lock().push(file);
+            }
+        }
+    }
+}
