@@ -1,0 +1,82 @@
+//! A segment that is read as a whole, with CRCs.
+
+use super::Loader;
+use super::batch_reader::{BatchReader, Step};
+use crate::error::{Error, Result};
+use crate::file_name::SegmentFileKind;
+use crate::index::{ActiveIndexes, IndexedBatch};
+use crate::log::append::index_limits;
+use crate::segment::Published;
+use milena_protocol::records::{BatchHeader, crc_matches};
+
+impl Loader<'_> {
+    /// Reads a whole segment with CRCs, rebuilds its indexes and notes its epochs. Returns its good end, and whether
+    /// something behind it was cut off.
+    pub(super) fn scan(&mut self, base: i64, length: u64) -> Result<(Published, ActiveIndexes, bool)> {
+        self.repaired = true;
+        self.scanned.insert(base);
+        if self.transaction_indexes.contains(&base) {
+            self.disk.remove(&self.path(base, SegmentFileKind::TransactionIndex))?;
+        }
+        let path = self.path(base, SegmentFileKind::Log);
+        let file = self.disk.open(&path)?;
+        let mut indexes = ActiveIndexes::new(base, index_limits(self.config));
+        let mut end = Published { next_offset: base, position: 0 };
+        let mut reader = BatchReader::new(&file, length);
+        let reason = loop {
+            match reader.next().map_err(|e| Error::io("read", &path, e))? {
+                Step::Batch(header, bytes) => {
+                    if let Some(reason) = bad(&header, bytes, end.next_offset) {
+                        break Some(reason);
+                    }
+                    let size = bytes.len() as u32;
+                    let batch = IndexedBatch {
+                        last_offset: header.last_offset(),
+                        max_timestamp: header.max_timestamp,
+                        position: end.position,
+                        size,
+                    };
+                    if indexes.append(&batch).is_err() {
+                        break Some("its offset does not fit into the segment".into());
+                    }
+                    self.note_epoch(&header);
+                    self.producers_seen |= header.producer_id >= 0;
+                    if end.position == 0 {
+                        self.first_timestamp = Some((base, header.max_timestamp));
+                    }
+                    end = Published { next_offset: header.next_offset(), position: end.position + size };
+                }
+                Step::End => break None,
+                Step::Tail(reason) => break Some(reason),
+            }
+        };
+        let cut = u64::from(end.position) < length;
+        if cut {
+            let reason = reason.unwrap_or_default();
+            if !reason.is_empty() {
+                tracing::warn!(
+                    "{}: {reason} at byte {}; keeping the records up to offset {}",
+                    path.display(),
+                    end.position,
+                    end.next_offset
+                );
+            }
+            self.disk.truncate(&file, &path, u64::from(end.position))?;
+        }
+        Ok((end, indexes, cut))
+    }
+}
+
+/// Why a batch cannot be kept, if so.
+fn bad(header: &BatchHeader, bytes: &[u8], expected: i64) -> Option<String> {
+    if header.base_offset < expected {
+        return Some(format!(
+            "a batch with offset {} where {expected} or more is expected",
+            header.base_offset
+        ));
+    }
+    if header.last_offset_delta < 0 {
+        return Some(format!("a batch with last offset delta {}", header.last_offset_delta));
+    }
+    (!crc_matches(bytes)).then(|| format!("a batch at offset {} with a wrong CRC", header.base_offset))
+}

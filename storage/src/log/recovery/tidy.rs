@@ -1,0 +1,69 @@
+//! What a crash left half done in a log's directory, and what a cut leaves behind it.
+
+use super::Loader;
+use crate::error::{Error, Result};
+use crate::file_name::{self, FileStage, SegmentFile, SegmentFileKind};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+impl Loader<'_> {
+    /// Removes what a crash left half done; returns base offset and length of every segment.
+    pub(super) fn tidy(&mut self) -> Result<BTreeMap<i64, u64>> {
+        let (mut logs, mut others, mut swaps) = (BTreeMap::new(), Vec::new(), Vec::new());
+        for name in self.disk.list(self.dir)? {
+            let Some(name) = name.to_str() else { continue };
+            if name.ends_with(file_name::TEMPORARY_SUFFIX) {
+                self.disk.remove(&self.dir.join(name))?;
+                continue;
+            }
+            self.has_epochs |= name == file_name::LEADER_EPOCH_CHECKPOINT;
+            let Ok(file) = name.parse::<SegmentFile>() else { continue };
+            match file.stage {
+                FileStage::Deleted | FileStage::Cleaned => self.disk.remove(&self.dir.join(name))?,
+                FileStage::Swap => swaps.push(file),
+                FileStage::Live if file.kind == SegmentFileKind::Log => {
+                    logs.insert(file.base_offset, self.length(name)?);
+                }
+                FileStage::Live => others.push(file),
+            }
+        }
+        for swap in swaps.iter().filter(|s| s.kind == SegmentFileKind::Log) {
+            self.finish_swap(swap, &swaps, &mut logs)?;
+        }
+        for file in others {
+            if file.kind == SegmentFileKind::ProducerSnapshot {
+                self.snapshots.insert(file.base_offset);
+            } else if !logs.contains_key(&file.base_offset) {
+                self.disk.remove(&self.dir.join(file.to_string()))?;
+            } else if file.kind == SegmentFileKind::TransactionIndex {
+                self.transaction_indexes.insert(file.base_offset);
+            }
+        }
+        Ok(logs)
+    }
+
+    fn length(&self, name: &str) -> Result<u64> {
+        let path = self.dir.join(name);
+        std::fs::metadata(&path).map(|m| m.len()).map_err(|e| Error::io("stat", &path, e))
+    }
+
+    /// Sets segments aside that lie behind a cut: their offsets would leave a hole.
+    pub(super) fn quarantine(&self, bases: &[i64]) -> Result<()> {
+        for &base in bases {
+            let from = self.path(base, SegmentFileKind::Log);
+            let mut to = from.clone().into_os_string();
+            to.push(".quarantined");
+            tracing::error!(
+                "{} lies behind a damaged segment and is set aside as .quarantined",
+                from.display()
+            );
+            self.disk.rename(&from, Path::new(&to))?;
+            for kind in
+                [SegmentFileKind::OffsetIndex, SegmentFileKind::TimeIndex, SegmentFileKind::TransactionIndex]
+            {
+                self.disk.remove(&self.path(base, kind))?;
+            }
+        }
+        Ok(())
+    }
+}
