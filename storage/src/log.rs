@@ -12,9 +12,11 @@ mod append;
 mod read;
 pub(crate) mod recovery;
 mod removal;
+mod retention;
 
 pub use append::{Append, Appended};
 pub use read::{Bound, Slice};
+pub use retention::Retained;
 
 use crate::config::LogConfig;
 use crate::error::{Error, Result};
@@ -52,6 +54,9 @@ pub struct Log {
     mapped: AtomicBool,
     /// Files of segments that left the log.
     doomed: Mutex<Vec<removal::Doomed>>,
+    /// Held by who takes segments out of the list, until their files have their new names, and by who renames the
+    /// directory. Comes before the writer's lock.
+    removing: Mutex<()>,
     writer: Mutex<Writer>,
 }
 
@@ -120,6 +125,7 @@ impl Log {
             recovery_point: AtomicI64::new(loaded.recovery_point),
             mapped: AtomicBool::new(false),
             doomed: Mutex::default(),
+            removing: Mutex::default(),
             writer: Mutex::new(loaded.writer),
         })
     }
@@ -174,7 +180,8 @@ impl Log {
     /// the end.
     #[must_use]
     pub fn last_stable_offset(&self) -> i64 {
-        self.first_unstable.load(Ordering::Acquire).min(self.end_offset())
+        // A transaction that began below the log start holds back nothing that can still be read.
+        self.first_unstable.load(Ordering::Acquire).max(self.start_offset()).min(self.end_offset())
     }
 
     /// Everything below is on the device.
@@ -222,12 +229,14 @@ impl Log {
     /// # Errors
     /// [`Error::OffsetOutOfRange`] if it is negative or beyond the end.
     pub fn delete_before(&self, offset: i64) -> Result<i64> {
-        let writer = self.writer.lock();
+        let mut writer = self.writer.lock();
         let (start, end) = (self.start_offset(), writer.next_offset);
         if offset < 0 || offset > end {
             return Err(Error::OffsetOutOfRange { offset, start, end });
         }
         self.log_start.fetch_max(offset, Ordering::AcqRel);
+        let changed = writer.epochs.truncate_from_start(offset.max(start));
+        writer.epochs_changed |= changed;
         Ok(start.max(offset))
     }
 
@@ -361,6 +370,7 @@ impl Log {
     /// # Errors
     /// [`Error::Io`] if the rename fails.
     pub fn retire(&self, to: &Path) -> Result<()> {
+        let _removing = self.removing.lock();
         let mut writer = self.writer.lock();
         writer.closed = true;
         writer.tail = Tail::COLD;

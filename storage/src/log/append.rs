@@ -260,7 +260,7 @@ impl Log {
 
     /// Ends the active segment and begins one at the log end. The old one has its final length and complete files
     /// before the new one exists, so that no reader of the directory meets a tail in the middle of a log.
-    fn roll(&self, writer: &mut Writer, config: &LogConfig, now_ms: i64) -> Result<()> {
+    pub(super) fn roll(&self, writer: &mut Writer, config: &LogConfig, now_ms: i64) -> Result<()> {
         let old = writer.active.clone();
         self.unmap(writer)?;
         self.write_indexes(&old)?;

@@ -19,12 +19,18 @@ impl Log {
     /// # Errors
     /// [`crate::error::Error::Io`] if a file cannot be renamed; a start removes what is left of it.
     pub(super) fn doom(&self, segments: &[Arc<Segment>], now_ms: i64) -> Result<()> {
-        let due_ms = now_ms.saturating_add(self.config().file_delete_delay_ms);
         for segment in segments {
-            let files = segment.set_deleted(&self.disk)?;
-            self.doomed.lock().extend(files.into_iter().map(|path| Doomed { due_ms, path }));
+            for path in segment.set_deleted(&self.disk)? {
+                self.doom_file(path, now_ms);
+            }
         }
         Ok(())
+    }
+
+    /// Lets go of one file, which has its new name.
+    pub(super) fn doom_file(&self, path: PathBuf, now_ms: i64) {
+        let due_ms = now_ms.saturating_add(self.config().file_delete_delay_ms);
+        self.doomed.lock().push(Doomed { due_ms, path });
     }
 
     /// Unlinks the files whose time is up. What cannot be removed is tried again.

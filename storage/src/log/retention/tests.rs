@@ -1,0 +1,288 @@
+//! Each rule at its boundaries, and what a removal leaves behind for readers and for the next start.
+
+use super::Retained;
+use crate::config::LogConfig;
+use crate::error::Error;
+use crate::file::{Disk, Op};
+use crate::log::{Append, Bound, Log, Start};
+use crate::producers::Origin;
+use milena_protocol::records::{BatchBuilder, BatchHeader, HEADER_LEN};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+const NOW: i64 = 1_000_000;
+/// No space left on device.
+const ENOSPC: i32 = 28;
+
+fn append_at(log: &Log, timestamp: i64, epoch: i32, now_ms: i64) -> i64 {
+    let mut builder = BatchBuilder::new();
+    builder.append(timestamp, None, Some(&[b'v'; 100]), &[]);
+    let batch = builder.build().unwrap();
+    let header = BatchHeader::read(&batch).unwrap();
+    let how = Append { leader_epoch: epoch, origin: Origin::Client, now_ms };
+    log.append(&header, &batch[HEADER_LEN..], &how).unwrap().base_offset
+}
+
+/// Bytes of a batch of [`append_at`].
+fn batch_size() -> u32 {
+    let mut builder = BatchBuilder::new();
+    builder.append(0, None, Some(&[b'v'; 100]), &[]);
+    builder.build().unwrap().len() as u32
+}
+
+/// One batch a segment.
+fn config() -> LogConfig {
+    LogConfig { segment_bytes: batch_size(), retention_ms: -1, mapped: false, ..LogConfig::default() }
+}
+
+fn open_on(disk: &Disk, dir: &Path, config: LogConfig, clean: bool) -> Log {
+    Log::open(disk, dir, config, &Start { clean, now_ms: NOW, ..Start::default() }).unwrap()
+}
+
+fn open(dir: &Path, config: LogConfig) -> Log {
+    open_on(&Disk::new(dir), dir, config, true)
+}
+
+/// A log with one segment for each timestamp.
+fn filled(dir: &Path, config: LogConfig, timestamps: &[i64]) -> Log {
+    let log = open(dir, config);
+    for timestamp in timestamps {
+        append_at(&log, *timestamp, 0, NOW);
+    }
+    log
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let files =
+        std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = files.collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn time() {
+    let day = 86_400_000;
+    // retention.ms, timestamps of the segments, how many go.
+    let cases: &[(i64, &[i64], usize)] = &[
+        (-1, &[0, 0, 0], 0),
+        (NOW, &[0, 1, 2], 0),
+        (NOW - 1, &[0, 1, 2], 1),
+        (NOW - 2, &[0, 1, 2], 2),
+        // The active one, too.
+        (NOW - 3, &[0, 1, 2], 3),
+        (0, &[NOW - 1, NOW], 1),
+        // The first one that stays keeps those behind it.
+        (10, &[0, NOW, 0, 0], 1),
+        // A time to come keeps a segment until it has passed.
+        (0, &[NOW + day, 0], 0),
+        (i64::MAX, &[0, 0], 0),
+    ];
+    for (retention_ms, timestamps, expected) in cases {
+        let dir = tempfile::tempdir().unwrap();
+        let log = filled(dir.path(), LogConfig { retention_ms: *retention_ms, ..config() }, timestamps);
+        let done = log.retain(NOW).unwrap();
+        let bytes = u64::from(batch_size()) * *expected as u64;
+        let case = format!("retention.ms={retention_ms} {timestamps:?}");
+        assert_eq!(done, Retained { by_time: *expected, bytes, ..Retained::default() }, "{case}");
+        assert_eq!(log.start_offset(), *expected as i64, "{case}");
+        assert_eq!(log.end_offset(), timestamps.len() as i64, "{case}");
+        assert_eq!(log.retain(NOW).unwrap(), Retained::default(), "{case}: once is enough");
+    }
+}
+
+#[test]
+fn size() {
+    let one = i64::from(batch_size());
+    // retention.bytes, how many of three go.
+    let cases = [
+        (-1, 0),
+        (i64::MAX, 0),
+        (3 * one + 1, 0),
+        (3 * one, 0),
+        (2 * one + 1, 0),
+        (2 * one, 1),
+        (one, 2),
+        (1, 2),
+        (0, 3),
+    ];
+    for (retention_bytes, expected) in cases {
+        let dir = tempfile::tempdir().unwrap();
+        let log = filled(dir.path(), LogConfig { retention_bytes, ..config() }, &[0, 0, 0]);
+        let done = log.retain(NOW).unwrap();
+        assert_eq!(
+            (done.by_size, done.segments()),
+            (expected, expected),
+            "retention.bytes={retention_bytes}"
+        );
+        assert_eq!(log.size(), (3 - expected as u64) * one as u64, "retention.bytes={retention_bytes}");
+    }
+}
+
+#[test]
+fn below_the_log_start() {
+    for (delete, compact) in [(true, false), (false, true), (true, true), (false, false)] {
+        for (log_start, expected) in [(0, 0), (1, 1), (2, 2), (3, 2)] {
+            let dir = tempfile::tempdir().unwrap();
+            let log = filled(dir.path(), LogConfig { delete, compact, ..config() }, &[0, 0, 0]);
+            log.delete_before(log_start).unwrap();
+            let done = log.retain(NOW).unwrap();
+            assert_eq!((done.below_start, done.segments()), (expected, expected), "{log_start}");
+            assert_eq!(log.start_offset(), log_start, "the active segment holds it");
+        }
+    }
+}
+
+#[test]
+fn compaction_alone_keeps_what_is_old_and_large() {
+    let dir = tempfile::tempdir().unwrap();
+    let policy = LogConfig { delete: false, compact: true, retention_ms: 1, retention_bytes: 0, ..config() };
+    let log = filled(dir.path(), policy.clone(), &[0, 0]);
+    assert_eq!(log.retain(NOW).unwrap().segments(), 0);
+    log.set_config(LogConfig { delete: true, ..policy });
+    assert_eq!(log.retain(NOW).unwrap().segments(), 2, "a changed policy holds at once");
+}
+
+#[test]
+fn without_timestamps_the_last_append_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    let retention = LogConfig { retention_ms: 500, ..config() };
+    let log = filled(dir.path(), LogConfig { segment_bytes: 1 << 20, ..retention }, &[-1, -1]);
+    assert_eq!(log.retain(NOW + 500).unwrap().segments(), 0);
+    assert_eq!(log.retain(NOW + 501).unwrap().by_time, 1);
+
+    // Of a segment that no longer grows it is the time of its file.
+    let dir = tempfile::tempdir().unwrap();
+    let log = filled(dir.path(), LogConfig { retention_ms: 500, ..config() }, &[-1, NOW]);
+    let written = std::time::UNIX_EPOCH + std::time::Duration::from_millis(7_000);
+    let file = std::fs::File::open(dir.path().join("00000000000000000000.log")).unwrap();
+    file.set_modified(written).unwrap();
+    assert_eq!(log.retain(7_500).unwrap().segments(), 0);
+    assert_eq!(log.retain(7_501).unwrap().by_time, 1);
+}
+
+#[test]
+fn an_emptied_log_goes_on_where_it_ended() {
+    for clean in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let retention = LogConfig { retention_ms: 10, ..config() };
+        let log = filled(dir.path(), retention.clone(), &[1, 2]);
+        assert_eq!(log.retain(NOW).unwrap().segments(), 2);
+        assert_eq!((log.start_offset(), log.end_offset(), log.size()), (2, 2, 0));
+        assert!(matches!(log.read(1, 100, true, Bound::End), Err(Error::OffsetOutOfRange { start: 2, .. })));
+        assert_eq!(log.read(2, 100, true, Bound::End).unwrap().len, 0);
+        assert_eq!(log.offset_of_max_timestamp().unwrap(), None);
+        if clean {
+            log.close().unwrap();
+        }
+        drop(log);
+        let log = open_on(&Disk::new(dir.path()), dir.path(), retention, clean);
+        assert_eq!((log.start_offset(), log.end_offset()), (2, 2), "clean {clean}");
+        assert_eq!(append_at(&log, NOW, 0, NOW), 2);
+        assert_eq!(log.read_batches(2, 1000).unwrap().len(), batch_size() as usize);
+        let indexes = names(dir.path()).iter().filter(|name| name.ends_with(".index")).count();
+        assert_eq!(indexes, usize::from(clean), "a clean stop writes the index of an empty segment, too");
+    }
+}
+
+#[test]
+fn files_wait_for_their_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let retention =
+        LogConfig { retention_bytes: i64::from(batch_size()), file_delete_delay_ms: 60, ..config() };
+    let log = filled(dir.path(), retention, &[0, 0, 0]);
+    log.retain(NOW).unwrap();
+    let deleted =
+        |dir: &Path| names(dir).into_iter().filter(|name| name.ends_with(".deleted")).collect::<Vec<_>>();
+    assert_eq!(
+        deleted(dir.path()),
+        [
+            "00000000000000000000.index.deleted",
+            "00000000000000000000.log.deleted",
+            "00000000000000000000.timeindex.deleted",
+            "00000000000000000001.index.deleted",
+            "00000000000000000001.log.deleted",
+            "00000000000000000001.snapshot.deleted",
+            "00000000000000000001.timeindex.deleted",
+        ]
+    );
+    assert!(
+        dir.path().join("00000000000000000002.snapshot").exists(),
+        "that of the first segment left stays"
+    );
+    log.remove_doomed(NOW + 59);
+    assert_eq!(deleted(dir.path()).len(), 7);
+    log.remove_doomed(NOW + 60);
+    assert_eq!(deleted(dir.path()).len(), 0);
+}
+
+#[test]
+fn a_fetch_in_flight_is_not_cut() {
+    let dir = tempfile::tempdir().unwrap();
+    let retention = LogConfig { retention_bytes: 0, file_delete_delay_ms: 0, ..config() };
+    let log = filled(dir.path(), retention, &[0, 0, 0]);
+    let before = log.read_batches(1, 1000).unwrap();
+    let slice = log.read(1, 1000, true, Bound::End).unwrap();
+    assert_eq!(log.retain(NOW).unwrap().segments(), 3);
+    log.remove_doomed(NOW);
+    assert!(!names(dir.path()).iter().any(|name| name.starts_with("00000000000000000001")), "unlinked");
+    let mut bytes = vec![0; slice.len];
+    slice.file.read_exact_at(&mut bytes, slice.position).unwrap();
+    assert!(bytes == before);
+}
+
+#[test]
+fn leader_epochs_begin_at_the_log_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let retention = LogConfig { retention_bytes: i64::from(batch_size()), ..config() };
+    let log = open(dir.path(), retention);
+    for epoch in [0, 0, 4, 4, 4] {
+        append_at(&log, 0, epoch, NOW);
+    }
+    log.retain(NOW).unwrap();
+    assert_eq!(log.end_offset_for_epoch(0), Some((0, 4)));
+    let written = std::fs::read_to_string(dir.path().join("leader-epoch-checkpoint")).unwrap();
+    assert_eq!(written, "0\n1\n4 4\n");
+    log.delete_before(5).unwrap();
+    assert_eq!(log.end_offset_for_epoch(4), Some((4, 5)));
+}
+
+#[test]
+fn a_closed_or_retired_log_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let retention = LogConfig { retention_bytes: 0, ..config() };
+    let partition = dir.path().join("t-0");
+    std::fs::create_dir(&partition).unwrap();
+    let log = filled(&partition, retention, &[0, 0]);
+    log.retire(&dir.path().join("gone")).unwrap();
+    assert_eq!(log.retain(NOW).unwrap(), Retained::default());
+    assert_eq!(names(&dir.path().join("gone")).iter().filter(|name| name.ends_with(".log")).count(), 2);
+}
+
+#[test]
+fn a_full_disk_frees_what_needs_no_new_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let full = Arc::new(AtomicBool::new(false));
+    let is_full = full.clone();
+    let disk = Disk::with_faults(
+        dir.path(),
+        Box::new(move |op, _| match op {
+            Op::Write if is_full.load(Ordering::Relaxed) => Err(io::Error::from_raw_os_error(ENOSPC)),
+            _ => Ok(()),
+        }),
+    );
+    let log = open_on(&disk, dir.path(), LogConfig { retention_bytes: 0, ..config() }, true);
+    for _ in 0..3 {
+        append_at(&log, 0, 0, NOW);
+    }
+    full.store(true, Ordering::Relaxed);
+    let done = log.retain(NOW).unwrap();
+    assert_eq!((done.segments(), done.bytes), (2, 2 * u64::from(batch_size())));
+    assert_eq!((log.start_offset(), log.end_offset()), (2, 3));
+    full.store(false, Ordering::Relaxed);
+    assert_eq!(log.retain(NOW).unwrap().segments(), 1);
+    assert_eq!((log.start_offset(), log.end_offset()), (3, 3));
+}
