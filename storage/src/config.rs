@@ -43,6 +43,18 @@ pub struct LogConfig {
     pub mapped: bool,
 }
 
+impl LogConfig {
+    /// Age at which a segment rolls: `segment.ms`, or `max.compaction.lag.ms` if that comes first, because only closed
+    /// segments are compacted.
+    #[must_use]
+    pub fn oldest_segment_ms(&self) -> i64 {
+        match self.max_compaction_lag_ms {
+            lag if self.compact && lag > 0 => lag.min(self.segment_ms),
+            _ => self.segment_ms,
+        }
+    }
+}
+
 impl Default for LogConfig {
     fn default() -> Self {
         Self {

@@ -12,6 +12,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 
 static ZEROS: [u8; 32 << 10] = [0; 32 << 10];
 /// Blocks of zeros in one call.
@@ -345,6 +346,27 @@ impl Disk {
         Ok(())
     }
 
+    /// Gives a file another time of its last change. Nothing depends on it: a failure is passed over.
+    pub fn set_modified(&self, file: &File, path: &Path, time: Option<SystemTime>) {
+        if let Some(time) = time
+            && let Err(error) = self.allowed(Op::Write, path).and_then(|()| file.set_modified(time))
+        {
+            tracing::debug!("set the time of {}: {error}", path.display());
+        }
+    }
+
+    /// Takes the directory offline, for a failure after which nobody knows what is on the disk.
+    pub(crate) fn fail(&self, error: Error) -> Error {
+        if !self.0.offline.swap(true, Ordering::Relaxed) {
+            tracing::error!(
+                "{error}; log directory {} is offline now: its partitions answer KAFKA_STORAGE_ERROR. \
+                 Check the device, then restart the broker",
+                self.0.root.display()
+            );
+        }
+        error
+    }
+
     fn allowed(&self, op: Op, path: &Path) -> io::Result<()> {
         self.0.faults.as_ref().map_or(Ok(()), |faults| faults(op, path))
     }
@@ -353,14 +375,7 @@ impl Disk {
     fn poisoning<T>(&self, op: &'static str, path: &Path, done: io::Result<T>) -> Result<T> {
         done.map_err(|source| {
             let error = Error::io(op, path, source);
-            if !matches!(error, Error::Full(_)) && !self.0.offline.swap(true, Ordering::Relaxed) {
-                tracing::error!(
-                    "{error}; log directory {} is offline now: its partitions answer KAFKA_STORAGE_ERROR. \
-                     Check the device, then restart the broker",
-                    self.0.root.display()
-                );
-            }
-            error
+            if matches!(error, Error::Full(_)) { error } else { self.fail(error) }
         })
     }
 }

@@ -9,12 +9,14 @@
 //! *before* the next one exists. Nothing is synced under the writer's lock.
 
 mod append;
+mod compaction;
 mod read;
 pub(crate) mod recovery;
 mod removal;
 mod retention;
 
 pub use append::{Append, Appended};
+pub use compaction::{Cleanable, Cleaned, CleanerMemory, Watch};
 pub use read::{Bound, Slice};
 pub use retention::Retained;
 
@@ -57,6 +59,12 @@ pub struct Log {
     /// Held by who takes segments out of the list, until their files have their new names, and by who renames the
     /// directory. Comes before the writer's lock.
     removing: Mutex<()>,
+    /// Held by a pass of compaction. Comes before `removing`.
+    cleaning: Mutex<()>,
+    /// The log closes or goes away: a pass of compaction ends.
+    stopping: AtomicBool,
+    /// Up to where compaction has cleaned, -1 if that is not known.
+    cleaned: AtomicI64,
     writer: Mutex<Writer>,
 }
 
@@ -126,6 +134,9 @@ impl Log {
             mapped: AtomicBool::new(false),
             doomed: Mutex::default(),
             removing: Mutex::default(),
+            cleaning: Mutex::default(),
+            stopping: AtomicBool::new(false),
+            cleaned: AtomicI64::new(-1),
             writer: Mutex::new(loaded.writer),
         })
     }
@@ -341,6 +352,8 @@ impl Log {
     /// # Errors
     /// [`Error`] if a file cannot be written; then the directory must not be marked as cleanly stopped.
     pub fn close(&self) -> Result<()> {
+        self.stopping.store(true, Ordering::Release);
+        let _cleaning = self.cleaning.lock();
         let mut writer = self.writer.lock();
         if writer.closed {
             return Ok(());
@@ -370,6 +383,7 @@ impl Log {
     /// # Errors
     /// [`Error::Io`] if the rename fails.
     pub fn retire(&self, to: &Path) -> Result<()> {
+        self.stopping.store(true, Ordering::Release);
         let _removing = self.removing.lock();
         let mut writer = self.writer.lock();
         writer.closed = true;

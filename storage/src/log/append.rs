@@ -250,7 +250,7 @@ impl Log {
             Some(first) if first >= 0 => header.max_timestamp - first,
             _ => now_ms - writer.roll.created_ms,
         };
-        let old = waited > config.segment_ms - writer.roll.jitter_ms;
+        let old = waited > config.oldest_segment_ms() - writer.roll.jitter_ms;
         let unindexable = writer
             .active
             .with_active(|indexes| indexes.is_full() || !indexes.holds(header.last_offset()))

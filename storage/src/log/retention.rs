@@ -102,7 +102,7 @@ impl Log {
     }
 
     /// When the newest record of a segment was written: by its timestamp, else by the clock of the last append.
-    fn newest_ms(&self, segment: &Segment, is_active: bool) -> Result<i64> {
+    pub(super) fn newest_ms(&self, segment: &Segment, is_active: bool) -> Result<i64> {
         if let Some(timestamp) = segment.largest_timestamp(&self.disk)? {
             return Ok(timestamp);
         }
@@ -182,7 +182,7 @@ impl Log {
     }
 
     /// Producer snapshots at the beginning of removed segments go with them, as in Kafka.
-    fn doom_snapshots(&self, segments: &[Arc<Segment>], now_ms: i64) -> Result<()> {
+    pub(super) fn doom_snapshots(&self, segments: &[Arc<Segment>], now_ms: i64) -> Result<()> {
         for segment in segments {
             let live = SegmentFile::live(segment.base_offset, SegmentFileKind::ProducerSnapshot);
             let from = self.dir().join(live.to_string());
