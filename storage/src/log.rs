@@ -9,11 +9,13 @@
 //! *before* the next one exists. Nothing is synced under the writer's lock.
 
 mod append;
+mod flush;
 mod read;
 pub(crate) mod recovery;
 mod removal;
 
 pub use append::{Append, Appended};
+pub(crate) use flush::FlushPlan;
 pub use read::{Bound, Slice};
 
 use crate::config::LogConfig;
@@ -52,6 +54,8 @@ pub struct Log {
     mapped: AtomicBool,
     /// Files of segments that left the log.
     doomed: Mutex<Vec<removal::Doomed>>,
+    /// Held while `leader-epoch-checkpoint` is replaced; comes before the writer's lock.
+    epochs_file: Mutex<()>,
     writer: Mutex<Writer>,
 }
 
@@ -68,10 +72,8 @@ struct Writer {
     /// The epochs in memory are not those of the file.
     epochs_changed: bool,
     roll: RollClock,
-    /// Records appended since the last flush.
-    unflushed: i64,
-    /// When the oldest of them came.
-    unflushed_since_ms: i64,
+    /// When the oldest record came that is not on the device, or before that.
+    unsynced_since_ms: i64,
     last_append_ms: i64,
     scratch: Vec<u8>,
     /// The log end for which the files were found complete: while nothing is appended, a stop has nothing to write.
@@ -120,6 +122,7 @@ impl Log {
             recovery_point: AtomicI64::new(loaded.recovery_point),
             mapped: AtomicBool::new(false),
             doomed: Mutex::default(),
+            epochs_file: Mutex::default(),
             writer: Mutex::new(loaded.writer),
         })
     }
@@ -231,72 +234,6 @@ impl Log {
         Ok(start.max(offset))
     }
 
-    /// Waits until everything appended so far is on the device. Appends go on meanwhile.
-    ///
-    /// # Errors
-    /// [`Error::Io`] of the sync: the log directory is offline then, and what was not acknowledged may be lost.
-    pub fn flush(&self) -> Result<()> {
-        let upto = {
-            let mut writer = self.writer.lock();
-            writer.unflushed = 0;
-            writer.next_offset
-        };
-        self.flush_up_to(upto)
-    }
-
-    /// The same for the segments that no longer grow, so that a start after a crash need not read them.
-    ///
-    /// # Errors
-    /// As [`Log::flush`].
-    pub fn flush_closed(&self) -> Result<()> {
-        self.flush_up_to(self.active().base_offset)
-    }
-
-    fn flush_up_to(&self, upto: i64) -> Result<()> {
-        let from = self.recovery_point();
-        if upto <= from {
-            return Ok(());
-        }
-        self.disk.check_online()?;
-        {
-            let mut writer = self.writer.lock();
-            if writer.closed {
-                return Ok(());
-            }
-            self.write_epochs(&mut writer, true)?;
-        }
-        let all = self.segments();
-        let first = all.partition_point(|s| s.base_offset <= from).saturating_sub(1);
-        let behind = all.partition_point(|s| s.base_offset < upto);
-        let mut new_file = false;
-        for segment in &all[first..behind] {
-            let path = segment.path(SegmentFileKind::Log);
-            self.disk.sync(&*segment.file(&self.disk)?, &path)?;
-            new_file |= segment.base_offset >= from;
-        }
-        if new_file {
-            // A file that is new since the last flush exists only when its directory says so.
-            let dir = self.dir();
-            self.disk.sync_dir(&dir)?;
-            if let Some(parent) = dir.parent() {
-                self.disk.sync_dir(parent)?;
-            }
-        }
-        self.recovery_point.fetch_max(upto, Ordering::AcqRel);
-        Ok(())
-    }
-
-    /// Whether `flush.ms` has run out for records that are not synced.
-    #[must_use]
-    pub fn flush_overdue(&self, now_ms: i64) -> bool {
-        let limit = self.config.read().flush_ms;
-        if limit == i64::MAX {
-            return false;
-        }
-        let writer = self.writer.lock();
-        writer.unflushed > 0 && now_ms - writer.unflushed_since_ms >= limit
-    }
-
     /// Lets go of what an idle log need not hold: its mapping after three seconds without an append, files nobody
     /// reads.
     pub fn release_idle(&self, now_ms: i64) {
@@ -332,12 +269,17 @@ impl Log {
     /// # Errors
     /// [`Error`] if a file cannot be written; then the directory must not be marked as cleanly stopped.
     pub fn close(&self) -> Result<()> {
+        let _no_other_writes_epochs = self.epochs_file.lock();
         let mut writer = self.writer.lock();
         if writer.closed {
             return Ok(());
         }
         writer.closed = true;
-        self.write_epochs(&mut writer, false)?;
+        if writer.epochs_changed {
+            let path = self.dir().join(file_name::LEADER_EPOCH_CHECKPOINT);
+            self.disk.write_atomically(&path, &writer.epochs.encode(), false)?;
+            writer.epochs_changed = false;
+        }
         if writer.complete_at == Some(writer.next_offset) {
             return Ok(());
         }
@@ -385,15 +327,6 @@ impl Log {
         let len = file.metadata().map_err(|e| Error::io("stat", &path, e))?.len();
         if len != u64::from(writer.end) {
             self.disk.truncate(&file, &path, u64::from(writer.end))?;
-        }
-        Ok(())
-    }
-
-    fn write_epochs(&self, writer: &mut Writer, durable: bool) -> Result<()> {
-        if writer.epochs_changed {
-            let path = self.dir().join(file_name::LEADER_EPOCH_CHECKPOINT);
-            self.disk.write_atomically(&path, &writer.epochs.encode(), durable)?;
-            writer.epochs_changed = false;
         }
         Ok(())
     }
