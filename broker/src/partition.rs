@@ -23,7 +23,7 @@ pub(crate) struct Partition {
     /// Written into every batch.
     pub(crate) leader_epoch: i32,
     /// Its log.
-    pub(crate) log: Log,
+    pub(crate) log: Arc<Log>,
     rules: RwLock<Rules>,
     parked: Mutex<Vec<Arc<Parked>>>,
     deleted: AtomicBool,
@@ -76,8 +76,8 @@ pub(crate) struct Produced {
     pub(crate) base_offset: i64,
     /// The time that the records were given, on a topic with LogAppendTime; of a duplicate its largest timestamp.
     pub(crate) log_append_time: Option<i64>,
-    /// The log must be flushed before the acknowledgement.
-    pub(crate) flush_due: bool,
+    /// What must be on the device before the acknowledgement: everything below this offset.
+    pub(crate) flush_upto: Option<i64>,
 }
 
 /// A produce that was refused.
@@ -120,7 +120,7 @@ impl Partition {
             topic,
             index,
             leader_epoch,
-            log,
+            log: Arc::new(log),
             rules,
             parked: Mutex::new(Vec::new()),
             deleted: AtomicBool::new(false),
@@ -171,7 +171,8 @@ impl Partition {
         // Of a duplicate Kafka tells the timestamp, whoever gave it.
         let log_append_time =
             if appended.duplicate { Some(appended.timestamp) } else { validated.log_append_time };
-        Ok(Produced { base_offset: appended.base_offset, log_append_time, flush_due: appended.flush_due })
+        let flush_upto = appended.flush_due.then_some(appended.last_offset + 1);
+        Ok(Produced { base_offset: appended.base_offset, log_append_time, flush_upto })
     }
 
     /// There is no transaction coordinator yet, so no transaction can be open.
@@ -194,7 +195,8 @@ impl Partition {
         let (base_offset, flush_due) = append_batches(&self.log, batches, &how)?;
         self.wake(batches.len());
         if flush_due {
-            tokio::task::block_in_place(|| self.log.flush())?;
+            let upto = self.log.end_offset();
+            tokio::task::block_in_place(|| self.log.flush_together(upto))?;
         }
         Ok(base_offset)
     }

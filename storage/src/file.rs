@@ -4,14 +4,19 @@
 //! poisons the directory: such an error is never retried, because the kernel marks the pages clean after it reported
 //! the failure once, and a second sync would succeed without the data being there.
 
+mod device;
+
+pub(crate) use device::WholeSync;
+
 use crate::error::{Error, Result};
+use crate::sync::Syncer;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 static ZEROS: [u8; 32 << 10] = [0; 32 << 10];
@@ -42,6 +47,13 @@ struct Inner {
     root: PathBuf,
     offline: AtomicBool,
     faults: Option<Box<Faults>>,
+    /// The root, open since before the first write: the kernel tells a file handle only of errors that happened after
+    /// it was opened.
+    handle: OnceLock<File>,
+    /// What `syncfs` does here.
+    whole: OnceLock<WholeSync>,
+    /// Who syncs this device.
+    syncer: OnceLock<Arc<Syncer>>,
 }
 
 impl std::fmt::Debug for Disk {
@@ -54,17 +66,56 @@ impl Disk {
     /// The device under `root`.
     #[must_use]
     pub fn new(root: &Path) -> Self {
-        Self(Arc::new(Inner { root: root.to_path_buf(), offline: AtomicBool::new(false), faults: None }))
+        Self::made(root, None)
     }
 
     /// The same with operations that may fail.
     #[must_use]
     pub fn with_faults(root: &Path, faults: Box<Faults>) -> Self {
+        Self::made(root, Some(faults))
+    }
+
+    fn made(root: &Path, faults: Option<Box<Faults>>) -> Self {
         Self(Arc::new(Inner {
             root: root.to_path_buf(),
             offline: AtomicBool::new(false),
-            faults: Some(faults),
+            faults,
+            handle: OnceLock::new(),
+            whole: OnceLock::new(),
+            syncer: OnceLock::new(),
         }))
+    }
+
+    /// Takes hold of the root directory, so that [`Disk::sync_all`] learns of every failed write from now on.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be opened.
+    pub fn hold(&self) -> Result<()> {
+        self.handle().map(drop)
+    }
+
+    fn handle(&self) -> Result<&File> {
+        if let Some(handle) = self.0.handle.get() {
+            return Ok(handle);
+        }
+        let opened = File::open(&self.0.root).map_err(|e| Error::io("open", &self.0.root, e))?;
+        Ok(self.0.handle.get_or_init(|| opened))
+    }
+
+    /// Whether [`Disk::sync_all`] may stand for a sync of each file.
+    pub(crate) fn whole_sync(&self) -> WholeSync {
+        *self.0.whole.get_or_init(|| WholeSync::under(&self.0.root))
+    }
+
+    /// The one that syncs this device in the background, for all directories on it. A test's faults stay its own.
+    pub(crate) fn syncer(&self) -> &Arc<Syncer> {
+        let device = || if self.0.faults.is_some() { None } else { device::id_of(&self.0.root) };
+        self.0.syncer.get_or_init(|| Syncer::of_device(device()))
+    }
+
+    /// Whether both are the same directory.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// The directory's path.
@@ -259,7 +310,7 @@ impl Disk {
     /// [`Error::Io`] and the directory is offline; never retry.
     pub fn sync(&self, file: &File, path: &Path) -> Result<()> {
         let done = self.allowed(Op::Sync, path).and_then(|()| file.sync_data());
-        self.poisoning("sync", path, done)
+        self.lost("sync", path, done)
     }
 
     /// Waits until a directory's entries are on the device.
@@ -267,9 +318,17 @@ impl Disk {
     /// # Errors
     /// [`Error::Io`] and the directory is offline; never retry.
     pub fn sync_dir(&self, path: &Path) -> Result<()> {
-        let done =
-            self.allowed(Op::Sync, path).and_then(|()| File::open(path)).and_then(|dir| dir.sync_all());
-        self.poisoning("sync directory", path, done)
+        let dir = File::open(path).map_err(|e| Error::io("open", path, e))?;
+        self.sync_open_dir(&dir, path)
+    }
+
+    /// As [`Disk::sync_dir`], of one that is open.
+    ///
+    /// # Errors
+    /// [`Error::Io`] and the directory is offline; never retry.
+    pub(crate) fn sync_open_dir(&self, dir: &File, path: &Path) -> Result<()> {
+        let done = self.allowed(Op::Sync, path).and_then(|()| dir.sync_all());
+        self.lost("sync directory", path, done)
     }
 
     /// Waits until everything written to the file system of this directory is on the device.
@@ -277,11 +336,28 @@ impl Disk {
     /// # Errors
     /// [`Error::Io`] and the directory is offline; never retry.
     pub fn sync_all(&self) -> Result<()> {
-        let done = self
-            .allowed(Op::Sync, &self.0.root)
-            .and_then(|()| File::open(&self.0.root))
-            .and_then(|root| Ok(nix::unistd::syncfs(root)?));
-        self.poisoning("sync file system of", &self.0.root, done)
+        let handle = self.handle()?;
+        let done = self.allowed(Op::Sync, &self.0.root).and_then(|()| Ok(nix::unistd::syncfs(handle)?));
+        self.lost("sync file system of", &self.0.root, done)
+    }
+
+    /// [`Disk::sync_all`] for directories of one file system, once.
+    ///
+    /// # Errors
+    /// [`Error::Io`], and all of them are offline: nobody knows whose data it was.
+    pub(crate) fn sync_together(disks: &[&Self]) -> Result<()> {
+        let Some(first) = disks.first() else { return Ok(()) };
+        let handle = first.handle()?;
+        let done = disks
+            .iter()
+            .try_for_each(|disk| disk.allowed(Op::Sync, &disk.0.root))
+            .and_then(|()| Ok(nix::unistd::syncfs(handle)?));
+        let Err(error) = done else { return Ok(()) };
+        let copy = || error.raw_os_error().map_or(error.kind().into(), io::Error::from_raw_os_error);
+        for disk in &disks[1..] {
+            let _ = disk.lost("sync file system of", &disk.0.root, Err::<(), _>(copy()));
+        }
+        first.lost("sync file system of", &first.0.root, Err(error))
     }
 
     /// Renames a file or directory.
@@ -357,13 +433,7 @@ impl Disk {
 
     /// Takes the directory offline, for a failure after which nobody knows what is on the disk.
     pub(crate) fn fail(&self, error: Error) -> Error {
-        if !self.0.offline.swap(true, Ordering::Relaxed) {
-            tracing::error!(
-                "{error}; log directory {} is offline now: its partitions answer KAFKA_STORAGE_ERROR. \
-                 Check the device, then restart the broker",
-                self.0.root.display()
-            );
-        }
+        self.poison(&error);
         error
     }
 
@@ -375,7 +445,30 @@ impl Disk {
     fn poisoning<T>(&self, op: &'static str, path: &Path, done: io::Result<T>) -> Result<T> {
         done.map_err(|source| {
             let error = Error::io(op, path, source);
-            if matches!(error, Error::Full(_)) { error } else { self.fail(error) }
+            if !matches!(error, Error::Full(_)) {
+                self.poison(&error);
+            }
+            error
         })
+    }
+
+    /// As before, for a sync: whatever its reason is, data that was written is lost. A device that grows on demand
+    /// reports here, and only here, that it is full.
+    fn lost<T>(&self, op: &'static str, path: &Path, done: io::Result<T>) -> Result<T> {
+        done.map_err(|source| {
+            let error = Error::Io { op, path: path.to_path_buf(), source };
+            self.poison(&error);
+            error
+        })
+    }
+
+    fn poison(&self, error: &Error) {
+        if !self.0.offline.swap(true, Ordering::Relaxed) {
+            tracing::error!(
+                "{error}; log directory {} is offline now: its partitions answer KAFKA_STORAGE_ERROR. \
+                 Check the device, then restart the broker",
+                self.0.root.display()
+            );
+        }
     }
 }

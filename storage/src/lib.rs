@@ -12,6 +12,7 @@ pub mod log_dir;
 mod mapped;
 pub mod producers;
 mod segment;
+mod sync;
 
 #[cfg(test)]
 mod golden;

@@ -10,6 +10,7 @@
 
 mod append;
 mod compaction;
+mod flush;
 mod read;
 pub(crate) mod recovery;
 mod removal;
@@ -17,6 +18,7 @@ mod retention;
 
 pub use append::{Append, Appended};
 pub use compaction::{Cleanable, Cleaned, CleanerMemory, Watch};
+pub(crate) use flush::FlushPlan;
 pub use read::{Bound, Slice};
 pub use retention::Retained;
 
@@ -65,6 +67,8 @@ pub struct Log {
     stopping: AtomicBool,
     /// Up to where compaction has cleaned, -1 if that is not known.
     cleaned: AtomicI64,
+    /// Held while `leader-epoch-checkpoint` is replaced; comes before the writer's lock.
+    epochs_file: Mutex<()>,
     writer: Mutex<Writer>,
 }
 
@@ -81,10 +85,8 @@ struct Writer {
     /// The epochs in memory are not those of the file.
     epochs_changed: bool,
     roll: RollClock,
-    /// Records appended since the last flush.
-    unflushed: i64,
-    /// When the oldest of them came.
-    unflushed_since_ms: i64,
+    /// When the oldest record came that is not on the device, or before that.
+    unsynced_since_ms: i64,
     last_append_ms: i64,
     scratch: Vec<u8>,
     /// The log end for which the files were found complete: while nothing is appended, a stop has nothing to write.
@@ -137,6 +139,7 @@ impl Log {
             cleaning: Mutex::default(),
             stopping: AtomicBool::new(false),
             cleaned: AtomicI64::new(-1),
+            epochs_file: Mutex::default(),
             writer: Mutex::new(loaded.writer),
         })
     }
@@ -251,72 +254,6 @@ impl Log {
         Ok(start.max(offset))
     }
 
-    /// Waits until everything appended so far is on the device. Appends go on meanwhile.
-    ///
-    /// # Errors
-    /// [`Error::Io`] of the sync: the log directory is offline then, and what was not acknowledged may be lost.
-    pub fn flush(&self) -> Result<()> {
-        let upto = {
-            let mut writer = self.writer.lock();
-            writer.unflushed = 0;
-            writer.next_offset
-        };
-        self.flush_up_to(upto)
-    }
-
-    /// The same for the segments that no longer grow, so that a start after a crash need not read them.
-    ///
-    /// # Errors
-    /// As [`Log::flush`].
-    pub fn flush_closed(&self) -> Result<()> {
-        self.flush_up_to(self.active().base_offset)
-    }
-
-    fn flush_up_to(&self, upto: i64) -> Result<()> {
-        let from = self.recovery_point();
-        if upto <= from {
-            return Ok(());
-        }
-        self.disk.check_online()?;
-        {
-            let mut writer = self.writer.lock();
-            if writer.closed {
-                return Ok(());
-            }
-            self.write_epochs(&mut writer, true)?;
-        }
-        let all = self.segments();
-        let first = all.partition_point(|s| s.base_offset <= from).saturating_sub(1);
-        let behind = all.partition_point(|s| s.base_offset < upto);
-        let mut new_file = false;
-        for segment in &all[first..behind] {
-            let path = segment.path(SegmentFileKind::Log);
-            self.disk.sync(&*segment.file(&self.disk)?, &path)?;
-            new_file |= segment.base_offset >= from;
-        }
-        if new_file {
-            // A file that is new since the last flush exists only when its directory says so.
-            let dir = self.dir();
-            self.disk.sync_dir(&dir)?;
-            if let Some(parent) = dir.parent() {
-                self.disk.sync_dir(parent)?;
-            }
-        }
-        self.recovery_point.fetch_max(upto, Ordering::AcqRel);
-        Ok(())
-    }
-
-    /// Whether `flush.ms` has run out for records that are not synced.
-    #[must_use]
-    pub fn flush_overdue(&self, now_ms: i64) -> bool {
-        let limit = self.config.read().flush_ms;
-        if limit == i64::MAX {
-            return false;
-        }
-        let writer = self.writer.lock();
-        writer.unflushed > 0 && now_ms - writer.unflushed_since_ms >= limit
-    }
-
     /// Lets go of what an idle log need not hold: its mapping after three seconds without an append, files nobody
     /// reads.
     pub fn release_idle(&self, now_ms: i64) {
@@ -354,12 +291,17 @@ impl Log {
     pub fn close(&self) -> Result<()> {
         self.stopping.store(true, Ordering::Release);
         let _cleaning = self.cleaning.lock();
+        let _no_other_writes_epochs = self.epochs_file.lock();
         let mut writer = self.writer.lock();
         if writer.closed {
             return Ok(());
         }
         writer.closed = true;
-        self.write_epochs(&mut writer, false)?;
+        if writer.epochs_changed {
+            let path = self.dir().join(file_name::LEADER_EPOCH_CHECKPOINT);
+            self.disk.write_atomically(&path, &writer.epochs.encode(), false)?;
+            writer.epochs_changed = false;
+        }
         if writer.complete_at == Some(writer.next_offset) {
             return Ok(());
         }
@@ -409,15 +351,6 @@ impl Log {
         let len = file.metadata().map_err(|e| Error::io("stat", &path, e))?.len();
         if len != u64::from(writer.end) {
             self.disk.truncate(&file, &path, u64::from(writer.end))?;
-        }
-        Ok(())
-    }
-
-    fn write_epochs(&self, writer: &mut Writer, durable: bool) -> Result<()> {
-        if writer.epochs_changed {
-            let path = self.dir().join(file_name::LEADER_EPOCH_CHECKPOINT);
-            self.disk.write_atomically(&path, &writer.epochs.encode(), durable)?;
-            writer.epochs_changed = false;
         }
         Ok(())
     }

@@ -61,6 +61,7 @@ impl LogDir {
     pub fn open(disk: Disk, node_id: i32, cluster_id: Option<&str>, now_ms: i64) -> Result<Self> {
         let root = disk.root().to_path_buf();
         disk.create_dir(&root)?;
+        disk.hold()?;
         partition_dirs(&disk)?;
         let lock = lock(&disk, &root)?;
         let identity = identify(&disk, &root, node_id, cluster_id, now_ms)?;

@@ -7,6 +7,7 @@
 //! * `flush.messages` reached: the answer waits for the sync, the connection goes on reading.
 
 use super::{ApiKey, Context, Outcome, encode};
+use crate::error::response_error;
 use crate::metadata::{Topic, topic_name};
 use crate::partition::{Partition, ProduceFailure};
 use indexmap::IndexMap;
@@ -18,14 +19,18 @@ use kafka_protocol::messages::produce_response::{
 use kafka_protocol::protocol::StrBytes;
 use milena_protocol::gather::Gather;
 use milena_protocol::produce::{self, ProduceRequest, TopicData, TopicKey};
+use milena_storage::error::Error;
 use std::borrow::Cow;
 use std::sync::Arc;
+use tokio::sync::oneshot;
 
-/// A partition whose log must be flushed before the answer leaves: its place in the response.
+/// A partition whose log must be flushed before the answer leaves: its place in the response, and the first offset
+/// that may be lost.
 struct Flush {
     topic: usize,
     partition: usize,
     log: Arc<Partition>,
+    upto: i64,
 }
 
 pub(crate) fn handle(cx: &Context<'_>, body: &[u8], out: &mut Gather) -> Outcome {
@@ -38,8 +43,8 @@ pub(crate) fn handle(cx: &Context<'_>, body: &[u8], out: &mut Gather) -> Outcome
         if let Some(error) = failed {
             return Outcome::Close(format!("a produce with acks=0 failed: {error:?}"));
         }
-        if !flushes.is_empty() {
-            tokio::task::spawn_blocking(move || flushes.iter().for_each(|f| drop(f.log.log.flush())));
+        for flush in flushes {
+            flush.log.log.flush_later(flush.upto, drop);
         }
         return Outcome::Nothing;
     }
@@ -50,20 +55,38 @@ pub(crate) fn handle(cx: &Context<'_>, body: &[u8], out: &mut Gather) -> Outcome
         };
     }
     let (version, correlation_id) = (cx.version, cx.correlation_id);
+    let flushed = begin(flushes);
     Outcome::Later(Box::pin(async move {
-        let flushed = tokio::task::spawn_blocking(move || flush_all(response, &flushes)).await;
-        let response = flushed.map_err(|e| e.to_string())?;
+        let response = finish(response, flushed).await;
         let mut out = Gather::default();
         encode(ApiKey::Produce, version, correlation_id, &response, &mut out).map(|()| out)
     }))
 }
 
-fn flush_all(mut response: ProduceResponse, flushes: &[Flush]) -> ProduceResponse {
-    for flush in flushes {
-        if flush.log.log.flush().is_err() {
-            let partition = &mut response.responses[flush.topic].partition_responses[flush.partition];
-            *partition = failure(partition.index, &ResponseError::KafkaStorageError.into());
-        }
+/// Has all of them flushed side by side.
+fn begin(flushes: Vec<Flush>) -> Vec<(Flush, oneshot::Receiver<Result<(), Error>>)> {
+    let begun = flushes.into_iter().map(|flush| {
+        let (sender, done) = oneshot::channel();
+        // Nobody listens if the client hung up.
+        flush.log.log.flush_later(flush.upto, move |result| drop(sender.send(result)));
+        (flush, done)
+    });
+    begun.collect()
+}
+
+/// The response when all flushes have ended; what is not on the device is not acknowledged.
+async fn finish(
+    mut response: ProduceResponse,
+    flushes: Vec<(Flush, oneshot::Receiver<Result<(), Error>>)>,
+) -> ProduceResponse {
+    for (flush, done) in flushes {
+        let error = match done.await {
+            Ok(Ok(())) => continue,
+            Ok(Err(error)) => response_error(&error),
+            Err(_) => ResponseError::KafkaStorageError,
+        };
+        let partition = &mut response.responses[flush.topic].partition_responses[flush.partition];
+        *partition = failure(partition.index, &error.into());
     }
     response
 }
@@ -93,12 +116,9 @@ fn append_all(
             partitions.push(match done {
                 Ok((partition, produced)) => {
                     let start = partition.log.start_offset();
-                    if produced.flush_due {
-                        flushes.push(Flush {
-                            topic: topics.len(),
-                            partition: partitions.len(),
-                            log: partition,
-                        });
+                    if let Some(upto) = produced.flush_upto {
+                        let (topic, at) = (topics.len(), partitions.len());
+                        flushes.push(Flush { topic, partition: at, log: partition, upto });
                     }
                     PartitionProduceResponse::default()
                         .with_index(*index)

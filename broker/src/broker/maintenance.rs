@@ -39,13 +39,10 @@ fn chores(broker: &Broker, save: bool, forget: bool, saved: &mut Vec<(i64, i64)>
     let partitions = broker.partitions.all();
     for partition in &partitions {
         let log = &partition.log;
-        // A failure has taken the directory offline and was logged there.
-        if log.flush_overdue(now_ms) {
-            let _ = log.flush();
-        }
+        log.flush_overdue(now_ms);
         log.release_idle(now_ms);
         if save {
-            let _ = log.flush_closed();
+            log.flush_closed();
         }
         if forget {
             log.expire_producers(now_ms);

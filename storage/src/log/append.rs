@@ -46,7 +46,8 @@ pub struct Appended {
     pub timestamp: i64,
     /// The batch was in the log already: a producer sent it again.
     pub duplicate: bool,
-    /// `flush.messages` is reached: [`Log::flush`] must come before the acknowledgement.
+    /// `flush.messages` is reached: everything up to the last offset must be on the device before the acknowledgement
+    /// ([`Log::flush_later`]).
     pub flush_due: bool,
 }
 
@@ -77,8 +78,8 @@ impl Log {
             Checked::Append => {}
             Checked::Duplicate { base_offset, last_offset, timestamp } => {
                 // The first copy may still be on its way to the device.
-                let flush_due =
-                    self.config().flush_messages < i64::MAX && last_offset >= self.recovery_point();
+                let flush_due = last_offset >= self.recovery_point()
+                    && self.flush_due(writer, self.config().flush_messages);
                 return Ok(Appended { base_offset, last_offset, timestamp, duplicate: true, flush_due });
             }
         }
@@ -89,13 +90,12 @@ impl Log {
         self.roll_if_due(writer, &header, &config, how.now_ms)?;
         self.store(writer, &header, body, &config, how.now_ms)?;
         self.take_note(writer, &header, marker.as_ref(), how.now_ms)?;
-        writer.unflushed += i64::from(header.record_count);
         Ok(Appended {
             base_offset: header.base_offset,
             last_offset: header.last_offset(),
             timestamp: header.max_timestamp,
             duplicate: false,
-            flush_due: writer.unflushed >= config.flush_messages,
+            flush_due: self.flush_due(writer, config.flush_messages),
         })
     }
 
@@ -125,8 +125,8 @@ impl Log {
         // A negative epoch stands for none and is not remembered.
         writer.epochs_changed |=
             writer.epochs.assign(header.partition_leader_epoch, header.base_offset).unwrap_or(false);
-        if writer.unflushed == 0 {
-            writer.unflushed_since_ms = now_ms;
+        if self.recovery_point() >= writer.next_offset {
+            writer.unsynced_since_ms = now_ms;
         }
         writer.last_append_ms = now_ms;
         writer.roll.first_timestamp.get_or_insert(header.max_timestamp);

@@ -64,6 +64,11 @@ impl Log {
         let Some((found, removed)) = self.take_out(&segments, &published, found, &config, now_ms)? else {
             return Ok(Retained::default());
         };
+        // A full disk must not keep anybody from freeing some. It is written again with the next flush or stop, and a
+        // start knows what to make of an older one.
+        if let Err(error) = self.write_epochs() {
+            tracing::debug!("{error}");
+        }
         self.doom(&removed, now_ms)?;
         self.doom_snapshots(&removed, now_ms)?;
         Ok(found)
@@ -150,11 +155,6 @@ impl Log {
             (removed, start)
         };
         writer.epochs_changed |= writer.epochs.truncate_from_start(start);
-        // A full disk must not keep anybody from freeing some. It is written again with the next flush or stop, and a
-        // start knows what to make of an older one.
-        if let Err(error) = self.write_epochs(writer, false) {
-            tracing::debug!("{error}");
-        }
         Ok(Some((found, removed)))
     }
 

@@ -1,0 +1,229 @@
+//! What must reach the device, and what is known to be there.
+
+use super::{Log, Writer};
+use crate::error::{Error, Result};
+use crate::file::Disk;
+use crate::file_name::{self, SegmentFileKind};
+use crate::segment::Segment;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+
+/// The open files that make a log durable up to an offset when all of them are synced.
+#[derive(Debug)]
+pub(crate) struct FlushPlan {
+    upto: i64,
+    files: Vec<(Arc<File>, PathBuf)>,
+    dirs: Vec<(File, PathBuf)>,
+}
+
+impl FlushPlan {
+    /// Number of files and directories.
+    pub(crate) fn len(&self) -> usize {
+        self.files.len() + self.dirs.len()
+    }
+
+    /// Syncs each of them.
+    ///
+    /// # Errors
+    /// [`Error::Io`] of the first that fails: the log directory is offline then.
+    pub(crate) fn sync(&self, disk: &Disk) -> Result<()> {
+        self.files.iter().try_for_each(|(file, path)| disk.sync(file, path))?;
+        self.dirs.iter().try_for_each(|(dir, path)| disk.sync_open_dir(dir, path))
+    }
+
+    /// Syncs one of the files.
+    ///
+    /// # Errors
+    /// As [`FlushPlan::sync`].
+    pub(crate) fn sync_one(&self, disk: &Disk) -> Result<()> {
+        self.files.first().map_or(Ok(()), |(file, path)| disk.sync(file, path))
+    }
+}
+
+impl Log {
+    /// Waits until everything appended so far is on the device. Appends go on meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Io`] of the sync: the log directory is offline then, and what was not acknowledged may be lost.
+    /// [`Error::Closed`] if the log was deleted.
+    pub fn flush(&self) -> Result<()> {
+        if let Some(plan) = self.plan_flush(self.end_offset())? {
+            plan.sync(&self.disk)?;
+            self.flushed(&plan);
+        }
+        Ok(())
+    }
+
+    /// Has everything below `upto`, which must have been appended, brought to the device, together with what others on
+    /// the same device wait for. `done` is called when it is there, or cannot be there: on another thread, or at once;
+    /// it must not block.
+    ///
+    /// Its error is [`Error::Offline`] when a write or sync has failed, [`Error::Closed`] when the log was deleted.
+    pub fn flush_later(self: &Arc<Self>, upto: i64, done: impl FnOnce(Result<()>) + Send + 'static) {
+        if upto <= self.recovery_point() {
+            done(Ok(()));
+        } else {
+            self.disk.syncer().request(self.clone(), upto, Some(Box::new(done)));
+        }
+    }
+
+    /// As [`Log::flush_later`], and waits for it.
+    ///
+    /// # Errors
+    /// [`Error::Offline`] or [`Error::Closed`].
+    pub fn flush_together(self: &Arc<Self>, upto: i64) -> Result<()> {
+        let (sender, receiver) = mpsc::sync_channel(1);
+        self.flush_later(upto, move |done| drop(sender.send(done)));
+        receiver.recv().unwrap_or(Err(Error::Closed))
+    }
+
+    /// Has the segments that no longer grow brought to the device some time soon, so that a start after a crash need not
+    /// read them. Nobody waits; a failure takes the log directory offline.
+    pub fn flush_closed(self: &Arc<Self>) {
+        let upto = self.active().base_offset;
+        if upto > self.recovery_point() && !self.disk.is_offline() {
+            self.disk.syncer().request(self.clone(), upto, None);
+        }
+    }
+
+    /// Has a log brought to the device some time soon if `flush.ms` has run out for its oldest record that is not there.
+    pub fn flush_overdue(self: &Arc<Self>, now_ms: i64) {
+        let limit = self.config.read().flush_ms;
+        let end = self.end_offset();
+        if limit == i64::MAX || end <= self.recovery_point() || self.disk.is_offline() {
+            return;
+        }
+        if now_ms - self.writer.lock().unsynced_since_ms >= limit {
+            self.disk.syncer().request(self.clone(), end, None);
+        }
+    }
+
+    /// Whether a batch at the end of the log must be on the device before it is acknowledged: `flush.messages` records
+    /// are not there yet.
+    pub(super) fn flush_due(&self, writer: &Writer, flush_messages: i64) -> bool {
+        // Also keeps the plain log, which never syncs, from reading what another thread writes.
+        flush_messages < i64::MAX && writer.next_offset - self.recovery_point() >= flush_messages
+    }
+
+    /// The disk below the log.
+    pub(crate) fn disk(&self) -> &Disk {
+        &self.disk
+    }
+
+    /// What must be synced so that everything below `upto` is on the device; if that reaches into the active segment,
+    /// everything that was appended so far. `None`: it is there already.
+    ///
+    /// # Errors
+    /// [`Error::Offline`]; [`Error::Closed`] if the log was deleted; [`Error::Io`] or [`Error::Full`] if a file cannot
+    /// be opened or the epochs cannot be written.
+    pub(crate) fn plan_flush(&self, upto: i64) -> Result<Option<FlushPlan>> {
+        let from = self.recovery_point();
+        if upto <= from {
+            return Ok(None);
+        }
+        self.disk.check_online()?;
+        let (mut files, mut dirs) = (Vec::new(), Vec::new());
+        let epochs = self.write_epochs()?;
+        let all = self.segments();
+        let active = all.last().expect("a log has at least one segment");
+        let upto = if upto > active.base_offset {
+            self.begin_wait();
+            active.published().next_offset
+        } else {
+            upto
+        };
+        let first = all.partition_point(|s| s.base_offset <= from).saturating_sub(1);
+        let behind = all.partition_point(|s| s.base_offset < upto);
+        let mut new_file = epochs.is_some();
+        if let Some(path) = epochs {
+            files.push((self.open_for_sync(|| self.disk.open(&path).map(Arc::new))?, path));
+        }
+        for segment in &all[first..behind] {
+            let path = segment.path(SegmentFileKind::Log);
+            files.push((self.open_for_sync(|| segment.file(&self.disk))?, path));
+            new_file |= segment.base_offset >= from;
+            self.add_indexes(segment, Arc::ptr_eq(segment, active), &mut files)?;
+        }
+        if new_file {
+            // A file that is new since the last flush exists only when its directory says so.
+            let dir = self.dir();
+            let id = dir.join(file_name::PARTITION_METADATA);
+            if let Ok(file) = self.disk.open(&id) {
+                files.push((Arc::new(file), id));
+            }
+            let parent = dir.parent().map(Path::to_path_buf);
+            for path in [Some(dir), parent].into_iter().flatten() {
+                dirs.push((self.open_for_sync(|| self.disk.open_read(&path))?, path));
+            }
+        }
+        Ok(Some(FlushPlan { upto, files, dirs }))
+    }
+
+    /// A start trusts the index files of segments below the recovery point; those of the active one are written when it
+    /// rolls, all but the aborted transactions.
+    fn add_indexes(
+        &self,
+        segment: &Segment,
+        is_active: bool,
+        files: &mut Vec<(Arc<File>, PathBuf)>,
+    ) -> Result<()> {
+        for kind in
+            [SegmentFileKind::OffsetIndex, SegmentFileKind::TimeIndex, SegmentFileKind::TransactionIndex]
+        {
+            let path = segment.path(kind);
+            if is_active && kind != SegmentFileKind::TransactionIndex {
+                continue;
+            }
+            match self.disk.open(&path) {
+                Ok(file) => files.push((Arc::new(file), path)),
+                Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(())
+    }
+
+    /// A file that is not there any more is one of a log that was deleted meanwhile.
+    fn open_for_sync<T>(&self, open: impl Fn() -> Result<T>) -> Result<T> {
+        match open() {
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Err(Error::Closed),
+            other => other,
+        }
+    }
+
+    /// What was planned is on the device.
+    pub(crate) fn flushed(&self, plan: &FlushPlan) {
+        self.recovery_point.fetch_max(plan.upto, Ordering::AcqRel);
+    }
+
+    /// What is appended from now on may wait for `flush.ms`; the rest is about to be synced.
+    fn begin_wait(&self) {
+        let mut writer = self.writer.lock();
+        writer.unsynced_since_ms = writer.last_append_ms;
+    }
+
+    /// Replaces `leader-epoch-checkpoint` if the epochs have changed, and says where it is. It is not synced.
+    pub(super) fn write_epochs(&self) -> Result<Option<PathBuf>> {
+        let _one_at_a_time = self.epochs_file.lock();
+        let bytes = {
+            let mut writer = self.writer.lock();
+            if !writer.epochs_changed || writer.closed {
+                return Ok(None);
+            }
+            writer.epochs_changed = false;
+            writer.epochs.encode()
+        };
+        let path = self.dir().join(file_name::LEADER_EPOCH_CHECKPOINT);
+        match self.disk.write_atomically(&path, &bytes, false) {
+            Ok(()) => Ok(Some(path)),
+            Err(error) => {
+                self.writer.lock().epochs_changed = true;
+                Err(error)
+            }
+        }
+    }
+}

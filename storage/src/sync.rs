@@ -1,0 +1,233 @@
+//! Group commit: one sync serves everybody who waits for the same device.
+//!
+//! ```text
+//! append -> Log::flush_later -> queue ─┐
+//! append -> Log::flush_later -> queue ─┤   worker: takes all that waits, syncs once, moves the recovery points, answers
+//! append -> Log::flush_later -> queue ─┘           meanwhile appends go on, and the queue fills for the next round
+//! ```
+//! **Invariant:** a pass looks at the ends of its logs before it syncs, and whoever waits was appended before he queued;
+//! so a pass that began after a request covers it. A pass takes no lock of a log while it syncs.
+//!
+//! A pass with several files may be cheaper by one `syncfs` than by an `fdatasync` of each, because it commits the
+//! journal and empties the cache of the device once; but it also writes what others have written to the file system.
+//! [`Costs`] knows what both took lately, and takes the cheaper one.
+//!
+//! The thread is there while there is something to do, and for [`LINGER`] after that.
+
+use crate::error::{Error, Result};
+use crate::file::{Disk, WholeSync};
+use crate::log::{FlushPlan, Log};
+use parking_lot::{Condvar, Mutex};
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A worker that has nothing to do ends after this long.
+const LINGER: Duration = Duration::from_secs(10);
+/// With this many files `syncfs` is tried before anything is known of its cost. On ext4 with a virtual disk it took
+/// less than an `fdatasync` of each from 2 or 3 files on.
+const MANY: usize = 3;
+
+/// What is called when a request is done, on the worker: it must not block.
+pub(crate) type Done = Box<dyn FnOnce(Result<()>) + Send>;
+
+/// A log that wants everything below an offset on the device.
+struct Request {
+    log: Arc<Log>,
+    upto: i64,
+    done: Option<Done>,
+}
+
+/// Syncs one device.
+#[derive(Default)]
+pub(crate) struct Syncer {
+    queue: Mutex<Queue>,
+    filled: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    requests: Vec<Request>,
+    /// A worker is there, and looks into the queue before it ends.
+    has_worker: bool,
+}
+
+impl std::fmt::Debug for Syncer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Syncer").field("waiting", &self.queue.lock().requests.len()).finish_non_exhaustive()
+    }
+}
+
+impl Syncer {
+    /// The one of a device (`st_dev`), which all directories of the process share; one of its own for an unknown device.
+    pub(crate) fn of_device(device: Option<u64>) -> Arc<Self> {
+        static ALL: LazyLock<Mutex<HashMap<u64, Weak<Syncer>>>> = LazyLock::new(Mutex::default);
+        let Some(device) = device else { return Arc::default() };
+        let mut all = ALL.lock();
+        if let Some(known) = all.get(&device).and_then(Weak::upgrade) {
+            return known;
+        }
+        all.retain(|_, syncer| syncer.strong_count() > 0);
+        let new = Arc::new(Self::default());
+        all.insert(device, Arc::downgrade(&new));
+        new
+    }
+
+    /// Has everything of `log` below `upto` synced, with what else waits by then.
+    pub(crate) fn request(self: &Arc<Self>, log: Arc<Log>, upto: i64, done: Option<Done>) {
+        let mut queue = self.queue.lock();
+        queue.requests.push(Request { log, upto, done });
+        if queue.has_worker {
+            drop(queue);
+            self.filled.notify_one();
+            return;
+        }
+        queue.has_worker = true;
+        drop(queue);
+        let own = self.clone();
+        let spawned = thread::Builder::new().name("milena-sync".into()).spawn(move || own.work());
+        if let Err(error) = spawned {
+            tracing::warn!("cannot start a thread for syncs: {error}; syncing where it is asked for");
+            let waiting = {
+                let mut queue = self.queue.lock();
+                queue.has_worker = false;
+                std::mem::take(&mut queue.requests)
+            };
+            pass(waiting, &mut Costs::default());
+        }
+    }
+
+    fn work(&self) {
+        let mut costs = Costs::default();
+        loop {
+            let waiting = {
+                let mut queue = self.queue.lock();
+                if queue.requests.is_empty() {
+                    let timed_out = self.filled.wait_for(&mut queue, LINGER).timed_out();
+                    if timed_out && queue.requests.is_empty() {
+                        queue.has_worker = false;
+                        return;
+                    }
+                }
+                std::mem::take(&mut queue.requests)
+            };
+            pass(waiting, &mut costs);
+        }
+    }
+}
+
+/// What the requests of a pass want of one log.
+struct Group {
+    log: Arc<Log>,
+    upto: i64,
+    waiting: Vec<(i64, Done)>,
+}
+
+/// Brings all that is asked for to the device and answers.
+fn pass(requests: Vec<Request>, costs: &mut Costs) {
+    let mut groups: HashMap<*const Log, Group> = HashMap::new();
+    for Request { log, upto, done } in requests {
+        let group = groups.entry(Arc::as_ptr(&log)).or_insert_with(|| Group {
+            log,
+            upto: i64::MIN,
+            waiting: Vec::new(),
+        });
+        group.upto = group.upto.max(upto);
+        group.waiting.extend(done.map(|done| (upto, done)));
+    }
+    let mut planned = Vec::new();
+    for group in groups.into_values() {
+        match group.log.plan_flush(group.upto) {
+            Ok(Some(plan)) => planned.push((group, plan)),
+            Ok(None) => answer(group.waiting, |_| Ok(())),
+            Err(Error::Closed) => answer(group.waiting, |_| Err(Error::Closed)),
+            Err(error) => {
+                tracing::debug!("cannot sync {}: {error}", group.log.dir().display());
+                answer(group.waiting, |_| Err(Error::Offline(group.log.disk().root().to_path_buf())));
+            }
+        }
+    }
+    let synced = sync(&planned, costs);
+    for ((group, plan), synced) in planned.into_iter().zip(synced) {
+        let Group { log, waiting, .. } = group;
+        if synced {
+            log.flushed(&plan);
+        }
+        let reached = log.recovery_point();
+        answer(waiting, |upto| match upto <= reached {
+            true => Ok(()),
+            false => Err(Error::Offline(log.disk().root().to_path_buf())),
+        });
+    }
+}
+
+fn answer(waiting: Vec<(i64, Done)>, outcome: impl Fn(i64) -> Result<()>) {
+    for (upto, done) in waiting {
+        done(outcome(upto));
+    }
+}
+
+/// Syncs what is planned; says of each plan whether it is on the device. A failure has taken its directory offline.
+fn sync(planned: &[(Group, FlushPlan)], costs: &mut Costs) -> Vec<bool> {
+    let files: usize = planned.iter().map(|(_, plan)| plan.len()).sum();
+    let mut disks: Vec<&Disk> = Vec::new();
+    for (group, _) in planned {
+        if !disks.iter().any(|disk| disk.is(group.log.disk())) {
+            disks.push(group.log.disk());
+        }
+    }
+    let whole = disks.first().map_or(WholeSync::Never, |disk| disk.whole_sync());
+    let as_whole = whole != WholeSync::Never && costs.prefers_whole(files);
+    let began = Instant::now();
+    let synced = if as_whole {
+        let done = Disk::sync_together(&disks).and_then(|()| match (whole, planned.first()) {
+            (WholeSync::ThenOneFile, Some((group, plan))) => plan.sync_one(group.log.disk()),
+            _ => Ok(()),
+        });
+        vec![done.is_ok(); planned.len()]
+    } else {
+        let each = planned.iter().map(|(group, plan)| {
+            let disk = group.log.disk();
+            disk.check_online().and_then(|()| plan.sync(disk)).is_ok()
+        });
+        each.collect()
+    };
+    costs.note(as_whole, files, began.elapsed());
+    synced
+}
+
+/// What syncs took lately, in nanoseconds.
+#[derive(Debug, Default)]
+struct Costs {
+    /// `fdatasync` of one file.
+    file: Option<f64>,
+    /// `syncfs`.
+    whole: Option<f64>,
+}
+
+impl Costs {
+    fn prefers_whole(&self, files: usize) -> bool {
+        match (self.file, self.whole) {
+            _ if files < 2 => false,
+            (Some(file), Some(whole)) => whole < file * files as f64,
+            _ => files >= MANY,
+        }
+    }
+
+    fn note(&mut self, as_whole: bool, files: usize, took: Duration) {
+        let blend = |old: Option<f64>, new: f64| Some(old.map_or(new, |old| old * 0.75 + new * 0.25));
+        let took = took.as_nanos() as f64;
+        if as_whole {
+            self.whole = blend(self.whole, took);
+            self.file = self.file.or(Some(took / MANY as f64));
+        } else if files > 0 {
+            self.file = blend(self.file, took / files as f64);
+            // What made the last `syncfs` long may be over: with time it is tried again.
+            self.whole = self.whole.map(|whole| whole * 0.98);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
