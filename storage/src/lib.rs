@@ -9,6 +9,7 @@ pub mod index;
 pub mod leader_epochs;
 pub mod log;
 pub mod log_dir;
+pub mod log_dirs;
 mod mapped;
 pub mod producers;
 mod segment;

@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::file::Disk;
 use crate::file_name::{self, PartitionDir, PartitionDirRole};
 use crate::log::{Log, Start};
+use crate::log_dirs::{Survey, Wanted};
 use milena_protocol::stored::meta_properties::MetaProperties;
 use milena_protocol::stored::partition_metadata;
 use nix::fcntl::{FcntlArg, fcntl};
@@ -59,13 +60,19 @@ impl LogDir {
     /// [`Error::Locked`] if another broker runs on it, [`Error::Identity`] if it is not ours or something else lives
     /// in it, too; nothing in it has changed then.
     pub fn open(disk: Disk, node_id: i32, cluster_id: Option<&str>, now_ms: i64) -> Result<Self> {
-        let root = disk.root().to_path_buf();
-        disk.create_dir(&root)?;
+        let root = [disk.root().to_path_buf()];
+        let wanted = Wanted { roots: &root, metadata: &root[0], node_id, cluster_id };
+        let mut dirs = Survey::of(&wanted, |_| disk.clone())?.open(now_ms)?;
+        Ok(dirs.online.remove(0))
+    }
+
+    /// A directory that is locked and identified.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if its checkpoints cannot be read.
+    pub(crate) fn take(disk: Disk, identity: Identity, lock: File) -> Result<Self> {
         disk.hold()?;
-        partition_dirs(&disk)?;
-        let lock = lock(&disk, &root)?;
-        let identity = identify(&disk, &root, node_id, cluster_id, now_ms)?;
-        let clean = root.join(file_name::CLEAN_SHUTDOWN_FILE).exists();
+        let clean = disk.root().join(file_name::CLEAN_SHUTDOWN_FILE).exists();
         let load = |name| checkpoint::load_offsets_or_none(&disk, name);
         let recovery_points = load(file_name::RECOVERY_POINT_CHECKPOINT)?;
         let log_starts = load(file_name::LOG_START_OFFSET_CHECKPOINT)?;
@@ -217,7 +224,7 @@ impl LogDir {
 }
 
 /// The directories in a data directory, all of which must be those of partitions.
-fn partition_dirs(disk: &Disk) -> Result<Vec<(PathBuf, PartitionDir)>> {
+pub(crate) fn partition_dirs(disk: &Disk) -> Result<Vec<(PathBuf, PartitionDir)>> {
     let mut dirs = Vec::new();
     for path in disk.list_dirs(disk.root())? {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -235,7 +242,7 @@ fn partition_dirs(disk: &Disk) -> Result<Vec<(PathBuf, PartitionDir)>> {
 }
 
 /// Takes the lock that Kafka takes: a record lock over the whole `.lock`.
-fn lock(disk: &Disk, root: &Path) -> Result<File> {
+pub(crate) fn lock(disk: &Disk, root: &Path) -> Result<File> {
     let path = root.join(file_name::LOCK_FILE);
     let file = disk.create(&path)?;
     let whole = libc::flock {
@@ -252,46 +259,15 @@ fn lock(disk: &Disk, root: &Path) -> Result<File> {
     }
 }
 
-fn identify(
-    disk: &Disk,
-    root: &Path,
-    node_id: i32,
-    cluster_id: Option<&str>,
-    now_ms: i64,
-) -> Result<Identity> {
-    let path = root.join(file_name::META_PROPERTIES);
-    let wrong = |reason: String| Error::Identity { path: path.clone(), reason };
-    let stored = match disk.read_if_there(&path)? {
-        Some(bytes) => Some(MetaProperties::parse(&bytes).map_err(|e| wrong(e.to_string()))?),
-        None => None,
-    };
-    if let Some(found) = stored.as_ref().and_then(|m| m.node_id).filter(|id| *id != node_id) {
-        return Err(wrong(format!(
-            "the directory belongs to node.id={found}, this broker is node.id={node_id}; set node.id={found} or choose other log.dirs"
-        )));
-    }
-    let found = stored.as_ref().and_then(|m| m.cluster_id.clone());
-    if let (Some(found), Some(wanted)) = (&found, cluster_id)
-        && found != wanted
-    {
-        return Err(wrong(format!(
-            "the directory belongs to cluster {found}, the others to {wanted}; choose other log.dirs"
-        )));
-    }
-    let directory_id = stored.as_ref().and_then(|m| m.directory_id);
-    let identity = Identity {
-        cluster_id: found.or_else(|| cluster_id.map(str::to_owned)).unwrap_or_else(new_cluster_id),
-        node_id,
-        directory_id: directory_id.unwrap_or_else(random_uuid),
-    };
-    if stored.is_none() || directory_id.is_none() {
-        let meta = MetaProperties::v1(identity.cluster_id.clone(), node_id, identity.directory_id);
-        disk.write_atomically(&path, meta.format(now_ms / 1000).as_bytes(), true)?;
-    }
-    Ok(identity)
+/// Writes `meta.properties`.
+pub(crate) fn write_identity(disk: &Disk, identity: &Identity, now_ms: i64) -> Result<()> {
+    let Identity { cluster_id, node_id, directory_id } = identity.clone();
+    let meta = MetaProperties::v1(cluster_id, node_id, directory_id);
+    let path = disk.root().join(file_name::META_PROPERTIES);
+    disk.write_atomically(&path, meta.format(now_ms / 1000).as_bytes(), true)
 }
 
-fn new_cluster_id() -> String {
+pub(crate) fn new_cluster_id() -> String {
     milena_protocol::stored::uuid_to_base64(random_uuid())
 }
 
