@@ -53,6 +53,16 @@ enum Indexes {
     Active(ActiveIndexes),
     /// In complete files beside the log file.
     Closed,
+    /// In files that are open because their names are gone, or belong to another segment by now.
+    Pinned(PinnedIndexes),
+}
+
+/// Index files of a segment that left the log, for the readers that still hold it.
+#[derive(Debug, Default)]
+struct PinnedIndexes {
+    offsets: Option<Arc<File>>,
+    times: Option<Arc<File>>,
+    transactions: Option<Arc<File>>,
 }
 
 /// A segment. Published bytes never change, so readers need no lock.
@@ -134,18 +144,56 @@ impl Segment {
     /// Lets go of the open file if nobody else uses it; the next reader opens it again.
     pub(crate) fn close_idle_file(&self) -> bool {
         let mut file = self.file.lock();
-        let idle = file.as_ref().is_some_and(|f| Arc::strong_count(f) == 1);
+        let pinned = matches!(*self.indexes.read(), Indexes::Pinned(_));
+        let idle = !pinned && file.as_ref().is_some_and(|f| Arc::strong_count(f) == 1);
         if idle {
             *file = None;
         }
         idle
     }
 
+    /// Opens all files of a segment that does not grow, and keeps them open: from now on their names may go, or come to
+    /// mean another segment. A reader may have found this one and not yet have opened what it needs.
+    pub(crate) fn pin(&self, disk: &Disk) -> Result<()> {
+        let mut file = self.file.lock();
+        if file.is_none() {
+            *file = Some(Arc::new(disk.open(&self.path(SegmentFileKind::Log))?));
+        }
+        let mut indexes = self.indexes.write();
+        if let Indexes::Closed = *indexes {
+            let open = |kind| disk.open_read(&self.path(kind)).ok().map(Arc::new);
+            *indexes = Indexes::Pinned(PinnedIndexes {
+                offsets: open(SegmentFileKind::OffsetIndex),
+                times: open(SegmentFileKind::TimeIndex),
+                transactions: open(SegmentFileKind::TransactionIndex),
+            });
+        }
+        Ok(())
+    }
+
+    /// An index file, if it is there. It is opened under the lock that [`Segment::pin`] takes, so that the name still
+    /// means this segment.
+    fn index_file(&self, disk: &Disk, kind: SegmentFileKind) -> Option<Arc<File>> {
+        match &*self.indexes.read() {
+            Indexes::Pinned(files) => match kind {
+                SegmentFileKind::OffsetIndex => files.offsets.clone(),
+                SegmentFileKind::TimeIndex => files.times.clone(),
+                SegmentFileKind::TransactionIndex => files.transactions.clone(),
+                SegmentFileKind::Log | SegmentFileKind::ProducerSnapshot => None,
+            },
+            _ => disk.open_read(&self.path(kind)).ok().map(Arc::new),
+        }
+    }
+
+    /// The index of aborted transactions, if there are any.
+    pub(crate) fn transaction_index(&self, disk: &Disk) -> Option<Arc<File>> {
+        self.index_file(disk, SegmentFileKind::TransactionIndex)
+    }
+
     /// Takes the segment's files out of the log: `.deleted` from now on. Readers that still hold the segment read on.
     /// Returns the files to unlink. Producer snapshots stay, they belong to an offset and not to the segment.
     pub(crate) fn set_deleted(&self, disk: &Disk) -> Result<Vec<PathBuf>> {
-        // Opened before its name changes: a reader may have found the segment and not yet have opened it.
-        let _open = self.file(disk)?;
+        self.pin(disk)?;
         let mut renamed = Vec::new();
         for kind in SegmentFileKind::ALL {
             let from = self.path(kind);
@@ -164,7 +212,7 @@ impl Segment {
     pub(crate) fn with_active<R>(&self, change: impl FnOnce(&mut ActiveIndexes) -> R) -> Option<R> {
         match &mut *self.indexes.write() {
             Indexes::Active(indexes) => Some(change(indexes)),
-            Indexes::Closed => None,
+            Indexes::Closed | Indexes::Pinned(_) => None,
         }
     }
 
@@ -179,20 +227,20 @@ impl Segment {
 
     /// A position at or before the batch that holds `offset`, from the offset index.
     fn floor(&self, disk: &Disk, wanted: i64) -> Result<u32> {
-        match &*self.indexes.read() {
-            Indexes::Active(indexes) => return Ok(indexes.position_of(wanted).position),
-            Indexes::Closed => {}
+        if let Indexes::Active(indexes) = &*self.indexes.read() {
+            return Ok(indexes.position_of(wanted).position);
         }
-        let path = self.path(SegmentFileKind::OffsetIndex);
+        let kind = SegmentFileKind::OffsetIndex;
         // Without its index a segment is searched from its start: slower, never wrong.
-        let Ok(file) = disk.open_read(&path) else { return Ok(0) };
-        offset::lookup(&file, self.base_offset, wanted)
+        let Some(file) = self.index_file(disk, kind) else { return Ok(0) };
+        offset::lookup(&*file, self.base_offset, wanted)
             .map(|at| at.position)
-            .map_err(|e| self.index_error(&path, &e))
+            .map_err(|e| self.index_error(kind, &e))
     }
 
-    fn index_error(&self, path: &Path, error: &crate::index::IndexError) -> Error {
-        Error::Corrupt { path: path.to_path_buf(), position: 0, reason: error.to_string() }
+    /// What is wrong with one of the index files.
+    pub(crate) fn index_error(&self, kind: SegmentFileKind, error: &crate::index::IndexError) -> Error {
+        Error::Corrupt { path: self.path(kind), position: 0, reason: error.to_string() }
     }
 
     /// The batch that holds `offset`, or the first one after it; `None` at the end of the segment.
@@ -240,16 +288,13 @@ impl Segment {
     /// The offset of the first index entry at or behind a position: no batch that begins before the position has a
     /// larger last offset. `None` if there is no entry there.
     pub(crate) fn offset_behind(&self, disk: &Disk, position: u64) -> Result<Option<i64>> {
-        match &*self.indexes.read() {
-            Indexes::Active(indexes) => {
-                return Ok(indexes.offsets().first_at_or_behind(position).map(|at| at.offset));
-            }
-            Indexes::Closed => {}
+        if let Indexes::Active(indexes) = &*self.indexes.read() {
+            return Ok(indexes.offsets().first_at_or_behind(position).map(|at| at.offset));
         }
-        let path = self.path(SegmentFileKind::OffsetIndex);
-        let Ok(file) = disk.open_read(&path) else { return Ok(None) };
-        let found = offset::first_at_or_behind(&file, self.base_offset, position)
-            .map_err(|e| self.index_error(&path, &e))?;
+        let kind = SegmentFileKind::OffsetIndex;
+        let Some(file) = self.index_file(disk, kind) else { return Ok(None) };
+        let found = offset::first_at_or_behind(&*file, self.base_offset, position)
+            .map_err(|e| self.index_error(kind, &e))?;
         Ok(found.map(|at| at.offset))
     }
 
@@ -262,21 +307,25 @@ impl Segment {
         if known >= 0 {
             return Ok(Some(known));
         }
-        let path = self.path(SegmentFileKind::TimeIndex);
-        let Ok(file) = disk.open_read(&path) else { return Ok(None) };
-        let last = time::last(&file, self.base_offset).map_err(|e| self.index_error(&path, &e))?;
+        let kind = SegmentFileKind::TimeIndex;
+        let Some(file) = self.index_file(disk, kind) else { return Ok(None) };
+        let last = time::last(&*file, self.base_offset).map_err(|e| self.index_error(kind, &e))?;
         self.largest_timestamp.store(last.timestamp, Ordering::Relaxed);
         Ok(Some(last.timestamp).filter(|t| *t >= 0))
     }
 
     /// A position at or before the first batch whose largest timestamp is `timestamp` or later.
     pub(crate) fn floor_of_time(&self, disk: &Disk, timestamp: i64) -> Result<u32> {
-        let entry = match &*self.indexes.read() {
-            Indexes::Active(indexes) => indexes.times().lookup(timestamp),
-            Indexes::Closed => {
-                let path = self.path(SegmentFileKind::TimeIndex);
-                let Ok(file) = disk.open_read(&path) else { return Ok(0) };
-                time::lookup(&file, self.base_offset, timestamp).map_err(|e| self.index_error(&path, &e))?
+        let kind = SegmentFileKind::TimeIndex;
+        let growing = match &*self.indexes.read() {
+            Indexes::Active(indexes) => Some(indexes.times().lookup(timestamp)),
+            Indexes::Closed | Indexes::Pinned(_) => None,
+        };
+        let entry = match growing {
+            Some(entry) => entry,
+            None => {
+                let Some(file) = self.index_file(disk, kind) else { return Ok(0) };
+                time::lookup(&*file, self.base_offset, timestamp).map_err(|e| self.index_error(kind, &e))?
             }
         };
         self.floor(disk, entry.offset)

@@ -2,6 +2,7 @@
 
 use super::Log;
 use crate::error::{Error, Result};
+use crate::file::Disk;
 use crate::file_name::SegmentFileKind;
 use crate::index::aborted::{self, AbortedTransaction, Search};
 use crate::segment::{Place, Published, Segment, read_batch};
@@ -151,14 +152,7 @@ impl Log {
         };
         let mut found = Vec::new();
         for segment in segments {
-            let path = segment.path(SegmentFileKind::TransactionIndex);
-            let Ok(file) = self.disk.open_read(&path) else { continue };
-            let search = aborted::collect(&file, offset, upper, &mut found).map_err(|e| Error::Corrupt {
-                path,
-                position: 0,
-                reason: e.to_string(),
-            })?;
-            if search == Search::Complete {
+            if collect_aborted(&self.disk, segment, offset, upper, &mut found)? == Search::Complete {
                 break;
             }
         }
@@ -305,6 +299,19 @@ impl Log {
         }
         Ok(None)
     }
+}
+
+/// Adds the aborted transactions of one segment's index that overlap `from..upper`.
+pub(super) fn collect_aborted(
+    disk: &Disk,
+    segment: &Segment,
+    from: i64,
+    upper: i64,
+    found: &mut Vec<AbortedTransaction>,
+) -> Result<Search> {
+    let Some(file) = segment.transaction_index(disk) else { return Ok(Search::GoOn) };
+    aborted::collect(&*file, from, upper, found)
+        .map_err(|e| segment.index_error(SegmentFileKind::TransactionIndex, &e))
 }
 
 fn corrupt(segment: &Segment, place: Place, reason: String) -> Error {
