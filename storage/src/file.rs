@@ -197,7 +197,7 @@ impl Disk {
     /// # Errors
     /// [`Error::Io`].
     pub fn read(&self, path: &Path) -> Result<Vec<u8>> {
-        fs::read(path).map_err(|e| Error::io("read", path, e))
+        read_small(path).map_err(|e| Error::io("read", path, e))
     }
 
     /// Reads a whole small file, or nothing if it does not exist.
@@ -205,7 +205,7 @@ impl Disk {
     /// # Errors
     /// [`Error::Io`] other than "not found".
     pub fn read_if_there(&self, path: &Path) -> Result<Option<Vec<u8>>> {
-        match fs::read(path) {
+        match read_small(path) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(Error::io("read", path, e)),
@@ -220,6 +220,14 @@ impl Disk {
         let names =
             fs::read_dir(path).and_then(|entries| entries.map(|e| e.map(|e| e.file_name())).collect());
         names.map_err(|e| Error::io("list", path, e))
+    }
+
+    /// Length of a file in bytes.
+    ///
+    /// # Errors
+    /// [`Error::Io`], for example when it is not there.
+    pub fn length(&self, path: &Path) -> Result<u64> {
+        fs::metadata(path).map(|file| file.len()).map_err(|e| Error::io("stat", path, e))
     }
 
     /// The paths of the directories in a directory; what is a symbolic link counts as what it leads to.
@@ -471,4 +479,23 @@ impl Disk {
             );
         }
     }
+}
+
+/// As [`fs::read`], with three system calls instead of five for most of the files that a start reads.
+fn read_small(path: &Path) -> io::Result<Vec<u8>> {
+    use std::io::Read;
+    let mut file = File::open(path)?;
+    let mut bytes = vec![0; 1024];
+    let filled = loop {
+        match file.read(&mut bytes) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            other => break other?,
+        }
+    };
+    let whole = filled < bytes.len();
+    bytes.truncate(filled);
+    if !whole {
+        file.read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
 }

@@ -190,6 +190,15 @@ impl ActiveIndexes {
         self.times.push_if_later(self.max_timestamp);
     }
 
+    /// The bytes of both index files, with the last time entry of [`ActiveIndexes::close`].
+    pub fn encode(&mut self) -> (Vec<u8>, Vec<u8>) {
+        self.close();
+        let (mut offsets, mut times) = (Vec::new(), Vec::new());
+        self.offsets.encode(0, &mut offsets);
+        self.times.encode(0, &mut times);
+        (offsets, times)
+    }
+
     /// Whether the segment must roll before its next batch.
     pub fn is_full(&self) -> bool {
         let max_bytes = self.limits.max_bytes as usize;

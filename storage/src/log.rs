@@ -26,6 +26,7 @@ use crate::config::LogConfig;
 use crate::error::{Error, Result};
 use crate::file::Disk;
 use crate::file_name::{self, SegmentFileKind};
+use crate::index::ActiveIndexes;
 use crate::leader_epochs::LeaderEpochs;
 use crate::mapped::MappedTail;
 use crate::producers::Producers;
@@ -89,6 +90,9 @@ struct Writer {
     unsynced_since_ms: i64,
     last_append_ms: i64,
     scratch: Vec<u8>,
+    /// Nothing was appended since a clean stop: the indexes of the active segment are still in their files, and its
+    /// first timestamp in the log.
+    resumed: bool,
     /// The log end for which the files were found complete: while nothing is appended, a stop has nothing to write.
     complete_at: Option<i64>,
     closed: bool,
@@ -370,14 +374,7 @@ impl Log {
 
 /// Writes what the growing indexes of a segment hold; nothing if they are closed.
 fn write_indexes(disk: &Disk, segment: &Segment) -> Result<()> {
-    let bytes = segment.with_active(|indexes| {
-        indexes.close();
-        let (mut offsets, mut times) = (Vec::new(), Vec::new());
-        indexes.offsets().encode(0, &mut offsets);
-        indexes.times().encode(0, &mut times);
-        (offsets, times)
-    });
-    if let Some((offsets, times)) = bytes {
+    if let Some((offsets, times)) = segment.with_active(ActiveIndexes::encode) {
         disk.write_whole(&segment.path(SegmentFileKind::OffsetIndex), &offsets)?;
         disk.write_whole(&segment.path(SegmentFileKind::TimeIndex), &times)?;
     }

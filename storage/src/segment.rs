@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::file::Disk;
 use crate::file_name::{FileStage, SegmentFile, SegmentFileKind};
-use crate::index::{ActiveIndexes, ReadAt, offset, time};
+use crate::index::{ActiveIndexes, IndexLimits, ReadAt, offset, time};
 use milena_protocol::records::{BatchHeader, HEADER_LEN};
 use parking_lot::{Mutex, RwLock};
 use std::fs::File;
@@ -51,7 +51,8 @@ pub(crate) struct Place {
 enum Indexes {
     /// In memory, growing.
     Active(ActiveIndexes),
-    /// In complete files beside the log file.
+    /// In complete files beside the log file: of a segment that no longer grows, and of the last one until the first
+    /// append after a clean stop.
     Closed,
     /// In files that are open because their names are gone, or belong to another segment by now.
     Pinned(PinnedIndexes),
@@ -74,6 +75,8 @@ pub(crate) struct Segment {
     /// `relative next offset << 32 | position`
     published: AtomicU64,
     indexes: RwLock<Indexes>,
+    /// The index files were found whole, or written by this process.
+    checked: Mutex<bool>,
     /// Largest timestamp of a closed segment, -1 unknown or none.
     largest_timestamp: AtomicI64,
 }
@@ -87,26 +90,22 @@ impl Segment {
         end: Published,
         indexes: ActiveIndexes,
     ) -> Self {
+        Self::with(dir, base_offset, file, end, Indexes::Active(indexes))
+    }
+
+    /// A segment with complete files, which are looked at when they are first needed.
+    pub(crate) fn closed(dir: &Path, base_offset: i64, end: Published) -> Self {
+        Self::with(dir, base_offset, None, end, Indexes::Closed)
+    }
+
+    fn with(dir: &Path, base_offset: i64, file: Option<Arc<File>>, end: Published, indexes: Indexes) -> Self {
         let segment = Self {
             base_offset,
             dir: dir.to_path_buf(),
             file: Mutex::new(file),
             published: AtomicU64::new(0),
-            indexes: RwLock::new(Indexes::Active(indexes)),
-            largest_timestamp: AtomicI64::new(-1),
-        };
-        segment.publish(end);
-        segment
-    }
-
-    /// A segment that no longer grows, with complete files.
-    pub(crate) fn closed(dir: &Path, base_offset: i64, end: Published) -> Self {
-        let segment = Self {
-            base_offset,
-            dir: dir.to_path_buf(),
-            file: Mutex::new(None),
-            published: AtomicU64::new(0),
-            indexes: RwLock::new(Indexes::Closed),
+            indexes: RwLock::new(indexes),
+            checked: Mutex::new(false),
             largest_timestamp: AtomicI64::new(-1),
         };
         segment.publish(end);
@@ -173,21 +172,103 @@ impl Segment {
 
     /// An index file, if it is there. It is opened under the lock that [`Segment::pin`] takes, so that the name still
     /// means this segment.
-    fn index_file(&self, disk: &Disk, kind: SegmentFileKind) -> Option<Arc<File>> {
-        match &*self.indexes.read() {
+    fn index_file(&self, disk: &Disk, kind: SegmentFileKind) -> Result<Option<Arc<File>>> {
+        let indexes = self.indexes.read();
+        Ok(match &*indexes {
             Indexes::Pinned(files) => match kind {
                 SegmentFileKind::OffsetIndex => files.offsets.clone(),
                 SegmentFileKind::TimeIndex => files.times.clone(),
                 SegmentFileKind::TransactionIndex => files.transactions.clone(),
                 SegmentFileKind::Log | SegmentFileKind::ProducerSnapshot => None,
             },
-            _ => disk.open_read(&self.path(kind)).ok().map(Arc::new),
+            _ => {
+                if kind != SegmentFileKind::TransactionIndex {
+                    self.check_index_files(disk)?;
+                }
+                disk.open_read(&self.path(kind)).ok().map(Arc::new)
+            }
+        })
+    }
+
+    /// Before the first use of index files that an earlier process wrote: makes them anew if they are not whole.
+    fn check_index_files(&self, disk: &Disk) -> Result<()> {
+        let mut checked = self.checked.lock();
+        if *checked {
+            return Ok(());
         }
+        let end = self.published();
+        if end.position > 0 && !self.index_files_fit(disk, end)? {
+            tracing::warn!(
+                "{} has no usable index; making it anew",
+                self.path(SegmentFileKind::Log).display()
+            );
+            let mut indexes = self.index_anew(disk, IndexLimits::default())?;
+            let (offsets, times) = indexes.encode();
+            disk.write_atomically(&self.path(SegmentFileKind::OffsetIndex), &offsets, false)?;
+            disk.write_atomically(&self.path(SegmentFileKind::TimeIndex), &times, false)?;
+        }
+        *checked = true;
+        Ok(())
+    }
+
+    /// A cheap look: it finds files that are missing, cut short or end in zeros, but not every damage.
+    fn index_files_fit(&self, disk: &Disk, end: Published) -> Result<bool> {
+        let offsets = disk.open_read(&self.path(SegmentFileKind::OffsetIndex));
+        let times = disk.open_read(&self.path(SegmentFileKind::TimeIndex));
+        let (Ok(offsets), Ok(times)) = (offsets, times) else { return Ok(false) };
+        let (Ok(offsets), Ok(times)) = (
+            offset::check(&offsets, self.base_offset, u64::from(end.position)),
+            time::check(&times, self.base_offset),
+        ) else {
+            return Ok(false);
+        };
+        Ok(match (offsets, times) {
+            // Files of length 0 are what a power cut leaves of one that was never synced.
+            (_, 0) => self.first_timestamp(disk)? < 0,
+            (0, times) => times == 1,
+            _ => true,
+        })
+    }
+
+    /// The indexes that the batches of a segment which does not grow give.
+    fn index_anew(&self, disk: &Disk, limits: IndexLimits) -> Result<ActiveIndexes> {
+        let file = self.file(disk)?;
+        let path = self.path(SegmentFileKind::Log);
+        crate::log::recovery::index_anew(&file, &path, self.base_offset, self.published(), limits)
+    }
+
+    /// Largest timestamp of the first batch of a segment that is not empty.
+    pub(crate) fn first_timestamp(&self, disk: &Disk) -> Result<i64> {
+        let head = self.read(disk, 0, HEADER_LEN)?;
+        let header = BatchHeader::read(&head).map_err(|e| Error::Corrupt {
+            path: self.path(SegmentFileKind::Log),
+            position: 0,
+            reason: e.to_string(),
+        })?;
+        Ok(header.max_timestamp)
+    }
+
+    /// Brings the indexes of the last segment into memory, where they grow. Nothing happens if they are there.
+    pub(crate) fn grow_indexes(&self, disk: &Disk, limits: IndexLimits) -> Result<()> {
+        let mut indexes = self.indexes.write();
+        let Indexes::Closed = *indexes else { return Ok(()) };
+        let offsets = disk.read_if_there(&self.path(SegmentFileKind::OffsetIndex))?.unwrap_or_default();
+        let times = disk.read_if_there(&self.path(SegmentFileKind::TimeIndex))?.unwrap_or_default();
+        let end = self.published();
+        let fits = *self.checked.lock() || self.index_files_fit(disk, end)?;
+        let restored = ActiveIndexes::restore(self.base_offset, limits, &offsets, &times)
+            .ok()
+            .filter(|found| fits && found.offsets().last().is_none_or(|last| last.position < end.position));
+        *indexes = Indexes::Active(match restored {
+            Some(restored) => restored,
+            None => self.index_anew(disk, limits)?,
+        });
+        Ok(())
     }
 
     /// The index of aborted transactions, if there are any.
     pub(crate) fn transaction_index(&self, disk: &Disk) -> Option<Arc<File>> {
-        self.index_file(disk, SegmentFileKind::TransactionIndex)
+        self.index_file(disk, SegmentFileKind::TransactionIndex).ok().flatten()
     }
 
     /// Takes the segment's files out of the log: `.deleted` from now on. Readers that still hold the segment read on.
@@ -221,6 +302,7 @@ impl Segment {
         let mut indexes = self.indexes.write();
         if let Indexes::Active(active) = &*indexes {
             self.largest_timestamp.store(active.max_timestamp().timestamp, Ordering::Relaxed);
+            *self.checked.lock() = true;
             *indexes = Indexes::Closed;
         }
     }
@@ -232,7 +314,7 @@ impl Segment {
         }
         let kind = SegmentFileKind::OffsetIndex;
         // Without its index a segment is searched from its start: slower, never wrong.
-        let Some(file) = self.index_file(disk, kind) else { return Ok(0) };
+        let Some(file) = self.index_file(disk, kind)? else { return Ok(0) };
         offset::lookup(&*file, self.base_offset, wanted)
             .map(|at| at.position)
             .map_err(|e| self.index_error(kind, &e))
@@ -246,7 +328,22 @@ impl Segment {
     /// The batch that holds `offset`, or the first one after it; `None` at the end of the segment.
     pub(crate) fn find(&self, disk: &Disk, offset: i64, end: Published) -> Result<Option<Place>> {
         let from = self.floor(disk, offset)?;
-        self.walk(disk, from, end.position, |place| place.last_offset >= offset)
+        let mut walk = Walk::new(self, disk, from, end.position)?;
+        let mut place = walk.next();
+        if from > 0
+            && from < end.position
+            && !matches!(&place, Ok(Some(first)) if first.base_offset <= offset)
+        {
+            // The index is wrong: no batch begins there, or one that is already behind.
+            walk = Walk::new(self, disk, 0, end.position)?;
+            place = walk.next();
+        }
+        loop {
+            match place? {
+                Some(found) if found.last_offset < offset => place = walk.next(),
+                found => return Ok(found),
+            }
+        }
     }
 
     /// The first batch at or after position `from` that `wanted` accepts.
@@ -292,7 +389,7 @@ impl Segment {
             return Ok(indexes.offsets().first_at_or_behind(position).map(|at| at.offset));
         }
         let kind = SegmentFileKind::OffsetIndex;
-        let Some(file) = self.index_file(disk, kind) else { return Ok(None) };
+        let Some(file) = self.index_file(disk, kind)? else { return Ok(None) };
         let found = offset::first_at_or_behind(&*file, self.base_offset, position)
             .map_err(|e| self.index_error(kind, &e))?;
         Ok(found.map(|at| at.offset))
@@ -308,7 +405,7 @@ impl Segment {
             return Ok(Some(known));
         }
         let kind = SegmentFileKind::TimeIndex;
-        let Some(file) = self.index_file(disk, kind) else { return Ok(None) };
+        let Some(file) = self.index_file(disk, kind)? else { return Ok(None) };
         let last = time::last(&*file, self.base_offset).map_err(|e| self.index_error(kind, &e))?;
         self.largest_timestamp.store(last.timestamp, Ordering::Relaxed);
         Ok(Some(last.timestamp).filter(|t| *t >= 0))
@@ -324,7 +421,7 @@ impl Segment {
         let entry = match growing {
             Some(entry) => entry,
             None => {
-                let Some(file) = self.index_file(disk, kind) else { return Ok(0) };
+                let Some(file) = self.index_file(disk, kind)? else { return Ok(0) };
                 time::lookup(&*file, self.base_offset, timestamp).map_err(|e| self.index_error(kind, &e))?
             }
         };

@@ -156,12 +156,39 @@ pub fn last(file: &(impl ReadAt + ?Sized), base_offset: i64) -> Result<Option<Of
 }
 
 /// A cheap check of a file that is about to be trusted: whole entries, the last of them above the one before it and
-/// inside a log file of `log_bytes`. It finds files that were cut short or end in zeros, but not every damage.
+/// inside a log file of `log_bytes`. It finds files that were cut short or end in zeros, but not every damage. Returns
+/// the number of entries.
 ///
 /// # Errors
 /// [`IndexError::Io`] and [`IndexError::Corrupt`].
-pub fn check(file: &(impl ReadAt + ?Sized), base_offset: i64, log_bytes: u64) -> Result<(), IndexError> {
-    let Some(last) = last(file, base_offset)? else { return Ok(()) };
+pub fn check(file: &(impl ReadAt + ?Sized), base_offset: i64, log_bytes: u64) -> Result<u64, IndexError> {
+    let entries = count_entries(file.len()?, ENTRY_SIZE)?;
+    if entries > 0 {
+        last_checked(file, base_offset, entries, log_bytes)?;
+    }
+    Ok(entries)
+}
+
+/// The last of `entries` entries, which must be above the one before it and inside a log file of `log_bytes`.
+///
+/// # Errors
+/// [`IndexError::Io`] and [`IndexError::Corrupt`].
+pub(crate) fn last_checked(
+    file: &(impl ReadAt + ?Sized),
+    base_offset: i64,
+    entries: u64,
+    log_bytes: u64,
+) -> Result<OffsetPosition, IndexError> {
+    let mut tail = [0; 2 * ENTRY_SIZE];
+    let bytes = &mut tail[..ENTRY_SIZE * entries.min(2) as usize];
+    file.read_exact_at(bytes, (entries * ENTRY_SIZE as u64) - bytes.len() as u64)?;
+    let mut previous = None;
+    for entry in bytes.as_chunks().0 {
+        let found = parse(base_offset, entry)?;
+        check_order(previous, found)?;
+        previous = Some(found);
+    }
+    let Some(last) = previous else { return Err(IndexError::Corrupt("no entry".into())) };
     // A segment's first batch has no entry, so no entry is at 0.
     if last.position == 0 || u64::from(last.position) >= log_bytes {
         let position = last.position;
@@ -169,11 +196,7 @@ pub fn check(file: &(impl ReadAt + ?Sized), base_offset: i64, log_bytes: u64) ->
             "the last position {position} is not in a log of {log_bytes} bytes"
         )));
     }
-    let previous = match count_entries(file.len()?, ENTRY_SIZE)?.checked_sub(2) {
-        Some(entry) => Some(parse(base_offset, &read_entry(file, entry)?)?),
-        None => None,
-    };
-    check_order(previous, last)
+    Ok(last)
 }
 
 fn check_order(previous: Option<OffsetPosition>, next: OffsetPosition) -> Result<(), IndexError> {

@@ -127,14 +127,14 @@ pub fn last(file: &(impl ReadAt + ?Sized), base_offset: i64) -> Result<Timestamp
 }
 
 /// A cheap check of a file that is about to be trusted: whole entries, the last of them above the one before it and
-/// the first. It finds files that were cut short or end in zeros, but not every damage.
+/// the first. It finds files that were cut short or end in zeros, but not every damage. Returns the number of entries.
 ///
 /// # Errors
 /// [`IndexError::Io`] and [`IndexError::Corrupt`].
-pub fn check(file: &(impl ReadAt + ?Sized), base_offset: i64) -> Result<(), IndexError> {
+pub fn check(file: &(impl ReadAt + ?Sized), base_offset: i64) -> Result<u64, IndexError> {
     let entries = count_entries(file.len()?, ENTRY_SIZE)?;
     if entries == 0 {
-        return Ok(());
+        return Ok(0);
     }
     let last = parse(base_offset, &read_entry(file, entries - 1)?)?;
     for earlier in [0, entries.saturating_sub(2)] {
@@ -142,7 +142,7 @@ pub fn check(file: &(impl ReadAt + ?Sized), base_offset: i64) -> Result<(), Inde
             check_order(Some(parse(base_offset, &read_entry(file, earlier)?)?), last)?;
         }
     }
-    Ok(())
+    Ok(entries)
 }
 
 fn nothing(base_offset: i64) -> TimestampOffset {

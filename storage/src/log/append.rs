@@ -87,6 +87,9 @@ impl Log {
         let mut header = *header;
         header.base_offset = writer.next_offset;
         header.partition_leader_epoch = how.leader_epoch;
+        if writer.resumed {
+            self.take_up(writer, &config)?;
+        }
         self.roll_if_due(writer, &header, &config, how.now_ms)?;
         self.store(writer, &header, body, &config, how.now_ms)?;
         self.take_note(writer, &header, marker.as_ref(), how.now_ms)?;
@@ -97,6 +100,14 @@ impl Log {
             duplicate: false,
             flush_due: self.flush_due(writer, config.flush_messages),
         })
+    }
+
+    /// Before the first append after a clean stop: brings to memory what a growing segment needs.
+    fn take_up(&self, writer: &mut Writer, config: &LogConfig) -> Result<()> {
+        writer.active.grow_indexes(&self.disk, index_limits(config))?;
+        writer.roll.first_timestamp = Some(writer.active.first_timestamp(&self.disk)?);
+        writer.resumed = false;
+        Ok(())
     }
 
     /// Everything that follows from a stored batch, publication last.
@@ -281,6 +292,7 @@ impl Log {
         }
         let hot = matches!(writer.tail, Tail::Mapped(_)) || now_ms - writer.last_append_ms < HOT_WINDOW_MS;
         writer.active = active;
+        writer.resumed = false;
         writer.end = 0;
         writer.roll =
             RollClock { first_timestamp: None, created_ms: now_ms, jitter_ms: jitter(config, base) };

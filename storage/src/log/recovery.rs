@@ -25,15 +25,18 @@ mod swap;
 mod tidy;
 mod trust;
 
-use super::append::jitter;
+pub(crate) use scan::index_anew;
+
+use super::append::{index_limits, jitter};
 use super::{RollClock, Tail, Writer};
 use crate::config::LogConfig;
 use crate::error::{Error, Result};
 use crate::file::Disk;
 use crate::file_name::{SegmentFile, SegmentFileKind};
+use crate::index::ActiveIndexes;
 use crate::leader_epochs::LeaderEpochs;
 use crate::segment::{Published, Segment};
-use milena_protocol::records::{BatchHeader, EndTransactionMarker, HEADER_LEN, Records};
+use milena_protocol::records::{BatchHeader, EndTransactionMarker, Records};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -75,8 +78,8 @@ struct Loader<'a> {
     producers_seen: bool,
     /// Offsets of the producer snapshots.
     snapshots: BTreeSet<i64>,
-    /// Base offsets of the transaction indexes.
-    transaction_indexes: BTreeSet<i64>,
+    /// The index files there are, by base offset.
+    indexes: BTreeSet<(i64, SegmentFileKind)>,
     /// There is a leader-epoch-checkpoint.
     has_epochs: bool,
     /// The segment scanned last, and the largest timestamp of its first batch.
@@ -104,7 +107,7 @@ pub(super) fn load(disk: &Disk, dir: &Path, config: &LogConfig, start: &Start) -
         scanned: BTreeSet::new(),
         producers_seen: false,
         snapshots: BTreeSet::new(),
-        transaction_indexes: BTreeSet::new(),
+        indexes: BTreeSet::new(),
         has_epochs: false,
         first_timestamp: None,
     };
@@ -130,63 +133,60 @@ impl Loader<'_> {
         let bases: Vec<i64> = files.keys().copied().collect();
         let trusted = self.trusted_up_to(&bases);
         let mut segments: Vec<Arc<Segment>> = Vec::with_capacity(bases.len());
-        let mut last = None;
         for (i, (&base, &length)) in files.iter().enumerate() {
             let is_last = i + 1 == bases.len();
-            if base < trusted && !is_last && self.index_fits(base, length) {
-                let next_offset = bases[i + 1];
-                segments.push(Arc::new(Segment::closed(
-                    self.dir,
-                    base,
-                    Published { next_offset, position: length as u32 },
-                )));
+            if base < trusted && !is_last && self.has_indexes(base) {
+                let end = Published { next_offset: bases[i + 1], position: length as u32 };
+                segments.push(Arc::new(Segment::closed(self.dir, base, end)));
                 continue;
             }
-            let (end, indexes, cut) = match self.resume(base, length, is_last && base < trusted)? {
-                Some((end, indexes)) => (end, indexes, false),
-                None => self.scan(base, length)?,
+            if let Some(end) = self.resume(base, length, is_last && base < trusted)? {
+                segments.push(Arc::new(Segment::closed(self.dir, base, end)));
+                return self.finish(segments, true);
+            }
+            let (end, indexes, cut) = match length {
+                0 => self.empty(base),
+                _ => self.scan(base, length)?,
             };
             if is_last || cut {
                 self.quarantine(&bases[i + 1..])?;
-                let active = Arc::new(Segment::active(self.dir, base, None, end, indexes));
-                last = Some((active, end));
+                segments.push(Arc::new(Segment::active(self.dir, base, None, end, indexes)));
                 break;
             }
-            let segment = Segment::active(
-                self.dir,
-                base,
-                None,
-                Published { next_offset: bases[i + 1], ..end },
-                indexes,
-            );
+            let end = Published { next_offset: bases[i + 1], ..end };
+            let segment = Segment::active(self.dir, base, None, end, indexes);
             super::write_indexes(self.disk, &segment)?;
             segment.close_indexes();
             segments.push(Arc::new(segment));
         }
-        let (active, end) = last.ok_or(Error::Closed)?;
-        segments.push(active.clone());
-        self.finish(segments, active, end)
+        self.finish(segments, false)
+    }
+
+    fn empty(&self, base: i64) -> (Published, ActiveIndexes, bool) {
+        let indexes = ActiveIndexes::new(base, index_limits(self.config));
+        (Published { next_offset: base, position: 0 }, indexes, false)
     }
 
     /// Producer state and epochs at the end, and the writer.
-    fn finish(mut self, segments: Vec<Arc<Segment>>, active: Arc<Segment>, end: Published) -> Result<Loaded> {
+    fn finish(mut self, segments: Vec<Arc<Segment>>, resumed: bool) -> Result<Loaded> {
+        let active = segments.last().ok_or(Error::Closed)?.clone();
+        let end = active.published();
         let log_start = self.start.log_start.max(segments[0].base_offset).min(end.next_offset);
         let producers = self.producers(&segments, end.next_offset)?;
         self.epochs_changed |= self.epochs.truncate_from_end(end.next_offset);
         if self.start.log_start > 0 {
             self.epochs_changed |= self.epochs.truncate_from_start(log_start);
         }
-        let first_timestamp = match self.first_timestamp {
-            _ if end.position == 0 => None,
-            Some((base, timestamp)) if base == active.base_offset => Some(timestamp),
-            _ => BatchHeader::read(&active.read(self.disk, 0, HEADER_LEN)?).ok().map(|h| h.max_timestamp),
-        };
+        let first_timestamp =
+            self.first_timestamp.filter(|(base, _)| *base == active.base_offset && end.position > 0);
         let recovery_point = if self.repaired {
             self.start.recovery_point.min(active.base_offset)
         } else {
             self.start.recovery_point
         };
-        let untouched = self.start.clean && !self.repaired && self.snapshots.contains(&end.next_offset);
+        let complete = (end.next_offset == 0 || self.snapshots.contains(&end.next_offset))
+            && self.has_indexes(active.base_offset);
+        let untouched = self.start.clean && !self.repaired && complete;
         let writer = Writer {
             complete_at: untouched.then_some(end.next_offset),
             active: active.clone(),
@@ -197,13 +197,14 @@ impl Loader<'_> {
             epochs: self.epochs,
             epochs_changed: self.epochs_changed,
             roll: RollClock {
-                first_timestamp,
+                first_timestamp: first_timestamp.map(|(_, timestamp)| timestamp),
                 created_ms: self.start.now_ms,
                 jitter_ms: jitter(self.config, active.base_offset),
             },
             unsynced_since_ms: 0,
             last_append_ms: 0,
             scratch: Vec::new(),
+            resumed,
             closed: false,
         };
         Ok(Loaded { segments, writer, log_start, recovery_point: recovery_point.clamp(0, end.next_offset) })

@@ -4,10 +4,12 @@ use super::Loader;
 use super::batch_reader::{BatchReader, Step};
 use crate::error::{Error, Result};
 use crate::file_name::SegmentFileKind;
-use crate::index::{ActiveIndexes, IndexedBatch};
+use crate::index::{ActiveIndexes, IndexLimits, IndexedBatch};
 use crate::log::append::index_limits;
 use crate::segment::Published;
 use milena_protocol::records::{BatchHeader, crc_matches};
+use std::fs::File;
+use std::path::Path;
 
 impl Loader<'_> {
     /// Reads a whole segment with CRCs, rebuilds its indexes and notes its epochs. Returns its good end, and whether
@@ -15,7 +17,7 @@ impl Loader<'_> {
     pub(super) fn scan(&mut self, base: i64, length: u64) -> Result<(Published, ActiveIndexes, bool)> {
         self.repaired = true;
         self.scanned.insert(base);
-        if self.transaction_indexes.contains(&base) {
+        if self.indexes.contains(&(base, SegmentFileKind::TransactionIndex)) {
             self.disk.remove(&self.path(base, SegmentFileKind::TransactionIndex))?;
         }
         let path = self.path(base, SegmentFileKind::Log);
@@ -29,13 +31,7 @@ impl Loader<'_> {
                     if let Some(reason) = bad(&header, bytes, end.next_offset) {
                         break Some(reason);
                     }
-                    let size = bytes.len() as u32;
-                    let batch = IndexedBatch {
-                        last_offset: header.last_offset(),
-                        max_timestamp: header.max_timestamp,
-                        position: end.position,
-                        size,
-                    };
+                    let batch = indexed(&header, end.position, bytes.len());
                     if indexes.append(&batch).is_err() {
                         break Some("its offset does not fit into the segment".into());
                     }
@@ -44,7 +40,8 @@ impl Loader<'_> {
                     if end.position == 0 {
                         self.first_timestamp = Some((base, header.max_timestamp));
                     }
-                    end = Published { next_offset: header.next_offset(), position: end.position + size };
+                    end =
+                        Published { next_offset: header.next_offset(), position: end.position + batch.size };
                 }
                 Step::End => break None,
                 Step::Tail(reason) => break Some(reason),
@@ -64,6 +61,53 @@ impl Loader<'_> {
             self.disk.truncate(&file, &path, u64::from(end.position))?;
         }
         Ok((end, indexes, cut))
+    }
+}
+
+/// The indexes of a segment whose end is known, from its batches.
+///
+/// # Errors
+/// [`Error::Corrupt`] if they do not reach that end.
+pub(crate) fn index_anew(
+    file: &File,
+    path: &Path,
+    base_offset: i64,
+    end: Published,
+    limits: IndexLimits,
+) -> Result<ActiveIndexes> {
+    let mut indexes = ActiveIndexes::new(base_offset, limits);
+    let mut reached = Published { next_offset: base_offset, position: 0 };
+    let mut reader = BatchReader::new(file, u64::from(end.position));
+    let corrupt = |position: u32, reason: String| Error::Corrupt {
+        path: path.to_path_buf(),
+        position: u64::from(position),
+        reason,
+    };
+    loop {
+        match reader.next().map_err(|e| Error::io("read", path, e))? {
+            Step::Batch(header, bytes) => {
+                if let Some(reason) = bad(&header, bytes, reached.next_offset) {
+                    return Err(corrupt(reached.position, reason));
+                }
+                let batch = indexed(&header, reached.position, bytes.len());
+                indexes.append(&batch).map_err(|e| corrupt(reached.position, e.to_string()))?;
+                reached = Published {
+                    next_offset: header.next_offset(),
+                    position: reached.position + bytes.len() as u32,
+                };
+            }
+            Step::End => return Ok(indexes),
+            Step::Tail(reason) => return Err(corrupt(reached.position, format!("no batch there: {reason}"))),
+        }
+    }
+}
+
+fn indexed(header: &BatchHeader, position: u32, size: usize) -> IndexedBatch {
+    IndexedBatch {
+        last_offset: header.last_offset(),
+        max_timestamp: header.max_timestamp,
+        position,
+        size: size as u32,
     }
 }
 

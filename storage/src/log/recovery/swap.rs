@@ -34,8 +34,8 @@ impl Loader<'_> {
         for file in all.iter().filter(|f| f.base_offset == swap.base_offset) {
             let live = SegmentFile::live(file.base_offset, file.kind).to_string();
             self.disk.rename(&self.dir.join(file.to_string()), &self.dir.join(live))?;
-            if file.kind == SegmentFileKind::TransactionIndex {
-                self.transaction_indexes.insert(file.base_offset);
+            if file.kind != SegmentFileKind::Log {
+                self.indexes.insert((file.base_offset, file.kind));
             }
         }
         logs.insert(swap.base_offset, bytes.len() as u64);

@@ -1,7 +1,7 @@
 //! What a crash left half done in a log's directory, and what a cut leaves behind it.
 
 use super::Loader;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::file_name::{self, FileStage, SegmentFile, SegmentFileKind};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,7 +22,7 @@ impl Loader<'_> {
                 FileStage::Deleted | FileStage::Cleaned => self.disk.remove(&self.dir.join(name))?,
                 FileStage::Swap => swaps.push(file),
                 FileStage::Live if file.kind == SegmentFileKind::Log => {
-                    logs.insert(file.base_offset, self.length(name)?);
+                    logs.insert(file.base_offset, self.disk.length(&self.dir.join(name))?);
                 }
                 FileStage::Live => others.push(file),
             }
@@ -35,16 +35,11 @@ impl Loader<'_> {
                 self.snapshots.insert(file.base_offset);
             } else if !logs.contains_key(&file.base_offset) {
                 self.disk.remove(&self.dir.join(file.to_string()))?;
-            } else if file.kind == SegmentFileKind::TransactionIndex {
-                self.transaction_indexes.insert(file.base_offset);
+            } else {
+                self.indexes.insert((file.base_offset, file.kind));
             }
         }
         Ok(logs)
-    }
-
-    fn length(&self, name: &str) -> Result<u64> {
-        let path = self.dir.join(name);
-        std::fs::metadata(&path).map(|m| m.len()).map_err(|e| Error::io("stat", &path, e))
     }
 
     /// Sets segments aside that lie behind a cut: their offsets would leave a hole.

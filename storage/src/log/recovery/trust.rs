@@ -3,8 +3,7 @@
 use super::Loader;
 use crate::error::Result;
 use crate::file_name::SegmentFileKind;
-use crate::index::{ActiveIndexes, offset, time};
-use crate::log::append::index_limits;
+use crate::index::offset;
 use crate::segment::{Published, Segment, Walk};
 
 impl Loader<'_> {
@@ -18,47 +17,39 @@ impl Loader<'_> {
         if self.repaired { 0 } else { bases[at] }
     }
 
-    pub(super) fn index_fits(&self, base: i64, length: u64) -> bool {
-        let offsets = self.disk.open_read(&self.path(base, SegmentFileKind::OffsetIndex));
-        let times = self.disk.open_read(&self.path(base, SegmentFileKind::TimeIndex));
-        let (Ok(offsets), Ok(times)) = (offsets, times) else { return false };
-        offset::check(&offsets, base, length).is_ok() && time::check(&times, base).is_ok()
+    /// Whether the index files of a segment are there. What is in them is looked at when they are first needed.
+    pub(super) fn has_indexes(&self, base: i64) -> bool {
+        [SegmentFileKind::OffsetIndex, SegmentFileKind::TimeIndex]
+            .into_iter()
+            .all(|kind| self.indexes.contains(&(base, kind)))
     }
 
-    /// The end of an active segment that was stopped cleanly, from its last index entry on; `None` if it does not
-    /// hold together and must be scanned.
-    pub(super) fn resume(
-        &self,
-        base: i64,
-        length: u64,
-        trusted: bool,
-    ) -> Result<Option<(Published, ActiveIndexes)>> {
-        let limits = index_limits(self.config);
-        if length == 0 {
-            return Ok(Some((
-                Published { next_offset: base, position: 0 },
-                ActiveIndexes::new(base, limits),
-            )));
-        }
-        if !trusted || length > i32::MAX as u64 {
+    /// The end of a last segment that was stopped cleanly, from its last index entry on; `None` if it does not hold
+    /// together, or is not trusted, and must be scanned.
+    pub(super) fn resume(&self, base: i64, length: u64, trusted: bool) -> Result<Option<Published>> {
+        if !trusted || length == 0 || length > i32::MAX as u64 || !self.has_indexes(base) {
             return Ok(None);
         }
-        let (Some(offsets), Some(times)) = (
-            self.disk.read_if_there(&self.path(base, SegmentFileKind::OffsetIndex))?,
-            self.disk.read_if_there(&self.path(base, SegmentFileKind::TimeIndex))?,
-        ) else {
-            return Ok(None);
-        };
-        let Ok(indexes) = ActiveIndexes::restore(base, limits, &offsets, &times) else { return Ok(None) };
         let position = length as u32;
-        let segment =
-            Segment::active(self.dir, base, None, Published { next_offset: base, position }, indexes.clone());
-        let from = indexes.offsets().last().map_or(0, |e| e.position);
+        let path = self.path(base, SegmentFileKind::OffsetIndex);
+        let index_length = self.disk.length(&path)?;
+        let entry_size = offset::ENTRY_SIZE as u64;
+        if !index_length.is_multiple_of(entry_size) {
+            return Ok(None);
+        }
+        let from = match index_length / entry_size {
+            0 => 0,
+            entries => match offset::last_checked(&self.disk.open_read(&path)?, base, entries, length) {
+                Ok(last) => last.position,
+                Err(_) => return Ok(None),
+            },
+        };
+        let segment = Segment::closed(self.dir, base, Published { next_offset: base, position });
         let (mut next_offset, mut reached) = (base, from);
         let mut walk = Walk::new(&segment, self.disk, from, position)?;
         while let Ok(Some(place)) = walk.next() {
             (next_offset, reached) = (place.last_offset + 1, place.position + place.size);
         }
-        Ok((reached == position).then_some((Published { next_offset, position }, indexes)))
+        Ok((reached == position).then_some(Published { next_offset, position }))
     }
 }
