@@ -121,6 +121,7 @@ final class Dump {
         String newest = null;
         String current = "";
         long next = -1;
+        long ofLog = -1;
         long position = 0;
         boolean inGaps = false;
         for (String line : lines) {
@@ -137,15 +138,15 @@ final class Dump {
                 current = line.substring("Dumping ".length());
                 inGaps = false;
                 position = 0;
-                if (!current.endsWith(".log")) {
-                    next = -1;
-                }
+                // Offsets go on from one segment of a log to the next; those of a snapshot are its own.
+                next = current.endsWith(".log") ? ofLog : -1;
             } else if (batch.matches()) {
                 long base = Long.parseLong(batch.group(1));
                 boolean follows = next < 0 || (mayHaveGaps ? base >= next : base == next);
                 complaint = follows && position == Long.parseLong(batch.group(3)) ? null : "not behind the batch before it";
                 next = Long.parseLong(batch.group(2)) + 1;
                 position += Long.parseLong(batch.group(4));
+                ofLog = current.endsWith(".log") ? next : ofLog;
             } else if (trailing.matches()) {
                 // Reserved and not written yet; only a process that runs or died leaves it, behind its last batch.
                 boolean live = state != State.STOPPED && newest.endsWith("/" + trailing.group(2));
