@@ -10,6 +10,7 @@
 //! | active segment | its end is read from the last index entry on | scanned |
 //! | first bad batch of a scan | segment cut there, later segments set aside as `.quarantined` | the same |
 //! | index files without a log file | removed | removed |
+//! | index files of a scanned active segment | removed: in memory until it rolls | the same |
 //! | newest producer snapshot at or below the end | loaded, the rest replayed from the log | the same |
 //! | leader epochs | kept up to the end | the same, newer ones are found while scanning |
 //! | no segment | an empty one at the log start | the same |
@@ -150,6 +151,9 @@ impl Loader<'_> {
             };
             if is_last || cut {
                 self.quarantine(&bases[i + 1..])?;
+                if !self.start.clean || self.scanned.contains(&base) {
+                    self.remove_indexes(base)?;
+                }
                 segments.push(Arc::new(Segment::active(self.dir, base, None, end, indexes)));
                 break;
             }

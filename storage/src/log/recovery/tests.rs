@@ -106,6 +106,7 @@ fn after_any_end_the_files_of_kafka_are_as_it_closed_them() {
                 (0, end, stable),
                 "{partition} {what}"
             );
+            assert!(live_indexes_are_sound(dir), "{partition} {what}: while the log is open");
             log.close().unwrap();
             drop(log);
             let mut wanted = wanted.clone();
@@ -121,6 +122,14 @@ fn after_any_end_the_files_of_kafka_are_as_it_closed_them() {
             compare(&files(dir), &wanted, partition, what);
         }
     }
+}
+
+/// Other programs may look while the log is open: the indexes of its last segment hold entries, or are not there.
+fn live_indexes_are_sound(dir: &Path) -> bool {
+    let last = of_kind(dir, ".log").pop().unwrap();
+    LIVE_INDEXES.iter().all(|(kind, length)| {
+        fs::metadata(dir.join(last.replace("log", kind))).map_or(true, |found| found.len() < *length)
+    })
 }
 
 fn compare(found: &Files, wanted: &Files, partition: &str, what: &str) {

@@ -53,12 +53,16 @@ impl Loader<'_> {
                 from.display()
             );
             self.disk.rename(&from, Path::new(&to))?;
-            for kind in
-                [SegmentFileKind::OffsetIndex, SegmentFileKind::TimeIndex, SegmentFileKind::TransactionIndex]
-            {
-                self.disk.remove(&self.path(base, kind))?;
-            }
+            self.remove_indexes(base)?;
+            self.disk.remove(&self.path(base, SegmentFileKind::TransactionIndex))?;
         }
         Ok(())
+    }
+
+    /// Removes index files that say less than was found in the log, or more: Kafka leaves zeros behind their entries
+    /// when it dies, and a cut leaves entries of what is gone.
+    pub(super) fn remove_indexes(&self, base: i64) -> Result<()> {
+        self.disk.remove(&self.path(base, SegmentFileKind::OffsetIndex))?;
+        self.disk.remove(&self.path(base, SegmentFileKind::TimeIndex))
     }
 }

@@ -1,0 +1,155 @@
+package exchange;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.FeatureUpdate;
+import org.apache.kafka.clients.admin.UpdateFeaturesOptions;
+
+/**
+ * milena and Apache Kafka take turns on one data directory, stopped or killed in between: {@code Exchange BINARY FOLDER PORT}.
+ * What clients see must not change by it, and {@code DumpLogSegments} must find nothing wrong at any time.
+ */
+public final class Exchange {
+    private final String binary;
+    private final Path dir;
+    private final int port;
+    private final Server.Quorum quorum;
+    private final Map<String, List<String>> seen = new TreeMap<>();
+    private Ledger ledger;
+    private int turn;
+    /** Whether the last turn ended with a kill. */
+    private boolean killed;
+
+    private Exchange(String binary, Path dir, int port, Server.Quorum quorum) {
+        this.binary = binary;
+        this.dir = dir;
+        this.port = port;
+        this.quorum = quorum;
+    }
+
+    public static void main(String[] args) throws Exception {
+        long began = System.nanoTime();
+        Path folder = Path.of(args[1]);
+        int port = Integer.parseInt(args[2]);
+        List<String> chosen = List.of(args).subList(3, args.length);
+        try {
+            if (chosen.isEmpty() || chosen.contains("ours")) {
+                new Exchange(args[0], folder.resolve("ours"), port, Server.Quorum.STATIC).ours();
+            }
+            if (chosen.isEmpty() || chosen.contains("static")) {
+                new Exchange(args[0], folder.resolve("static"), port + 2, Server.Quorum.STATIC).theirs();
+            }
+            if (chosen.isEmpty() || chosen.contains("dynamic")) {
+                new Exchange(args[0], folder.resolve("dynamic"), port + 4, Server.Quorum.DYNAMIC).upgraded();
+            }
+        } catch (Throwable failed) {
+            failed.printStackTrace();
+            System.exit(1);
+        }
+        System.out.printf("exchange: everything passed in %d s%n", (System.nanoTime() - began) / 1_000_000_000L);
+        System.exit(0);
+    }
+
+    /** A directory that milena made. */
+    private void ours() throws Exception {
+        turn(Server.Kind.MILENA, false);
+        turn(Server.Kind.KAFKA, false);
+        turn(Server.Kind.MILENA, true);
+        turn(Server.Kind.KAFKA, true);
+        turn(Server.Kind.MILENA, true);
+        turn(Server.Kind.MILENA, false);
+    }
+
+    /** A directory that Kafka made, its quorum in the configuration. */
+    private void theirs() throws Exception {
+        Server.format(dir, port, quorum);
+        turn(Server.Kind.KAFKA, true);
+        turn(Server.Kind.MILENA, false);
+        turn(Server.Kind.KAFKA, false);
+        turn(Server.Kind.MILENA, true);
+    }
+
+    /** One of a Kafka 4.0 with its quorum in the metadata log, whose features were raised to those of 4.1. */
+    private void upgraded() throws Exception {
+        Server.format(dir, port, quorum, "--standalone", "--release-version", "4.0-IV3");
+        turn(Server.Kind.KAFKA, false, this::raiseFeatures);
+        turn(Server.Kind.MILENA, true);
+        turn(Server.Kind.KAFKA, true);
+        turn(Server.Kind.MILENA, false);
+    }
+
+    private interface Step {
+        void run() throws Exception;
+    }
+
+    private void turn(Server.Kind kind, boolean kill) throws Exception {
+        turn(kind, kill, () -> { });
+    }
+
+    private void turn(Server.Kind kind, boolean kill, Step more) throws Exception {
+        long began = System.nanoTime();
+        Server server = kind == Server.Kind.KAFKA ? Server.kafka(dir, port, quorum) : Server.milena(binary, dir, port);
+        double started = (System.nanoTime() - began) / 1e9;
+        try {
+            compare(Describe.broker(port));
+            if (ledger != null) {
+                ledger.verify();
+            }
+            more.run();
+            Work.on(port, turn, !kill);
+            if (ledger == null) {
+                ledger = new Ledger(port);
+            }
+            ledger.send(2000, 500);
+            int files = kind == Server.Kind.MILENA ? Dump.check(dir, Dump.State.RUNNING) : 0;
+            remember(Describe.broker(port));
+            if (kill) {
+                ledger.send(4000, 1000);
+                server.kill();
+            } else {
+                ledger.send(2000, 2000);
+                server.stop();
+            }
+            if (kind == Server.Kind.MILENA || !kill) {
+                // The index files of a Kafka that was killed have zeros at their ends.
+                files += Dump.check(dir, kill ? Dump.State.KILLED : Dump.State.STOPPED);
+            }
+            List<String> complaints = server.complaints(killed);
+            Check.that(complaints.isEmpty(), "it complains: " + String.join("\n", complaints));
+            System.out.printf("%-8s turn %d: %-6s %-7s %3d topics, %6d records, ledger %5d, %4d files dumped; started in %.1f s, took %.1f s%n",
+                dir.getFileName(), turn, kind.name().toLowerCase(), kill ? "killed" : "stopped",
+                seen.get("topics").stream().filter(line -> !line.contains(" leader ")).count(), seen.get("records").size(),
+                ledger.size(), files, started, (System.nanoTime() - began) / 1e9);
+        } catch (Exception failed) {
+            server.kill();
+            throw new IllegalStateException(dir.getFileName() + ", turn " + turn + " by " + kind + "; its last lines:\n" + server.lastLines(), failed);
+        }
+        killed = kill;
+        turn++;
+    }
+
+    /** What one broker does not serve is compared when the next one serves it. */
+    private void compare(Map<String, List<String>> now) {
+        now.forEach((kind, lines) -> {
+            if (seen.containsKey(kind)) {
+                Check.same(seen.get(kind), lines, kind + " after the change");
+            }
+        });
+    }
+
+    private void remember(Map<String, List<String>> now) {
+        seen.putAll(now);
+    }
+
+    private void raiseFeatures() throws Exception {
+        try (Admin admin = Admin.create(Map.of("bootstrap.servers", "127.0.0.1:" + port))) {
+            FeatureUpdate.UpgradeType up = FeatureUpdate.UpgradeType.UPGRADE;
+            admin.updateFeatures(Map.of("metadata.version", new FeatureUpdate((short) 27, up)), new UpdateFeaturesOptions()).all().get();
+            admin.updateFeatures(Map.of("eligible.leader.replicas.version", new FeatureUpdate((short) 1, up)), new UpdateFeaturesOptions()).all().get();
+        }
+    }
+}
