@@ -25,7 +25,7 @@ mod transactions;
 
 use self::filter::{Filter, LastOfProducer, Mapped, RecordCounts};
 use self::offset_map::OffsetMap;
-use self::output::{Finished, Output, remove_leftovers};
+use self::output::{Finished, Output, remove_leftovers, remove_stray};
 use self::source::Source;
 use self::transactions::Transactions;
 use super::append::index_limits;
@@ -154,7 +154,7 @@ impl Log {
         let first_dirty = self.first_dirty(&config);
         let (active, closed) = segments.split_last().expect("a log has at least one segment");
         let mut limit = self.last_stable_offset().min(active.base_offset);
-        let dirty = &closed[floor(closed, first_dirty)..];
+        let dirty = between(closed, first_dirty, active.base_offset);
         if config.min_compaction_lag_ms > 0 {
             let until = now_ms.saturating_sub(config.min_compaction_lag_ms);
             for segment in dirty {
@@ -168,13 +168,11 @@ impl Log {
         let limit = limit.max(first_dirty);
         let first_uncleanable = segments[floor(&segments, limit)].base_offset;
         let size = |part: &[Arc<Segment>]| part.iter().map(|s| u64::from(s.published().position)).sum();
-        let behind = closed.partition_point(|s| s.base_offset < first_uncleanable);
-        let from = floor(closed, first_dirty.min(first_uncleanable)).min(behind);
         let cleanable = Cleanable {
             first_dirty,
             first_uncleanable,
             clean_bytes: size(&closed[..closed.partition_point(|s| s.base_offset < first_dirty)]),
-            cleanable_bytes: size(&closed[from..behind]),
+            cleanable_bytes: size(between(closed, first_dirty, first_uncleanable)),
             is_overdue: self.is_overdue(dirty, &config, now_ms)?,
         };
         Ok((cleanable.clean_bytes + cleanable.cleanable_bytes > 0).then_some(cleanable))
@@ -242,6 +240,7 @@ impl Log {
         transactions.learn(self.aborted_between(&segments, 0, segments[behind].base_offset)?);
         let mut records = RecordCounts::default();
         let dir = self.dir();
+        remove_stray(&self.disk, &dir)?;
         for old in group::group(&segments[..behind], &config, work.first_uncleanable) {
             let mut filter = Filter::new(
                 &mapped,
@@ -282,12 +281,10 @@ impl Log {
         let keys = u64::try_from(end.saturating_sub(start)).unwrap_or(0);
         let offsets = OffsetMap::new(keys, memory.map_bytes, memory.load_factor);
         let mut mapped = Mapped { offsets, end: start };
-        let behind = segments.partition_point(|s| s.base_offset < end);
-        let from = floor(segments, start).min(behind);
-        let dirty = &segments[from..behind];
+        let dirty = between(segments, start, end);
         let mut transactions = Transactions::default();
         // The marker of a transaction may lie behind the dirty part.
-        transactions.learn(self.aborted_between(&segments[from..], start, end)?);
+        transactions.learn(self.aborted_between(&segments[floor(segments, start)..], start, end)?);
         for (at, segment) in dirty.iter().enumerate() {
             let first = segment.find(&self.disk, start, segment.published())?;
             let position = first.map_or(segment.published().position, |place| place.position);
@@ -432,6 +429,14 @@ impl Outputs<'_> {
 /// The segment that holds an offset, or the first one.
 fn floor(segments: &[Arc<Segment>], offset: i64) -> usize {
     segments.partition_point(|s| s.base_offset <= offset).saturating_sub(1)
+}
+
+/// The segments with offsets in `from..to`.
+fn between(segments: &[Arc<Segment>], from: i64, to: i64) -> &[Arc<Segment>] {
+    match from < to {
+        true => &segments[floor(segments, from)..segments.partition_point(|s| s.base_offset < to)],
+        false => &[],
+    }
 }
 
 #[cfg(test)]

@@ -2,8 +2,9 @@
 //!
 //! | found in the directory | after a clean stop | after anything else |
 //! |---|---|---|
-//! | `.deleted`, `.cleaned`, `.tmp` | removed | removed |
-//! | `.swap` | wins over the files that it replaces | the same |
+//! | `.deleted`, `.tmp` | removed | removed |
+//! | `.cleaned` | removed, and each `.swap` from the lowest of them on | the same |
+//! | other `.swap` | wins over the files that it replaces | the same |
 //! | closed segment below the recovery point, index there | trusted | trusted |
 //! | closed segment, index missing or of a wrong size | scanned, index rebuilt | the same |
 //! | segment at or above the recovery point | trusted | scanned with CRCs, indexes rebuilt |

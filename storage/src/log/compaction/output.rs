@@ -132,11 +132,23 @@ impl Output {
     }
 }
 
+/// Removes what an earlier pass could not remove. A start would take a stray `.cleaned` for a sign that a swap was not
+/// begun, and undo one that was.
+pub(super) fn remove_stray(disk: &Disk, dir: &Path) -> Result<()> {
+    for name in disk.list(dir)? {
+        let file = name.to_str().and_then(|name| name.parse::<SegmentFile>().ok());
+        if file.is_some_and(|file| matches!(file.stage, FileStage::Cleaned | FileStage::Swap)) {
+            disk.remove(&dir.join(name))?;
+        }
+    }
+    Ok(())
+}
+
 /// Removes what an interrupted pass has written, as well as that can be done.
 pub(super) fn remove_leftovers(disk: &Disk, dir: &Path, base_offset: i64) {
     for kind in SegmentFileKind::ALL {
         for stage in [FileStage::Cleaned, FileStage::Swap] {
-            // A start removes what is left.
+            // The next pass or a start removes what is left.
             let _ = disk.remove(&path_of(dir, base_offset, kind, stage));
         }
     }

@@ -9,7 +9,8 @@ use std::path::Path;
 impl Loader<'_> {
     /// Removes what a crash left half done; returns base offset and length of every segment.
     pub(super) fn tidy(&mut self) -> Result<BTreeMap<i64, u64>> {
-        let (mut logs, mut others, mut swaps) = (BTreeMap::new(), Vec::new(), Vec::new());
+        let (mut logs, mut others) = (BTreeMap::new(), Vec::new());
+        let (mut cleaned, mut swaps) = (Vec::new(), Vec::new());
         for name in self.disk.list(self.dir)? {
             let Some(name) = name.to_str() else { continue };
             if name.ends_with(file_name::TEMPORARY_SUFFIX) {
@@ -19,7 +20,8 @@ impl Loader<'_> {
             self.has_epochs |= name == file_name::LEADER_EPOCH_CHECKPOINT;
             let Ok(file) = name.parse::<SegmentFile>() else { continue };
             match file.stage {
-                FileStage::Deleted | FileStage::Cleaned => self.disk.remove(&self.dir.join(name))?,
+                FileStage::Deleted => self.disk.remove(&self.dir.join(name))?,
+                FileStage::Cleaned => cleaned.push(file),
                 FileStage::Swap => swaps.push(file),
                 FileStage::Live if file.kind == SegmentFileKind::Log => {
                     logs.insert(file.base_offset, self.disk.length(&self.dir.join(name))?);
@@ -27,9 +29,7 @@ impl Loader<'_> {
                 FileStage::Live => others.push(file),
             }
         }
-        for swap in swaps.iter().filter(|s| s.kind == SegmentFileKind::Log) {
-            self.finish_swap(swap, &swaps, &mut logs)?;
-        }
+        self.resolve_swaps(cleaned, swaps, &mut logs, &mut others)?;
         for file in others {
             if file.kind == SegmentFileKind::ProducerSnapshot {
                 self.snapshots.insert(file.base_offset);

@@ -1,0 +1,487 @@
+//! One rule after the other; what Kafka does was read in `LogCleanerTest` and `LogCleanerManagerTest`.
+
+use super::{
+    MEMORY, NOW, append, batches, clean_at, compacted, lines, names_with, open, packed, plain, put, roll,
+    short,
+};
+use crate::config::LogConfig;
+use crate::error::Error;
+use crate::file_name::SegmentFileKind;
+use crate::index::aborted;
+use crate::log::compaction::CleanerMemory;
+use crate::log::{Bound, Log};
+use crate::producers::Origin;
+use milena_protocol::records::{BatchBuilder, Codec, EndTransactionMarker, end_transaction_batch};
+use std::os::unix::fs::FileExt;
+
+#[test]
+fn of_each_key_the_last_record_stays_where_it_is() {
+    // batches before the roll, what stays
+    let cases: [(&[&[(&str, &str)]], &[&str]); 8] = [
+        (&[&[("a", "1")], &[("b", "2")], &[("a", "3")]], &["1:b=2", "2:a=3"]),
+        (&[&[("a", "1"), ("a", "2"), ("b", "3"), ("a", "4")]], &["2:b=3", "3:a=4"]),
+        (&[&[("a", "1"), ("-", "2")], &[("-", "3"), ("b", "4")]], &["0:a=1", "3:b=4"]),
+        (&[&[("-", "1")], &[("-", "2")]], &[]),
+        (&[&[("", "1")], &[("", "2"), ("a", "")]], &["1:=2", "2:a="]),
+        (&[&[("a", "1")], &[("a", "-")]], &["1:a=-"]),
+        (&[&[("a", "-")], &[("a", "1")]], &["1:a=1"]),
+        (&[&[("a", "1")], &[("b", "1")], &[("c", "1")]], &["0:a=1", "1:b=1", "2:c=1"]),
+    ];
+    for codec in Codec::ALL {
+        for (at, (records, expected)) in cases.iter().enumerate() {
+            let dir = tempfile::tempdir().unwrap();
+            let log = open(dir.path(), &compacted());
+            records.iter().for_each(|batch| _ = put(&log, packed(codec), batch));
+            roll(&log);
+            let end = log.end_offset();
+            let (work, cleaned) = clean_at(&log, NOW).unwrap();
+            assert_eq!((work.first_dirty, work.first_uncleanable, work.ratio()), (0, end, 1.0));
+            assert_eq!((cleaned.from, cleaned.upto), (0, end));
+            assert_eq!(cleaned.records_after, expected.len() as u64);
+            assert_eq!(short(&log), *expected, "{codec:?} case {at}");
+            assert_eq!(log.end_offset(), end);
+            assert!(
+                batches(&log, 1)
+                    .iter()
+                    .all(|(h, _)| h.attributes.codec() == Ok(codec) || h.record_count == 0)
+            );
+            drop(log);
+            let log =
+                super::open_on(&crate::file::Disk::new(dir.path()), dir.path(), &compacted(), false).unwrap();
+            assert_eq!(
+                (short(&log), log.end_offset()),
+                (expected.iter().map(|s| (*s).to_owned()).collect(), end)
+            );
+        }
+    }
+}
+
+#[test]
+fn an_old_pass_is_not_repeated_and_the_clean_part_counts_as_clean() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path(), &compacted());
+    assert!(clean_at(&log, NOW).is_none(), "an empty log has nothing to clean");
+    for value in ["1", "2", "3"] {
+        put(&log, plain(), &[("a", value), (value, value)]);
+    }
+    assert!(clean_at(&log, NOW).is_none(), "nor has an active segment");
+    roll(&log);
+    clean_at(&log, NOW).unwrap();
+    assert_eq!(log.cleaned_up_to(), Some(6));
+    let work = log.cleanable(NOW).unwrap().unwrap();
+    assert_eq!((work.first_dirty, work.cleanable_bytes, work.ratio()), (6, 0, 0.0));
+    put(&log, plain(), &[("a", "4")]);
+    roll(&log);
+    let work = log.cleanable(NOW).unwrap().unwrap();
+    assert_eq!((work.first_dirty, work.first_uncleanable), (6, 7));
+    assert!(work.clean_bytes > work.cleanable_bytes && work.cleanable_bytes > 0);
+    clean_at(&log, NOW).unwrap();
+    assert_eq!(short(&log), ["1:1=1", "3:2=2", "5:3=3", "6:a=4"]);
+    assert_eq!(log.segments().len(), 2, "small segments become one");
+    // offset in the checkpoint, the first dirty one
+    for (stored, expected) in [(3, 3), (7, 7), (8, 0), (i64::MAX, 0)] {
+        log.set_cleaned_up_to(stored);
+        assert_eq!(log.cleanable(NOW).unwrap().unwrap().first_dirty, expected, "{stored}");
+        assert_eq!(log.cleaned_up_to(), Some(expected), "{stored}");
+    }
+}
+
+#[test]
+fn tombstones_go_in_two_steps() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path(), &compacted());
+    put(&log, plain(), &[("a", "1"), ("b", "1")]);
+    put(&log, packed(Codec::Zstd), &[("a", "-"), ("c", "1")]);
+    put(&log, plain(), &[("x", "1")]);
+    roll(&log);
+    // time, what stays, the horizon of the tombstone's batch
+    let cases = [
+        (NOW, ["1:b=1", "2:a=-", "3:c=1", "4:x=1"].as_slice(), Some(NOW + 1000)),
+        (NOW + 999, &["1:b=1", "2:a=-", "3:c=1", "4:x=1"], Some(NOW + 1000)),
+        (NOW + 1000, &["1:b=1", "3:c=1", "4:x=1"], Some(NOW + 1000)),
+    ];
+    for (now_ms, expected, horizon) in cases {
+        log.set_cleaned_up_to(0);
+        clean_at(&log, now_ms).unwrap();
+        assert_eq!(short(&log), expected, "{now_ms}");
+        let times: Vec<_> = lines(&log).iter().map(|line| line.1).collect();
+        let all = [501, 500, 501, 500];
+        assert_eq!(times, if expected.len() == 4 { &all[..] } else { &[501, 501, 500] }, "timestamps stay");
+        let (header, _) = batches(&log, 1).into_iter().find(|(h, _)| h.base_offset == 2).unwrap();
+        let found = header.attributes.has_delete_horizon().then_some(header.base_timestamp);
+        assert_eq!((found, header.max_timestamp), (horizon, 501), "{now_ms}");
+    }
+    assert_eq!(log.offset_for_timestamp(501).unwrap().unwrap().offset, 1);
+}
+
+#[test]
+fn a_tombstone_stays_while_its_horizon_is_unknown_to_the_clean_part() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path(), &LogConfig { delete_retention_ms: 0, ..compacted() });
+    put(&log, plain(), &[("a", "-")]);
+    put(&log, plain(), &[("x", "1")]);
+    roll(&log);
+    clean_at(&log, NOW).unwrap();
+    assert_eq!(short(&log), ["0:a=-", "1:x=1"], "it is seen at least once");
+    put(&log, plain(), &[("y", "1")]);
+    roll(&log);
+    clean_at(&log, NOW).unwrap();
+    assert_eq!(short(&log), ["1:x=1", "2:y=1"]);
+}
+
+#[test]
+fn log_append_time_holds_for_what_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path(), &compacted());
+    put(&log, plain().log_append_time(900), &[("a", "1"), ("b", "-"), ("c", "1")]);
+    put(&log, plain().log_append_time(950), &[("a", "2"), ("c", "2")]);
+    roll(&log);
+    clean_at(&log, NOW).unwrap();
+    let times: Vec<_> = lines(&log).iter().map(|line| (line.0, line.1)).collect();
+    assert_eq!(times, [(1, 900), (3, 950), (4, 950)]);
+}
+
+/// A batch in a transaction of producer 7 or 8.
+fn transactional(producer: i64, epoch: i16, sequence: i32) -> BatchBuilder {
+    plain().producer(producer, epoch, sequence).transactional(true)
+}
+
+fn end_transaction(log: &Log, producer: i64, epoch: i16, commit: bool) -> i64 {
+    let marker = EndTransactionMarker { commit, coordinator_epoch: 0 };
+    append(log, &end_transaction_batch(0, 3, 600, producer, epoch, marker), Origin::Coordinator)
+}
+
+/// Base offset, whether control, records, horizon.
+fn shape(log: &Log) -> Vec<(i64, bool, i32, Option<i64>)> {
+    let of = |header: &milena_protocol::records::BatchHeader| {
+        let horizon = header.attributes.has_delete_horizon().then_some(header.base_timestamp);
+        (header.base_offset, header.attributes.is_control(), header.record_count, horizon)
+    };
+    batches(log, 1).iter().map(|(header, _)| of(header)).collect()
+}
+
+#[test]
+fn aborted_records_go_at_once_and_their_marker_after_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path(), &compacted());
+    put(&log, plain(), &[("a", "0")]);
+    put(&log, transactional(7, 0, 0), &[("a", "1")]);
+    put(&log, transactional(8, 0, 0), &[("b", "1")]);
+    end_transaction(&log, 7, 0, false);
+    end_transaction(&log, 8, 0, true);
+    // Later batches of both, so that the ones above need not stay for the producers' sake.
+    put(&log, transactional(7, 0, 1), &[("c", "1")]);
+    put(&log, transactional(8, 0, 1), &[("b", "2")]);
+    end_transaction(&log, 7, 0, true);
+    end_transaction(&log, 8, 0, true);
+    put(&log, plain(), &[("z", "1")]);
+    roll(&log);
+    let entries = |log: &Log| {
+        let path = log.segments()[0].path(SegmentFileKind::TransactionIndex);
+        std::fs::read(path).map_or(0, |bytes| aborted::all(bytes.as_slice()).unwrap().len())
+    };
+    assert_eq!(entries(&log), 1);
+    let horizon = Some(NOW + 1000);
+    clean_at(&log, NOW).unwrap();
+    assert_eq!(short(&log), ["0:a=0", "5:c=1", "6:b=2", "9:z=1"]);
+    let first = [(0, false, 1, None), (3, true, 1, None), (4, true, 1, None), (5, false, 1, None)];
+    assert_eq!(shape(&log)[..4], first, "both markers: batches of theirs were met");
+    assert_eq!(entries(&log), 1, "the aborted transaction is known as long as a batch of it was met");
+    log.set_cleaned_up_to(0);
+    clean_at(&log, NOW).unwrap();
+    let second = [(0, false, 1, None), (3, true, 1, horizon), (4, true, 1, horizon), (5, false, 1, None)];
+    assert_eq!(shape(&log)[..4], second, "nothing is left of either: the horizon is set");
+    assert_eq!(entries(&log), 0);
+    log.set_cleaned_up_to(0);
+    clean_at(&log, NOW + 1000).unwrap();
+    let third: Vec<_> = shape(&log).iter().map(|batch| batch.0).collect();
+    assert_eq!(third, [0, 5, 6, 7, 8, 9]);
+    assert_eq!(log.read(0, 1000, true, Bound::Stable).unwrap().aborted, []);
+}
+
+#[test]
+fn nothing_behind_the_last_stable_offset_is_touched() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path(), &compacted());
+    put(&log, plain(), &[("a", "0")]);
+    put(&log, plain(), &[("a", "1")]);
+    roll(&log);
+    put(&log, transactional(7, 0, 0), &[("a", "2")]);
+    roll(&log);
+    put(&log, plain(), &[("a", "3")]);
+    roll(&log);
+    let (work, _) = clean_at(&log, NOW).unwrap();
+    assert_eq!(work.first_uncleanable, 2);
+    assert_eq!(short(&log), ["1:a=1", "2:a=2", "3:a=3"]);
+    end_transaction(&log, 7, 0, true);
+    roll(&log);
+    clean_at(&log, NOW).unwrap();
+    assert_eq!(short(&log), ["3:a=3"]);
+}
+
+#[test]
+fn an_aborted_transaction_across_segments_leaves_nothing_and_stays_known() {
+    let dir = tempfile::tempdir().unwrap();
+    // Groups of one segment: the marker is cleaned into another file than its records.
+    let log = open(dir.path(), &LogConfig { segment_bytes: 200, ..compacted() });
+    put(&log, plain(), &[("a", "0")]);
+    put(&log, transactional(7, 0, 0), &[("a", "1")]);
+    roll(&log);
+    put(&log, transactional(7, 0, 1), &[("b", "1")]);
+    put(&log, plain(), &[("c", "1")]);
+    roll(&log);
+    end_transaction(&log, 7, 0, false);
+    put(&log, plain(), &[("z", "1")]);
+    roll(&log);
+    clean_at(&log, NOW).unwrap();
+    assert_eq!(short(&log), ["0:a=0", "3:c=1", "5:z=1"]);
+    assert!(log.segments().len() > 2, "the test must have several groups");
+    let known = |log: &Log| log.read(0, 10, true, Bound::Stable).unwrap().aborted.len();
+    assert_eq!(known(&log), 1);
+}
+
+#[test]
+fn an_active_producer_keeps_its_sequence_and_its_epoch() {
+    // The record of the producer is superseded, its batch is not forgotten.
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path(), &compacted());
+    put(&log, plain().producer(5, 2, 0), &[("a", "1")]);
+    put(&log, plain().producer(5, 2, 1), &[("a", "2"), ("a", "3")]);
+    put(&log, transactional(7, 1, 0), &[("b", "1")]);
+    end_transaction(&log, 7, 2, false);
+    put(&log, plain(), &[("a", "4"), ("b", "2")]);
+    put(&log, plain(), &[("z", "1")]);
+    roll(&log);
+    for _ in 0..2 {
+        log.set_cleaned_up_to(0);
+        clean_at(&log, NOW + 5000).unwrap();
+    }
+    let kept = shape(&log);
+    assert_eq!(kept[0], (1, false, 0, None), "the last batch of 5, empty");
+    assert_eq!((kept[1].0, kept[1].1), (4, true), "the marker is the last word on the epoch of 7");
+    let (header, bytes) = &batches(&log, 1)[0];
+    assert_eq!(
+        (bytes.len(), header.base_sequence, header.last_sequence(), header.max_timestamp),
+        (61, 1, 2, 501)
+    );
+    drop(log);
+    for name in names_with(dir.path(), &[".snapshot"]) {
+        std::fs::remove_file(dir.path().join(name)).unwrap();
+    }
+    let log = super::open_on(&crate::file::Disk::new(dir.path()), dir.path(), &compacted(), false).unwrap();
+    let writer = log.writer.lock();
+    assert_eq!(writer.producers.get(5).unwrap().batches().last().unwrap().last_sequence, 2);
+    assert_eq!(writer.producers.get(7).unwrap().epoch(), 2);
+}
+
+#[test]
+fn the_last_batch_of_the_cleaned_range_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path(), &compacted());
+    put(&log, plain(), &[("a", "1"), ("-", "2")]);
+    put(&log, plain(), &[("-", "1"), ("-", "2")]);
+    roll(&log);
+    clean_at(&log, NOW).unwrap();
+    assert_eq!(shape(&log), [(0, false, 1, None), (2, false, 0, None)]);
+    assert_eq!(log.end_offset(), 4);
+    assert_eq!(
+        log.read(3, 100, true, Bound::End).unwrap().len,
+        61,
+        "an offset that is gone is found by its batch"
+    );
+}
+
+#[test]
+fn young_records_wait_and_old_ones_do_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path(), &compacted());
+    for time in [1000i64, 2000, 3000] {
+        let mut builder = plain();
+        builder.append(time, Some(b"a"), Some(b"v"), &[]);
+        append(&log, &builder.build().unwrap(), Origin::Client);
+        roll(&log);
+    }
+    // min.compaction.lag.ms, max.compaction.lag.ms, now, first offset left alone, overdue
+    let cases = [
+        (0, i64::MAX, 0, 3, false),
+        (500, i64::MAX, 3500, 3, false),
+        (500, i64::MAX, 3499, 2, false),
+        (500, i64::MAX, 2000, 1, false),
+        (500, i64::MAX, 0, 0, false),
+        (0, 500, 1500, 3, false),
+        (0, 500, 1501, 3, true),
+        (400, 500, 1501, 1, true),
+    ];
+    for (min, max, now_ms, expected, overdue) in cases {
+        let config = LogConfig { min_compaction_lag_ms: min, max_compaction_lag_ms: max, ..compacted() };
+        log.set_config(config);
+        let work = log.cleanable(now_ms).unwrap();
+        let found = work.map_or((0, false), |work| (work.first_uncleanable, work.is_overdue));
+        assert_eq!(found, (expected, overdue), "min {min} max {max} now {now_ms}");
+    }
+}
+
+#[test]
+fn a_full_map_ends_the_range_and_the_next_pass_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path(), &compacted());
+    for round in 0..3 {
+        for key in 0..20 {
+            put(&log, plain(), &[(&format!("k{key}"), &format!("{round}"))]);
+        }
+    }
+    roll(&log);
+    let memory = CleanerMemory { map_bytes: 24 * 10, load_factor: 1.0, ..MEMORY };
+    let mut rounds = 0;
+    while log.cleaned_up_to() != Some(60) {
+        let work = log.cleanable(NOW).unwrap().unwrap();
+        let cleaned = log.clean(&work, &memory, NOW, &mut |_| true).unwrap();
+        assert!(cleaned.keys <= 9 && cleaned.map_bytes <= 240 && cleaned.upto > work.first_dirty);
+        rounds += 1;
+    }
+    assert!(rounds >= 5, "{rounds}");
+    assert_eq!(short(&log), (0..20).map(|key| format!("{}:k{key}=2", 40 + key)).collect::<Vec<_>>());
+    log.set_cleaned_up_to(0);
+    let big: Vec<(String, String)> = (0..50).map(|i| (format!("big{i}"), "1".into())).collect();
+    let big: Vec<(&str, &str)> = big.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path(), &compacted());
+    put(&log, plain(), &big);
+    roll(&log);
+    let work = log.cleanable(NOW).unwrap().unwrap();
+    let error = log.clean(&work, &memory, NOW, &mut |_| true).unwrap_err();
+    assert!(
+        matches!(&error, Error::Corrupt { reason, .. } if reason.contains("dedupe.buffer.size")),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_damaged_batch_ends_the_pass_and_changes_nothing() {
+    // byte within the second batch
+    for byte in [65u64, 17, 16, 8] {
+        let dir = tempfile::tempdir().unwrap();
+        let log = open(dir.path(), &compacted());
+        put(&log, plain(), &[("a", "1")]);
+        let second = log.size();
+        put(&log, plain(), &[("a", "2")]);
+        roll(&log);
+        let path = dir.path().join("00000000000000000000.log");
+        let file = std::fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        let mut old = [0];
+        file.read_exact_at(&mut old, second + byte).unwrap();
+        file.write_all_at(&[old[0] ^ 0x41], second + byte).unwrap();
+        let before = std::fs::read(&path).unwrap();
+        let work = log.cleanable(NOW).unwrap().unwrap();
+        let error = log.clean(&work, &MEMORY, NOW, &mut |_| true).unwrap_err();
+        assert!(
+            matches!(&error, Error::Corrupt { position, .. } if *position == second),
+            "byte {byte}: {error}"
+        );
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+        assert_eq!(names_with(dir.path(), &[".cleaned", ".swap", ".deleted"]), [""; 0]);
+        assert_eq!(log.cleaned_up_to(), None);
+    }
+}
+
+#[test]
+fn a_pass_can_be_ended_and_ends_with_its_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path(), &compacted());
+    put(&log, plain(), &[("a", "1")]);
+    put(&log, plain(), &[("a", "2")]);
+    roll(&log);
+    let work = log.cleanable(NOW).unwrap().unwrap();
+    let watched = |log: &Log, watch: &mut dyn FnMut(u64) -> bool| log.clean(&work, &MEMORY, NOW, watch);
+    assert!(matches!(watched(&log, &mut |_| false), Err(Error::Closed)));
+    assert_eq!(short(&log).len(), 2);
+    log.close().unwrap();
+    assert!(matches!(watched(&log, &mut |_| true), Err(Error::Closed)));
+    assert_eq!(names_with(dir.path(), &[".cleaned", ".swap"]), [""; 0]);
+}
+
+#[test]
+fn a_topic_that_is_not_compacted_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path(), &LogConfig::default());
+    put(&log, plain(), &[("a", "1"), ("a", "2")]);
+    roll(&log);
+    assert!(clean_at(&log, NOW).is_none());
+    log.set_config(compacted());
+    assert!(clean_at(&log, NOW).is_some(), "the policy may change at any time");
+    assert_eq!(short(&log), ["1:a=2"]);
+}
+
+#[test]
+fn retention_may_come_between_and_takes_the_pass_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path(), &LogConfig { delete: true, segment_bytes: 50_000, ..compacted() });
+    let large = "v".repeat(20_000);
+    for key in ["1", "2", "3", "4"] {
+        put(&log, plain(), &[("a", "v"), (key, &large)]);
+        roll(&log);
+    }
+    let work = log.cleanable(NOW).unwrap().unwrap();
+    log.delete_before(2).unwrap();
+    let mut calls = 0;
+    let memory = CleanerMemory { io_bytes: 0, ..MEMORY };
+    let ended = log.clean(&work, &memory, NOW, &mut |_| {
+        calls += 1;
+        if calls == 2 {
+            assert_eq!(log.retain(NOW).unwrap().segments(), 1);
+        }
+        true
+    });
+    assert!(matches!(ended, Err(Error::Closed)), "{ended:?}");
+    let keys = |log: &Log| -> Vec<String> {
+        short(log).iter().map(|line| line.split('=').next().unwrap().to_owned()).collect()
+    };
+    assert_eq!(keys(&log), ["2:a", "3:2", "4:a", "5:3", "6:a", "7:4"]);
+    assert_eq!(names_with(dir.path(), &[".cleaned", ".swap"]), [""; 0]);
+    let (work, _) = clean_at(&log, NOW).unwrap();
+    assert_eq!(work.first_dirty, 2);
+    assert_eq!(keys(&log), ["3:2", "5:3", "6:a", "7:4"]);
+    assert_eq!((log.start_offset(), log.end_offset()), (2, 8));
+}
+
+#[test]
+fn files_are_as_old_as_before_and_snapshots_go_with_their_segments() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path(), &LogConfig { file_delete_delay_ms: 10, ..compacted() });
+    for value in ["1", "2", "3"] {
+        put(&log, plain(), &[("a", value)]);
+        roll(&log);
+    }
+    let old = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1000);
+    let last = dir.path().join("00000000000000000002.log");
+    std::fs::File::options().write(true).open(last).unwrap().set_modified(old).unwrap();
+    clean_at(&log, NOW).unwrap();
+    for suffix in ["log", "index", "timeindex"] {
+        let path = dir.path().join(format!("00000000000000000000.{suffix}"));
+        assert_eq!(std::fs::metadata(path).unwrap().modified().unwrap(), old, "{suffix}");
+    }
+    assert_eq!(names_with(dir.path(), &[".snapshot"]), ["00000000000000000003.snapshot"]);
+    assert!(names_with(dir.path(), &[".deleted"]).contains(&"00000000000000000001.snapshot.deleted".into()));
+    log.remove_doomed(NOW + 9);
+    assert!(!names_with(dir.path(), &[".deleted"]).is_empty());
+    log.remove_doomed(NOW + 10);
+    assert_eq!(names_with(dir.path(), &[".deleted"]), [""; 0]);
+}
+
+#[test]
+fn a_segment_that_cannot_take_all_is_followed_by_another() {
+    // Indexes that are too small for the group make it two segments.
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path(), &LogConfig { index_interval_bytes: 0, ..compacted() });
+    for key in 0..10 {
+        put(&log, plain(), &[(&format!("k{key}"), "v")]);
+    }
+    roll(&log);
+    log.set_config(LogConfig { index_interval_bytes: 0, segment_index_bytes: 48, ..compacted() });
+    clean_at(&log, NOW).unwrap();
+    assert!(log.segments().len() > 2);
+    assert_eq!(short(&log).len(), 10);
+    drop(log);
+    let log = open(dir.path(), &compacted());
+    assert_eq!(short(&log).len(), 10);
+}
