@@ -74,6 +74,7 @@ pub(crate) struct Segment {
     file: Mutex<Option<Arc<File>>>,
     /// `relative next offset << 32 | position`
     published: AtomicU64,
+    /// Comes before `checked`, and that before `file`.
     indexes: RwLock<Indexes>,
     /// The index files were found whole, or written by this process.
     checked: Mutex<bool>,
@@ -142,8 +143,9 @@ impl Segment {
 
     /// Lets go of the open file if nobody else uses it; the next reader opens it again.
     pub(crate) fn close_idle_file(&self) -> bool {
+        let indexes = self.indexes.read();
         let mut file = self.file.lock();
-        let pinned = matches!(*self.indexes.read(), Indexes::Pinned(_));
+        let pinned = matches!(*indexes, Indexes::Pinned(_));
         let idle = !pinned && file.as_ref().is_some_and(|f| Arc::strong_count(f) == 1);
         if idle {
             *file = None;
@@ -154,19 +156,17 @@ impl Segment {
     /// Opens all files of a segment that does not grow, and keeps them open: from now on their names may go, or come to
     /// mean another segment. A reader may have found this one and not yet have opened what it needs.
     pub(crate) fn pin(&self, disk: &Disk) -> Result<()> {
-        let mut file = self.file.lock();
-        if file.is_none() {
-            *file = Some(Arc::new(disk.open(&self.path(SegmentFileKind::Log))?));
-        }
         let mut indexes = self.indexes.write();
-        if let Indexes::Closed = *indexes {
-            let open = |kind| disk.open_read(&self.path(kind)).ok().map(Arc::new);
-            *indexes = Indexes::Pinned(PinnedIndexes {
-                offsets: open(SegmentFileKind::OffsetIndex),
-                times: open(SegmentFileKind::TimeIndex),
-                transactions: open(SegmentFileKind::TransactionIndex),
-            });
-        }
+        let Indexes::Closed = *indexes else { return Ok(()) };
+        let _open = self.file(disk)?;
+        let fit = *self.checked.lock() || self.index_files_fit(disk, self.published()).unwrap_or(false);
+        // Without them a reader searches from the start.
+        let open = |kind| disk.open_read(&self.path(kind)).ok().map(Arc::new);
+        *indexes = Indexes::Pinned(PinnedIndexes {
+            offsets: open(SegmentFileKind::OffsetIndex).filter(|_| fit),
+            times: open(SegmentFileKind::TimeIndex).filter(|_| fit),
+            transactions: open(SegmentFileKind::TransactionIndex),
+        });
         Ok(())
     }
 

@@ -58,14 +58,11 @@ fn dies_at_every_operation_and_starts_again() {
     copy(template.path(), once.path());
     let (before, after) = expected(once.path());
     assert!(after.len() < before.len());
+    let (disk, count) = dying(template.path(), usize::MAX);
+    drop(open_on(&disk, template.path(), &config(), true).unwrap());
+    let start = count.load(Ordering::Relaxed);
     let mut states = 0;
     for n in 0.. {
-        let dir = tempfile::tempdir().unwrap();
-        copy(template.path(), dir.path());
-        let (disk, count) = dying(dir.path(), usize::MAX);
-        let log = open_on(&disk, dir.path(), &config(), true).unwrap();
-        let start = count.load(Ordering::Relaxed);
-        drop(log);
         let dir = tempfile::tempdir().unwrap();
         copy(template.path(), dir.path());
         let (disk, _) = dying(dir.path(), start + n);
@@ -87,9 +84,11 @@ fn dies_at_every_operation_and_starts_again() {
             assert!(found.iter().all(|line| before.contains(line)), "{what}: {found:?}");
             assert_eq!(log.end_offset(), end, "{what}");
             assert_eq!(names_with(copied.path(), &[".cleaned", ".swap", ".deleted"]), [""; 0], "{what}");
-            let work = log.cleanable(NOW).unwrap().unwrap();
-            log.clean(&work, &MEMORY, NOW, &mut |_| true).unwrap();
-            assert_eq!(short(&log), after, "{what}: the next pass completes it");
+            if n % 4 == 0 && clean {
+                let work = log.cleanable(NOW).unwrap().unwrap();
+                log.clean(&work, &MEMORY, NOW, &mut |_| true).unwrap();
+                assert_eq!(short(&log), after, "{what}: the next pass completes it");
+            }
         }
         if ended.is_ok() {
             assert!(n > 20 && states > 10, "{n} operations, {states} states");
