@@ -1,11 +1,13 @@
 //! Owns every part; start order, stop order.
 //!
 //! Start: data directories (lock, identity) → listening sockets → metadata log → partition logs → groups → accept.
-//! Stop: accept no more → connections answer and close → logs close → sync → checkpoints → clean-shutdown mark.
+//! Stop: accept no more → connections answer and close → compaction ends → logs close → sync → checkpoints →
+//! clean-shutdown mark.
 
 mod adapters;
 mod maintenance;
 
+use crate::cleaner::Cleaner;
 use crate::clock::Clock;
 use crate::config::{Authorizer, BrokerConfig};
 use crate::controller::{Controller, ControllerError, Snapshot, Start};
@@ -92,6 +94,8 @@ pub struct Broker {
     pub(crate) groups: GroupCoordinator,
     /// Answers that are the same for everybody.
     pub(crate) api_versions: crate::api::api_versions::Cache,
+    /// Compaction.
+    cleaner: Arc<Cleaner>,
     metadata: Arc<MetadataDir>,
     connections: Arc<Registry>,
     stopping: AtomicBool,
@@ -123,6 +127,7 @@ impl Broker {
             tasks.push(tokio::spawn(listener::accept(listener, index, broker.clone())));
         }
         tasks.push(tokio::spawn(maintenance::run(broker.clone())));
+        tasks.push(tokio::spawn(broker.cleaner.clone().run()));
         let of_groups = broker.clone();
         tasks.push(tokio::spawn(async move { of_groups.groups.keep_deadlines().await }));
         *broker.tasks.lock() = tasks;
@@ -190,6 +195,7 @@ impl Broker {
             clock: clock.clone(),
             cluster_id,
             controller,
+            cleaner: Arc::new(Cleaner::new(partitions.clone())),
             partitions,
             metadata,
             connections: Arc::new(Registry::default()),
@@ -231,6 +237,7 @@ impl Broker {
     }
 
     fn close_logs(&self) {
+        self.cleaner.stop();
         let closed = self.close_and_sync();
         if closed.is_ok() {
             for partition in self.partitions.all() {

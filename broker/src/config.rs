@@ -20,8 +20,8 @@ pub mod topic_keys;
 mod value;
 
 pub use broker_config::{
-    Authorizer, BrokerConfig, ConsumerGroupConfig, DynamicConfigs, GroupConfig, LogConfig, NetworkConfig,
-    OffsetsConfig, TransactionConfig, default_log_dir,
+    Authorizer, BrokerConfig, CleanerConfig, ConsumerGroupConfig, DynamicConfigs, GroupConfig, LogConfig,
+    NetworkConfig, OffsetsConfig, TransactionConfig, default_log_dir,
 };
 pub use environment::property_name;
 pub use error::ConfigError;

@@ -4,6 +4,7 @@
 
 mod api;
 pub mod broker;
+mod cleaner;
 pub mod cli;
 pub mod clock;
 pub mod config;

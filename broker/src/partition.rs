@@ -27,6 +27,20 @@ pub(crate) struct Partition {
     rules: RwLock<Rules>,
     parked: Mutex<Vec<Arc<Parked>>>,
     deleted: AtomicBool,
+    /// Whether compaction is at work here, or had better not be.
+    pub(crate) cleaning: Mutex<CleaningState>,
+}
+
+/// What compaction is doing with a partition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum CleaningState {
+    /// Nothing: a pass may begin.
+    #[default]
+    Idle,
+    /// A pass is running.
+    Running,
+    /// A pass has met records that it cannot read; there is no other until the next start.
+    Uncleanable,
 }
 
 /// A fetch that waits until enough bytes have come to the partitions it asks for.
@@ -124,6 +138,7 @@ impl Partition {
             rules,
             parked: Mutex::new(Vec::new()),
             deleted: AtomicBool::new(false),
+            cleaning: Mutex::default(),
         }
     }
 

@@ -76,6 +76,16 @@ impl Partitions {
         self.topics.iter().flat_map(|members| members.iter().flatten().cloned().collect::<Vec<_>>()).collect()
     }
 
+    /// The settings in force.
+    pub(crate) fn config(&self) -> Arc<BrokerConfig> {
+        self.config.load_full()
+    }
+
+    /// Wall clock, in milliseconds.
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.clock.now_ms()
+    }
+
     /// The data directories.
     pub(crate) fn dirs(&self) -> &[LogDir] {
         &self.dirs
@@ -191,6 +201,20 @@ impl Partitions {
         }
         Ok(())
     }
+
+    /// Writes up to where compaction has cleaned each log, where that has changed.
+    pub(crate) fn save_cleaned(&self) -> Result<()> {
+        let mut offsets = vec![Offsets::new(); self.dirs.len()];
+        for partition in self.all() {
+            let Some(offset) = partition.log.cleaned_up_to() else { continue };
+            let path = partition.log.dir();
+            if let Some(at) = self.dirs.iter().position(|d| path.starts_with(d.disk().root())) {
+                offsets[at].insert((partition.topic.to_string(), partition.index), offset);
+            }
+        }
+        let online = self.dirs.iter().zip(offsets).filter(|(dir, _)| !dir.disk().is_offline());
+        online.map(|(dir, offsets)| dir.save_cleaned(offsets)).fold(Ok(()), Result::and)
+    }
 }
 
 impl LogStore for Partitions {
@@ -222,6 +246,10 @@ impl LogStore for Partitions {
         if let Some((_, members)) = self.topics.remove(&topic.id) {
             for partition in members.iter().flatten() {
                 self.retire(partition);
+            }
+            // A new topic of that name must not take over how far this one was cleaned.
+            if let Err(error) = self.save_cleaned() {
+                tracing::warn!("{error}; the cleaner checkpoint still names {}", topic.name);
             }
         }
     }

@@ -11,6 +11,7 @@ use milena_protocol::stored::meta_properties::MetaProperties;
 use milena_protocol::stored::partition_metadata;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
+use parking_lot::Mutex;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
@@ -35,6 +36,8 @@ pub struct LogDir {
     clean: bool,
     recovery_points: Offsets,
     log_starts: Offsets,
+    /// What `cleaner-offset-checkpoint` says.
+    cleaned: Mutex<Offsets>,
     _lock: File,
 }
 
@@ -76,7 +79,8 @@ impl LogDir {
         let load = |name| checkpoint::load_offsets_or_none(&disk, name);
         let recovery_points = load(file_name::RECOVERY_POINT_CHECKPOINT)?;
         let log_starts = load(file_name::LOG_START_OFFSET_CHECKPOINT)?;
-        Ok(Self { disk, identity, clean, recovery_points, log_starts, _lock: lock })
+        let cleaned = Mutex::new(load(file_name::CLEANER_CHECKPOINT)?);
+        Ok(Self { disk, identity, clean, recovery_points, log_starts, cleaned, _lock: lock })
     }
 
     /// Removes the clean-shutdown mark: from here on a death of the process is a crash. No log may be opened before,
@@ -168,7 +172,11 @@ impl LogDir {
             log_start: offset_of(&self.log_starts),
             now_ms,
         };
-        Log::open(&self.disk, &self.path_of(topic, partition), config, &start)
+        let log = Log::open(&self.disk, &self.path_of(topic, partition), config, &start)?;
+        if let Some(offset) = self.cleaned.lock().get(&key) {
+            log.set_cleaned_up_to(*offset);
+        }
+        Ok(log)
     }
 
     /// Makes an empty log with its `partition.metadata`. Nothing is synced: the metadata log is, and a directory
@@ -210,6 +218,19 @@ impl LogDir {
         checkpoint::save_offsets(&self.disk, file_name::RECOVERY_POINT_CHECKPOINT, recovery)?;
         checkpoint::save_offsets(&self.disk, file_name::LOG_START_OFFSET_CHECKPOINT, starts)?;
         checkpoint::save_offsets(&self.disk, file_name::HIGH_WATERMARK_CHECKPOINT, watermarks)
+    }
+
+    /// Replaces the checkpoint of compaction, if it says something else: up to where each log was cleaned.
+    ///
+    /// # Errors
+    /// [`Error::Full`] or [`Error::Io`]; the old one stays, and records that are clean count as dirty after a restart.
+    pub fn save_cleaned(&self, offsets: Offsets) -> Result<()> {
+        let mut saved = self.cleaned.lock();
+        if *saved != offsets {
+            checkpoint::save_offsets(&self.disk, file_name::CLEANER_CHECKPOINT, &offsets)?;
+            *saved = offsets;
+        }
+        Ok(())
     }
 
     /// Marks the directory as cleanly stopped. Every log in it must be closed and on the device.

@@ -57,7 +57,7 @@ pub static KEYS: &[TopicKey] = &[
         .doc("Codec of stored batches; producer keeps what arrives, uncompressed removes it."), &[same("compression.type")]),
     topic(int("compression.zstd.level", Some("3")).valid(Valid::Between(-131_072, 22)).honoured()
         .doc("Level of zstd where the broker compresses: -131072 to 22."), &[same("compression.zstd.level")]),
-    topic(long("delete.retention.ms", Some("86400000")).at_least(0)
+    topic(long("delete.retention.ms", Some("86400000")).at_least(0).honoured()
         .doc("Milliseconds a tombstone of a compacted topic is kept after it was cleaned."), &[same("log.cleaner.delete.retention.ms")]),
     topic(long("file.delete.delay.ms", Some("60000")).at_least(0).honoured()
         .doc("Milliseconds between the removal of a segment and that of its files."), &[same("log.segment.delete.delay.ms")]),
@@ -77,7 +77,7 @@ pub static KEYS: &[TopicKey] = &[
         .doc("Bytes of a partition kept locally under tiered storage; -2 follows retention.bytes."), &[same("log.local.retention.bytes")]),
     topic(long("local.retention.ms", Some("-2")).at_least(-2)
         .doc("Milliseconds records stay on the local disk under tiered storage; -2 follows retention.ms."), &[same("log.local.retention.ms")]),
-    topic(long("max.compaction.lag.ms", Some("9223372036854775807")).at_least(1)
+    topic(long("max.compaction.lag.ms", Some("9223372036854775807")).at_least(1).honoured()
         .doc("Milliseconds after which a record must have been offered to compaction."), &[same("log.cleaner.max.compaction.lag.ms")]),
     topic(int("max.message.bytes", Some("1048588")).at_least(0).honoured()
         .doc("Largest record batch in bytes, after compression."), &[same("message.max.bytes")]),
@@ -87,9 +87,9 @@ pub static KEYS: &[TopicKey] = &[
         .doc("Milliseconds a record's timestamp may lie behind the broker's clock."), &[same("log.message.timestamp.before.max.ms")]),
     topic(string("message.timestamp.type", Some("CreateTime")).valid(Valid::OneOf(&["CreateTime", "LogAppendTime"])).honoured()
         .doc("CreateTime keeps the producer's timestamp, LogAppendTime writes the broker's."), &[same("log.message.timestamp.type")]),
-    topic(double("min.cleanable.dirty.ratio", Some("0.5")).valid(Valid::Ratio(0.0, 1.0))
+    topic(double("min.cleanable.dirty.ratio", Some("0.5")).valid(Valid::Ratio(0.0, 1.0)).honoured()
         .doc("Share of uncompacted bytes, 0 to 1, from which a log is worth cleaning."), &[same("log.cleaner.min.cleanable.ratio")]),
-    topic(long("min.compaction.lag.ms", Some("0")).at_least(0)
+    topic(long("min.compaction.lag.ms", Some("0")).at_least(0).honoured()
         .doc("Milliseconds a record stays safe from compaction."), &[same("log.cleaner.min.compaction.lag.ms")]),
     topic(int("min.insync.replicas", Some("1")).at_least(1).honoured()
         .doc("Replicas that must be in sync before acks=all is accepted."), &[same("min.insync.replicas")]),

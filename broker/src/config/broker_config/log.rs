@@ -27,10 +27,62 @@ pub struct LogConfig {
     pub start_offset_checkpoint_interval: Duration,
     /// `replica.high.watermark.checkpoint.interval.ms`
     pub high_watermark_checkpoint_interval: Duration,
+    /// Compaction.
+    pub cleaner: CleanerConfig,
+}
+
+/// What compaction may use.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CleanerConfig {
     /// `log.cleaner.enable`
-    pub cleaner_enable: bool,
+    pub enable: bool,
+    /// `log.cleaner.threads`
+    pub threads: usize,
     /// `log.cleaner.backoff.ms`
-    pub cleaner_backoff: Duration,
+    pub backoff: Duration,
+    /// `log.cleaner.dedupe.buffer.size`, in bytes, of all threads.
+    pub dedupe_buffer_bytes: usize,
+    /// `log.cleaner.io.buffer.load.factor`
+    pub load_factor: f64,
+    /// `log.cleaner.io.buffer.size`, in bytes, of all threads.
+    pub io_buffer_bytes: usize,
+    /// `log.cleaner.io.max.bytes.per.second`, of all threads.
+    pub io_max_bytes_per_second: f64,
+}
+
+/// Kafka's limit on what is left of `log.cleaner.dedupe.buffer.size` for one thread: more than so many bytes.
+const DEDUPE_BUFFER_BYTES_MIN: usize = 1 << 20;
+
+impl CleanerConfig {
+    fn new(effective: &RawConfig, values: &Values) -> Result<Self, ConfigError> {
+        let bytes = |value: i64| usize::try_from(value).unwrap_or(0);
+        let config = Self {
+            enable: values.boolean("log.cleaner.enable"),
+            threads: bytes(values.int("log.cleaner.threads").into()),
+            backoff: millis(values.long("log.cleaner.backoff.ms")),
+            dedupe_buffer_bytes: bytes(values.long("log.cleaner.dedupe.buffer.size")),
+            load_factor: values.double("log.cleaner.io.buffer.load.factor"),
+            io_buffer_bytes: bytes(values.int("log.cleaner.io.buffer.size").into()),
+            io_max_bytes_per_second: values.double("log.cleaner.io.max.bytes.per.second"),
+        };
+        let refused = |key: &str, reason: &str, advice: &str| {
+            let (reason, origin, advice) = (reason.to_owned(), effective.origin(key), advice.to_owned());
+            Err(ConfigError::Refused { reason, origin, advice })
+        };
+        if config.dedupe_buffer_bytes / config.threads.max(1) <= DEDUPE_BUFFER_BYTES_MIN {
+            let reason = "log.cleaner.dedupe.buffer.size must be at least 1MB per cleaner thread.";
+            return refused(
+                "log.cleaner.dedupe.buffer.size",
+                reason,
+                "raise it, or lower log.cleaner.threads",
+            );
+        }
+        if !(config.load_factor > 0.0 && config.load_factor <= 1.0) {
+            let reason = format!("log.cleaner.io.buffer.load.factor={}", config.load_factor);
+            return refused("log.cleaner.io.buffer.load.factor", &reason, "use a share above 0 and up to 1");
+        }
+        Ok(config)
+    }
 }
 
 impl LogConfig {
@@ -51,8 +103,7 @@ impl LogConfig {
             high_watermark_checkpoint_interval: millis(
                 values.long("replica.high.watermark.checkpoint.interval.ms"),
             ),
-            cleaner_enable: values.boolean("log.cleaner.enable"),
-            cleaner_backoff: millis(values.long("log.cleaner.backoff.ms")),
+            cleaner: CleanerConfig::new(effective, values)?,
         })
     }
 }

@@ -59,7 +59,8 @@ impl Values {
         self.values.entry(name).or_insert(value);
     }
 
-    getters!(boolean Boolean bool, int Int i32, short Short i16, long Long i64, list List Vec<String>);
+    getters!(boolean Boolean bool, int Int i32, short Short i16, long Long i64, double Double f64,
+             list List Vec<String>);
 
     /// A text or class name, `None` where it is null or empty.
     pub(in crate::config) fn text(&self, name: &str) -> Option<&str> {

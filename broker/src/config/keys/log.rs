@@ -12,27 +12,27 @@ pub(super) const KEYS: &[Key] = &[
         .doc("Codec of stored batches; producer keeps what arrives, uncompressed removes it."),
     int("compression.zstd.level", Some("3")).valid(Valid::Between(-131_072, 22)).honoured().cluster_wide()
         .doc("Level of zstd where the broker compresses: -131072 to 22."),
-    long("log.cleaner.backoff.ms", Some("15000")).at_least(0).cluster_wide()
+    long("log.cleaner.backoff.ms", Some("15000")).at_least(0).honoured().cluster_wide()
         .doc("Milliseconds the cleaner sleeps when nothing is left to clean."),
-    long("log.cleaner.dedupe.buffer.size", Some("134217728")).cluster_wide()
+    long("log.cleaner.dedupe.buffer.size", Some("134217728")).honoured().cluster_wide()
         .doc("Bytes for the key maps of all cleaner threads together."),
-    long("log.cleaner.delete.retention.ms", Some("86400000")).at_least(0).cluster_wide()
+    long("log.cleaner.delete.retention.ms", Some("86400000")).at_least(0).honoured().cluster_wide()
         .doc("Milliseconds a tombstone of a compacted topic is kept after it was cleaned."),
-    boolean("log.cleaner.enable", Some("true"))
+    boolean("log.cleaner.enable", Some("true")).honoured()
         .doc("Whether compaction runs; false lets compacted topics grow."),
-    double("log.cleaner.io.buffer.load.factor", Some("0.9")).cluster_wide()
+    double("log.cleaner.io.buffer.load.factor", Some("0.9")).honoured().cluster_wide()
         .doc("Share of the key map that may be filled, between 0 and 1."),
-    int("log.cleaner.io.buffer.size", Some("524288")).at_least(0).cluster_wide()
+    int("log.cleaner.io.buffer.size", Some("524288")).at_least(0).honoured().cluster_wide()
         .doc("Bytes for the read and write buffers of all cleaner threads."),
-    double("log.cleaner.io.max.bytes.per.second", Some("1.7976931348623157E308")).cluster_wide()
+    double("log.cleaner.io.max.bytes.per.second", Some("1.7976931348623157E308")).honoured().cluster_wide()
         .doc("Bytes per second the cleaner may read and write together."),
-    long("log.cleaner.max.compaction.lag.ms", Some("9223372036854775807")).at_least(1).cluster_wide()
+    long("log.cleaner.max.compaction.lag.ms", Some("9223372036854775807")).at_least(1).honoured().cluster_wide()
         .doc("Milliseconds after which a record must have been offered to compaction."),
-    double("log.cleaner.min.cleanable.ratio", Some("0.5")).valid(Valid::Ratio(0.0, 1.0)).cluster_wide()
+    double("log.cleaner.min.cleanable.ratio", Some("0.5")).valid(Valid::Ratio(0.0, 1.0)).honoured().cluster_wide()
         .doc("Share of uncompacted bytes, 0 to 1, from which a log is worth cleaning."),
-    long("log.cleaner.min.compaction.lag.ms", Some("0")).at_least(0).cluster_wide()
+    long("log.cleaner.min.compaction.lag.ms", Some("0")).at_least(0).honoured().cluster_wide()
         .doc("Milliseconds a record stays safe from compaction."),
-    int("log.cleaner.threads", Some("1")).at_least(0).cluster_wide()
+    int("log.cleaner.threads", Some("1")).at_least(0).honoured().cluster_wide()
         .doc("Threads that compact logs."),
     list("log.cleanup.policy", Some("delete")).valid(Valid::EachOf(&["compact", "delete"])).honoured().cluster_wide()
         .doc("delete, compact or both: what becomes of old segments; empty keeps everything."),

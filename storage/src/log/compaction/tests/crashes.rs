@@ -113,15 +113,18 @@ fn pieces() -> (tempfile::TempDir, tempfile::TempDir) {
     (old, new)
 }
 
+/// Suffixes of the new log file and of its two indexes, those of the files of both old segments, and whether the new
+/// segment wins.
+type State = (&'static str, &'static str, &'static str, Option<&'static str>, Option<&'static str>, bool);
+
 #[test]
 fn every_state_of_a_swap_is_one_of_two() {
     let (old, new) = pieces();
     let (first, second) = ("00000000000000000000", "00000000000000000002");
     let file = |base: &str, kind: &str, stage: &str| format!("{base}.{kind}{stage}");
-    // Suffix of the new log file and of its two indexes; suffix of the old files of each segment, none: removed
     let gone = None;
     let (live, deleted) = (Some(""), Some(".deleted"));
-    let cases: [(&str, &str, &str, Option<&str>, Option<&str>, bool); 9] = [
+    let cases: [State; 9] = [
         (".cleaned", ".cleaned", ".cleaned", live, live, false),
         (".swap", ".cleaned", ".cleaned", live, live, false),
         (".swap", ".swap", ".cleaned", live, live, false),

@@ -14,10 +14,13 @@ use crate::producers::Origin;
 use milena_protocol::records::{BatchBuilder, Codec, EndTransactionMarker, end_transaction_batch};
 use std::os::unix::fs::FileExt;
 
+/// Keys and values of some batches.
+type Batches = &'static [&'static [(&'static str, &'static str)]];
+
 #[test]
 fn of_each_key_the_last_record_stays_where_it_is() {
     // batches before the roll, what stays
-    let cases: [(&[&[(&str, &str)]], &[&str]); 8] = [
+    let cases: [(Batches, &[&str]); 8] = [
         (&[&[("a", "1")], &[("b", "2")], &[("a", "3")]], &["1:b=2", "2:a=3"]),
         (&[&[("a", "1"), ("a", "2"), ("b", "3"), ("a", "4")]], &["2:b=3", "3:a=4"]),
         (&[&[("a", "1"), ("-", "2")], &[("-", "3"), ("b", "4")]], &["0:a=1", "3:b=4"]),

@@ -1,0 +1,214 @@
+//! Compaction in the background: which log is next, how fast, and what was done (Kafka: `LogCleaner`,
+//! `LogCleanerManager`).
+//!
+//! One task looks, every `log.cleaner.backoff.ms`, for the compacted log with the largest share of dirty bytes. A pass
+//! runs on a blocking thread of its own, `log.cleaner.threads` of them at a time, and is followed by the next one at once
+//! as long as there is something to do. Between passes there is no thread and no memory, and a look costs a few loads
+//! a partition. All settings are read anew at each look, the rate during a pass, too.
+
+mod throttle;
+
+use crate::config::CleanerConfig;
+use crate::partition::{CleaningState, Partition};
+use crate::partitions::Partitions;
+use milena_storage::error::Error;
+use milena_storage::log::{Cleanable, Cleaned, CleanerMemory};
+use parking_lot::{Condvar, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use throttle::Throttle;
+use tokio::task::JoinSet;
+
+/// Looks are no closer together, however short `log.cleaner.backoff.ms` is.
+const BACKOFF_MIN: Duration = Duration::from_millis(10);
+/// The most that one map of keys may take, as in Kafka.
+const MAP_BYTES_MAX: usize = i32::MAX as usize;
+
+/// Compacts the logs of this broker.
+#[derive(Debug)]
+pub(crate) struct Cleaner {
+    partitions: Arc<Partitions>,
+    throttle: Throttle,
+    stopping: AtomicBool,
+    /// Passes that are running.
+    running: Mutex<usize>,
+    ended: Condvar,
+}
+
+/// A log that is to be cleaned; its partition is marked as [`CleaningState::Running`].
+#[derive(Debug)]
+struct Work {
+    partition: Arc<Partition>,
+    cleanable: Cleanable,
+}
+
+impl Cleaner {
+    /// Compacts these partitions, once [`Cleaner::run`] is polled.
+    pub(crate) fn new(partitions: Arc<Partitions>) -> Self {
+        Self {
+            partitions,
+            throttle: Throttle::default(),
+            stopping: AtomicBool::new(false),
+            running: Mutex::default(),
+            ended: Condvar::new(),
+        }
+    }
+
+    /// Runs until the task is aborted, or [`Cleaner::stop`].
+    pub(crate) async fn run(self: Arc<Self>) {
+        let mut passes = JoinSet::new();
+        while !self.stopping.load(Ordering::Acquire) {
+            let settings = self.settings();
+            while settings.enable && passes.len() < settings.threads {
+                let Some(work) = tokio::task::block_in_place(|| self.filthiest()) else { break };
+                let own = self.clone();
+                passes.spawn_blocking(move || own.clean(&work));
+            }
+            let backoff = settings.backoff.max(BACKOFF_MIN);
+            tokio::select! {
+                Some(ended) = passes.join_next() => {
+                    if !matches!(ended, Ok(true)) {
+                        tokio::time::sleep(backoff).await;
+                    }
+                }
+                () = tokio::time::sleep(backoff) => {}
+            }
+        }
+    }
+
+    /// Ends the passes that are running, and waits for them: what they have replaced stays, the rest comes to nothing.
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+        let mut running = self.running.lock();
+        while *running > 0 {
+            self.ended.wait(&mut running);
+        }
+    }
+
+    fn settings(&self) -> CleanerConfig {
+        self.partitions.config().log.cleaner.clone()
+    }
+
+    /// The log that is most worth a pass, if there is one.
+    fn filthiest(&self) -> Option<Work> {
+        let now_ms = self.partitions.now_ms();
+        let mut best: Option<Work> = None;
+        for partition in self.partitions.all() {
+            if *partition.cleaning.lock() != CleaningState::Idle || partition.is_deleted() {
+                continue;
+            }
+            let cleanable = match partition.log.cleanable(now_ms) {
+                Ok(Some(cleanable)) => cleanable,
+                Ok(None) => continue,
+                Err(error) => {
+                    set_uncleanable(&partition, &error);
+                    continue;
+                }
+            };
+            let due = cleanable.is_overdue && cleanable.cleanable_bytes > 0
+                || cleanable.ratio() > partition.log.config().min_cleanable_dirty_ratio;
+            if due && best.as_ref().is_none_or(|best| cleanable.ratio() > best.cleanable.ratio()) {
+                best = Some(Work { partition, cleanable });
+            }
+        }
+        let work = best?;
+        *work.partition.cleaning.lock() = CleaningState::Running;
+        *self.running.lock() += 1;
+        Some(work)
+    }
+
+    /// One pass; whether the next look need not wait.
+    fn clean(&self, work: &Work) -> bool {
+        let _end = End(self, &work.partition);
+        let settings = self.settings();
+        let threads = settings.threads.max(1);
+        let memory = CleanerMemory {
+            map_bytes: (settings.dedupe_buffer_bytes / threads).min(MAP_BYTES_MAX),
+            load_factor: settings.load_factor,
+            io_bytes: settings.io_buffer_bytes / threads,
+        };
+        let begin = Instant::now();
+        let mut watch = |bytes| {
+            let rate = self.partitions.config().log.cleaner.io_max_bytes_per_second;
+            self.throttle.wait(bytes, rate, &self.stopping);
+            !self.stopping.load(Ordering::Acquire)
+        };
+        let log = &work.partition.log;
+        match log.clean(&work.cleanable, &memory, self.partitions.now_ms(), &mut watch) {
+            Ok(cleaned) => {
+                report(&work.partition, &cleaned, begin.elapsed());
+                if let Err(error) = self.partitions.save_cleaned() {
+                    tracing::warn!("{error}; after a restart some clean records count as dirty");
+                }
+                true
+            }
+            Err(error) => {
+                self.failed(&work.partition, &error);
+                false
+            }
+        }
+    }
+
+    fn failed(&self, partition: &Partition, error: &Error) {
+        let (topic, index) = (&partition.topic, partition.index);
+        match error {
+            // The topic was deleted, the broker stops, or retention came first.
+            Error::Closed => tracing::debug!("{topic}-{index}: compaction was ended"),
+            _ if partition.is_deleted() => {}
+            Error::Full(_) => tracing::warn!("{topic}-{index}: cannot be compacted now: {error}"),
+            // Its directory was reported when it went offline.
+            Error::Offline(_) => {}
+            _ => set_uncleanable(partition, error),
+        }
+    }
+}
+
+/// Ends a pass, whatever became of it.
+struct End<'a>(&'a Cleaner, &'a Partition);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        let mut state = self.1.cleaning.lock();
+        if *state == CleaningState::Running {
+            // A panic is a defect, and would come again.
+            *state = if std::thread::panicking() { CleaningState::Uncleanable } else { CleaningState::Idle };
+        }
+        drop(state);
+        *self.0.running.lock() -= 1;
+        self.0.ended.notify_all();
+    }
+}
+
+fn set_uncleanable(partition: &Partition, error: &Error) {
+    *partition.cleaning.lock() = CleaningState::Uncleanable;
+    tracing::error!(
+        "{}-{} is not compacted any more until the broker is restarted: {error}",
+        partition.topic,
+        partition.index
+    );
+}
+
+fn report(partition: &Partition, cleaned: &Cleaned, took: Duration) {
+    tracing::info!(
+        "{}-{}: compacted offsets {} to {}: {} records of {} stay, {} bytes of {}, {} keys; {:.1} s",
+        partition.topic,
+        partition.index,
+        cleaned.from,
+        cleaned.upto,
+        cleaned.records_after,
+        cleaned.records_before,
+        cleaned.bytes_after,
+        cleaned.bytes_before,
+        cleaned.keys,
+        took.as_secs_f64()
+    );
+    if cleaned.keyless > 0 {
+        tracing::warn!(
+            "{}-{}: {} records without a key were dropped",
+            partition.topic,
+            partition.index,
+            cleaned.keyless
+        );
+    }
+}
