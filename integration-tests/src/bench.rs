@@ -27,8 +27,8 @@ cargo run --release -p milena-integration-tests --example bench -- [rounds=3] [s
 KAFKA_SERVER=COMMAND measures Apache Kafka beside milena, if java is there: COMMAND DIR PORT runs it in the foreground.
 MILENA_BINARY=PATH measures that binary.
 
-Scenarios: produce 64 KiB, produce 64 KiB idempotent, fetch, produce 16 KiB, produce one record, end to end, ApiVersions,
-after the load, start. CPU is user and system time of the broker alone.";
+Scenarios: produce 64 KiB, produce 64 KiB idempotent, fetch, produce 16 KiB, produce one record, durable, end to end,
+ApiVersions, after the load, start. CPU is user and system time of the broker alone.";
 
 /// What was asked for on the command line.
 #[derive(Clone, Debug)]
@@ -114,6 +114,7 @@ fn under_load(kind: &Kind, options: &Options, note: Note<'_>) {
         value: 1024 - 7,
         acks,
         idempotent,
+        configs: &[],
         bytes,
     };
     let server = Server::start(kind);
@@ -152,6 +153,9 @@ fn under_load(kind: &Kind, options: &Options, note: Note<'_>) {
         };
         produce::run(&server, &load).per_operation("produce one record, depth 64", note);
     }
+    if options.wants("durable") {
+        durable(&server, options, note);
+    }
     if options.wants("end to end") {
         paced::run(&server, options.count(10_000.0)).report("end to end, 1000/s", note);
     }
@@ -172,6 +176,31 @@ fn under_load(kind: &Kind, options: &Options, note: Note<'_>) {
     note("after the load", "SIGTERM ms", took.as_secs_f64() * 1e3);
     if let Some(size) = kind.binary_size() {
         note("binary", "MiB", size as f64 / f64::from(1 << 20));
+    }
+}
+
+/// One record a request, on the disk before it is acknowledged, each producer with one in flight. What the first row
+/// gives is the price of one sync for each request.
+fn durable(server: &Server, options: &Options, note: Note<'_>) {
+    for (topic, connections, partitions, requests) in [
+        ("durable-alone", 1, 1, 2_000.0),
+        ("durable-one", 64, 1, 64_000.0),
+        ("durable-many", 64, 64, 64_000.0),
+    ] {
+        let load = produce::Load {
+            topic,
+            connections,
+            partitions,
+            depth: 1,
+            records: 1,
+            value: 100,
+            acks: -1,
+            idempotent: false,
+            configs: &[("flush.messages", "1")],
+            bytes: options.count(requests) * 170,
+        };
+        let figures = produce::run(server, &load);
+        figures.per_operation(&format!("durable, {connections} on {partitions}"), note);
     }
 }
 

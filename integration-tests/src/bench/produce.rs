@@ -27,6 +27,8 @@ pub(super) struct Load {
     pub(super) value: usize,
     pub(super) acks: i16,
     pub(super) idempotent: bool,
+    /// Settings of the topic.
+    pub(super) configs: &'static [(&'static str, &'static str)],
     /// Bytes of batches in all.
     pub(super) bytes: u64,
 }
@@ -77,14 +79,16 @@ impl Template {
 /// Sends everything and waits until it is acknowledged.
 pub(super) fn run(server: &Server, load: &Load) -> Figures {
     let mut connection = Connection::open(&server.address);
-    create_topic(&mut connection, load.topic, load.partitions, &[]);
+    create_topic(&mut connection, load.topic, load.partitions, load.configs);
     let probe = Template::new(load, 0, None).batch.len() as u64;
     let each = (load.bytes / probe / u64::from(load.connections.unsigned_abs())).max(1);
-    let share = load.partitions / load.connections;
+    // With fewer partitions than connections, several connections write to one.
+    let share = (load.partitions / load.connections).max(1);
     let lanes: Vec<Vec<Template>> = (0..load.connections)
         .map(|lane| {
             (lane * share..(lane + 1) * share)
                 .map(|partition| {
+                    let partition = partition % load.partitions;
                     let producer = load.idempotent.then(|| requests::producer_id(&mut connection, None));
                     Template::new(load, partition, producer)
                 })
