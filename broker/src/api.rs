@@ -3,6 +3,7 @@
 //! A handler does four things: authorise, translate, delegate to one subsystem, assemble. Versions stop here:
 //! nothing below `api/` branches on them. Adding an API is one file and one line in [`TABLE`].
 
+mod alter_replica_log_dirs;
 pub(crate) mod api_versions;
 mod create_partitions;
 mod create_topics;
@@ -12,6 +13,7 @@ mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
 pub(crate) mod describe_groups;
+mod describe_log_dirs;
 mod describe_topic_partitions;
 mod fetch;
 pub(crate) mod find_coordinator;
@@ -169,6 +171,8 @@ pub(crate) static TABLE: &[Row] = &[
     typed!(InitProducerId, 0..=5, init_producer_id),
     typed!(OffsetForLeaderEpoch, 2..=4, offset_for_leader_epoch),
     typed!(DescribeConfigs, 1..=4, describe_configs),
+    typed!(AlterReplicaLogDirs, 1..=2, alter_replica_log_dirs),
+    typed!(DescribeLogDirs, 1..=4, describe_log_dirs),
     typed!(CreatePartitions, 0..=3, create_partitions),
     typed!(DeleteGroups, 0..=2, delete_groups),
     typed!(OffsetDelete, 0..=0, offset_delete),

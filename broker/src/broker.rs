@@ -6,6 +6,7 @@
 
 mod adapters;
 mod maintenance;
+pub(crate) mod mover;
 
 use crate::cleaner::Cleaner;
 use crate::clock::Clock;
@@ -18,18 +19,19 @@ use crate::metadata::advertise::{Advertiser, Surroundings};
 use crate::net::listener;
 use crate::net::registry::{Limits, Registry};
 use crate::partition::Partition;
-use crate::partitions::{MetadataDir, Partitions};
+use crate::partitions::{MetadataDir, Partitions, features};
 use arc_swap::ArcSwap;
 use kafka_protocol::ResponseError;
 use milena_storage::error::Error as StorageError;
 use milena_storage::file::Disk;
-use milena_storage::log_dir::LogDir;
+use milena_storage::log_dirs::{LogDirs, Survey, Wanted};
 use parking_lot::Mutex;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// Connections get this long to send what is answered when the broker stops.
@@ -99,6 +101,10 @@ pub struct Broker {
     metadata: Arc<MetadataDir>,
     connections: Arc<Registry>,
     stopping: AtomicBool,
+    /// The thread that moves partitions is there.
+    moving: AtomicBool,
+    /// Why the broker cannot go on, once it cannot.
+    failure: watch::Sender<Option<String>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
     addresses: Vec<SocketAddr>,
 }
@@ -128,6 +134,7 @@ impl Broker {
         }
         tasks.push(tokio::spawn(maintenance::run(broker.clone())));
         tasks.push(tokio::spawn(broker.cleaner.clone().run()));
+        mover::start(&broker);
         let of_groups = broker.clone();
         tasks.push(tokio::spawn(async move { of_groups.groups.keep_deadlines().await }));
         *broker.tasks.lock() = tasks;
@@ -141,12 +148,12 @@ impl Broker {
         let dirs = open_dirs(config, clock)?;
         let listeners = bind_all(config)?;
         let addresses = listeners.iter().filter_map(|(_, l)| l.local_addr().ok()).collect();
-        let root = dirs[0].disk().root().display().to_string();
-        let cluster_id = dirs[0].identity().cluster_id.clone();
-        let (metadata, snapshot) = MetadataDir::open(&dirs[0], clock.now_ms())?;
+        let root = dirs.metadata().disk().root().to_path_buf();
+        let cluster_id = dirs.metadata().identity().cluster_id.clone();
+        let (metadata, snapshot) = MetadataDir::open(dirs.metadata(), clock.now_ms())?;
         let metadata = Arc::new(metadata);
-        let bootstrap_path = dirs[0].disk().root().join(milena_storage::file_name::BOOTSTRAP_CHECKPOINT);
-        let bootstrap = dirs[0].disk().read_if_there(&bootstrap_path)?;
+        let bootstrap_path = root.join(milena_storage::file_name::BOOTSTRAP_CHECKPOINT);
+        let bootstrap = dirs.metadata().disk().read_if_there(&bootstrap_path)?;
         let shared = Arc::new(ArcSwap::new(config.clone()));
         let partitions = Arc::new(Partitions::new(dirs, shared.clone(), clock.clone()));
         let start = Start {
@@ -158,15 +165,15 @@ impl Broker {
             bootstrap: bootstrap.as_deref(),
             quorum_epoch: metadata.quorum_epoch(),
         };
-        let controller =
-            Controller::open(metadata.clone(), partitions.clone(), shared, clock.clone(), start).map_err(
-                |error: ControllerError| StartError::Metadata { dir: root, reason: error.to_string() },
-            )?;
+        let unreadable = |reason: String| StartError::Metadata { dir: root.display().to_string(), reason };
+        let controller = Controller::open(metadata.clone(), partitions.clone(), shared, clock.clone(), start)
+            .map_err(|error: ControllerError| unreadable(error.to_string()))?;
         let controller = Arc::new(controller);
         metadata.save_quorum_state(&controller.quorum_state())?;
         let asked = usize::try_from(config.log.recovery_threads_per_dir).unwrap_or(1) * config.log.dirs.len();
         let threads = std::thread::available_parallelism().map_or(1, usize::from).max(asked);
-        partitions.open_all(&controller.image(), threads)?;
+        let elsewhere = partitions.open_all(&controller.image(), threads)?;
+        controller.assign_directories(&elsewhere).map_err(|refusal| unreadable(refusal.message))?;
         skip_seen_producer_ids(&controller, &partitions);
         let advertiser = Advertiser::new(Surroundings::detect());
         let mut broker =
@@ -200,6 +207,8 @@ impl Broker {
             metadata,
             connections: Arc::new(Registry::default()),
             stopping: AtomicBool::new(false),
+            moving: AtomicBool::new(false),
+            failure: watch::Sender::new(None),
             tasks: Mutex::new(Vec::new()),
             addresses: Vec::new(),
         }
@@ -214,10 +223,13 @@ impl Broker {
         dir: &std::path::Path,
     ) -> Self {
         let clock = Arc::new(Clock::System);
-        let log_dir = LogDir::open(Disk::new(dir), config.node_id, None, 0).expect("a new directory opens");
-        let (metadata, _) = MetadataDir::open(&log_dir, 0).expect("an empty log opens");
-        let partitions =
-            Arc::new(Partitions::new(vec![log_dir], Arc::new(ArcSwap::new(config.clone())), clock.clone()));
+        let roots = [dir.to_path_buf()];
+        let wanted = Wanted { roots: &roots, metadata: dir, node_id: config.node_id, cluster_id: None };
+        let dirs = Survey::of(&wanted, Disk::new).and_then(|survey| survey.open(0));
+        let dirs = dirs.expect("a new directory opens");
+        let (metadata, _) = MetadataDir::open(dirs.metadata(), 0).expect("an empty log opens");
+        let partitions = Partitions::new(dirs, Arc::new(ArcSwap::new(config.clone())), clock.clone());
+        let partitions = Arc::new(partitions);
         let (controller, metadata) = (Arc::new(controller), Arc::new(metadata));
         Self::assemble(config, &clock, cluster_id, controller, partitions, metadata, Advertiser::default())
     }
@@ -238,27 +250,22 @@ impl Broker {
 
     fn close_logs(&self) {
         self.cleaner.stop();
-        let closed = self.close_and_sync();
-        if closed.is_ok() {
-            for partition in self.partitions.all() {
-                partition.log.synced_by_caller();
-            }
+        if let Err(error) = self.metadata.close() {
+            tracing::error!("{error}");
         }
-        let marked =
-            self.partitions.save_checkpoints().and(closed).and_then(|()| self.partitions.mark_clean());
+        self.partitions.close();
+        let marked = self.partitions.save_checkpoints().and_then(|()| self.partitions.mark_clean());
         if let Err(error) = marked {
             tracing::error!("{error}; the next start recovers");
         }
     }
 
-    fn close_and_sync(&self) -> Result<(), StorageError> {
-        // Kafka would open them, and their logs were not closed.
-        self.partitions.remove_doomed(i64::MAX);
-        for partition in self.partitions.all() {
-            partition.log.close()?;
-        }
-        self.metadata.close()?;
-        self.partitions.dirs().iter().try_for_each(|dir| dir.disk().sync_all())
+    /// Waits until the broker cannot go on: the metadata directory or all directories have failed. Gives the reason;
+    /// [`Broker::stop`] is still to be called.
+    pub async fn failed(&self) -> String {
+        let mut failure = self.failure.subscribe();
+        let failed = failure.wait_for(Option::is_some).await;
+        failed.ok().and_then(|reason| reason.clone()).unwrap_or_default()
     }
 
     /// The addresses that it listens on.
@@ -298,6 +305,13 @@ impl Broker {
             true => ResponseError::KafkaStorageError,
             false => ResponseError::UnknownTopicOrPartition,
         })
+    }
+
+    /// Which partitions of a topic of the image are not served because their data directory has failed.
+    pub(crate) fn offline_in(&self, topic: &Topic) -> impl Fn(i32) -> bool {
+        let partitions = self.partitions.some_offline().then(|| self.partitions.clone());
+        let id = topic.id;
+        move |index| partitions.as_ref().is_some_and(|partitions| partitions.get(id, index).is_none())
     }
 
     /// `socket.request.max.bytes`.
@@ -344,7 +358,7 @@ impl Broker {
 
 /// A metadata log that was lost, or restored from an older copy, must not give a producer id to a second producer.
 fn skip_seen_producer_ids(controller: &Controller, partitions: &Partitions) {
-    let seen = partitions.all().iter().filter_map(|partition| partition.log.max_producer_id()).max();
+    let seen = partitions.all().iter().filter_map(|partition| partition.log().max_producer_id()).max();
     if let Some(seen) = seen
         && let Err(refusal) = controller.skip_producer_ids(seen)
     {
@@ -352,13 +366,16 @@ fn skip_seen_producer_ids(controller: &Controller, partitions: &Partitions) {
     }
 }
 
-fn open_dirs(config: &BrokerConfig, clock: &Clock) -> Result<Vec<LogDir>, StorageError> {
-    let mut dirs: Vec<LogDir> = Vec::new();
-    for path in &config.log.dirs {
-        let cluster_id = dirs.first().map(|d| d.identity().cluster_id.clone());
-        dirs.push(LogDir::open(Disk::new(path), config.node_id, cluster_id.as_deref(), clock.now_ms())?);
-    }
-    Ok(dirs)
+fn open_dirs(config: &BrokerConfig, clock: &Clock) -> Result<LogDirs, StartError> {
+    let (roots, metadata) = (&config.log.dirs, &config.log.metadata_dir);
+    let survey =
+        Survey::of(&Wanted { roots, metadata, node_id: config.node_id, cluster_id: None }, Disk::new)?;
+    // Before anything is locked or made: what is refused stays as it is.
+    features(survey.metadata()).map_err(StartError::Storage).and_then(|levels| {
+        crate::metadata::features::check(&levels)
+            .map_err(|reason| StartError::Metadata { dir: metadata.display().to_string(), reason })
+    })?;
+    Ok(survey.open(clock.now_ms())?)
 }
 
 fn bind_all(config: &BrokerConfig) -> Result<Vec<(usize, TcpListener)>, StartError> {

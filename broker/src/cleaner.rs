@@ -98,7 +98,7 @@ impl Cleaner {
             if *partition.cleaning.lock() != CleaningState::Idle || partition.is_deleted() {
                 continue;
             }
-            let cleanable = match partition.log.cleanable(now_ms) {
+            let cleanable = match partition.log().cleanable(now_ms) {
                 Ok(Some(cleanable)) => cleanable,
                 Ok(None) => continue,
                 Err(error) => {
@@ -107,7 +107,7 @@ impl Cleaner {
                 }
             };
             let due = cleanable.is_overdue && cleanable.cleanable_bytes > 0
-                || cleanable.ratio() > partition.log.config().min_cleanable_dirty_ratio;
+                || cleanable.ratio() > partition.log().config().min_cleanable_dirty_ratio;
             if due && best.as_ref().is_none_or(|best| cleanable.ratio() > best.cleanable.ratio()) {
                 best = Some(Work { partition, cleanable });
             }
@@ -134,7 +134,7 @@ impl Cleaner {
             self.throttle.wait(bytes, rate, &self.stopping);
             !self.stopping.load(Ordering::Acquire)
         };
-        let log = &work.partition.log;
+        let log = Arc::clone(&work.partition.log());
         match log.clean(&work.cleanable, &memory, self.partitions.now_ms(), &mut watch) {
             Ok(cleaned) => {
                 report(&work.partition, &cleaned, begin.elapsed());

@@ -67,13 +67,15 @@ async fn run(config: BrokerConfig) -> Result<(), String> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| e.to_string())?;
     let broker = Broker::start(config).await.map_err(|e| e.to_string())?;
     banner(&broker);
-    tokio::select! {
-        _ = term.recv() => tracing::info!("stopping (SIGTERM)"),
-        _ = interrupt.recv() => tracing::info!("stopping (SIGINT)"),
-    }
+    let ended = tokio::select! {
+        _ = term.recv() => Ok("SIGTERM"),
+        _ = interrupt.recv() => Ok("SIGINT"),
+        reason = broker.failed() => Err(reason),
+    };
+    tracing::info!("stopping ({})", ended.as_ref().unwrap_or(&"a data directory has failed"));
     broker.stop().await;
     tracing::info!("stopped");
-    Ok(())
+    ended.map(|_| ())
 }
 
 /// Three lines for people, then the two that scripts wait for.

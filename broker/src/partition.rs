@@ -2,16 +2,21 @@
 
 use crate::config::{CompressionType, TimestampType, TopicConfig};
 use crate::error::{report, response_error};
+use arc_swap::{ArcSwap, Guard};
 use kafka_protocol::ResponseError;
-use milena_protocol::records::{self, Codec, Level, RecordRejection, Rejected, Rules, Target};
+use milena_protocol::records::{self, BatchHeader, Codec, Level, RecordRejection, Rejected, Rules, Target};
 use milena_storage::config::LogConfig;
 use milena_storage::error::Error;
-use milena_storage::log::{Append, Log};
+use milena_storage::log::{Append, Appended, Log};
 use milena_storage::producers::Origin;
 use parking_lot::{Mutex, RwLock};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use tokio::sync::Notify;
+
+/// Who is told that records are on the device, or cannot be there.
+pub(crate) type Flushed = Box<dyn FnOnce(Result<(), Error>) + Send>;
 
 /// A partition that this broker leads.
 #[derive(Debug)]
@@ -22,8 +27,8 @@ pub(crate) struct Partition {
     pub(crate) index: i32,
     /// Written into every batch.
     pub(crate) leader_epoch: i32,
-    /// Its log.
-    pub(crate) log: Arc<Log>,
+    /// Its log; another one when it has moved to another data directory.
+    log: ArcSwap<Log>,
     rules: RwLock<Rules>,
     parked: Mutex<Vec<Arc<Parked>>>,
     deleted: AtomicBool,
@@ -134,12 +139,64 @@ impl Partition {
             topic,
             index,
             leader_epoch,
-            log: Arc::new(log),
+            log: ArcSwap::from_pointee(log),
             rules,
             parked: Mutex::new(Vec::new()),
             deleted: AtomicBool::new(false),
             cleaning: Mutex::default(),
         }
+    }
+
+    /// The log as it is now. What may meet the end of a move goes through [`Partition::on_log`].
+    pub(crate) fn log(&self) -> Guard<Arc<Log>> {
+        self.log.load()
+    }
+
+    /// Does something with the log, and again with the next one if the log has moved to another directory meanwhile.
+    ///
+    /// # Errors
+    /// [`Error`] of the log that is in force.
+    pub(crate) fn on_log<R>(&self, mut f: impl FnMut(&Log) -> Result<R, Error>) -> Result<R, Error> {
+        loop {
+            let log = self.log.load();
+            match f(&log) {
+                Err(_) if !Arc::ptr_eq(&log, &self.log.load()) => {}
+                done => return done,
+            }
+        }
+    }
+
+    /// As [`Log::flush_later`]. A log that has moved meanwhile was brought to its new device by that.
+    pub(crate) fn flush_later(self: &Arc<Self>, upto: i64, done: Flushed) {
+        let (log, partition) = (self.log.load_full(), self.clone());
+        log.clone().flush_later(upto, move |flushed| {
+            if flushed.is_ok() || Arc::ptr_eq(&log, &partition.log.load()) {
+                done(flushed);
+            } else {
+                partition.flush_later(upto, done);
+            }
+        });
+    }
+
+    /// As [`Log::flush_together`].
+    fn flush_together(&self, upto: i64) -> Result<(), Error> {
+        loop {
+            let log = self.log.load_full();
+            match log.flush_together(upto) {
+                Err(_) if !Arc::ptr_eq(&log, &self.log.load()) => {}
+                done => return done,
+            }
+        }
+    }
+
+    /// Goes over to the log in another data directory. The one before must take no append any more.
+    pub(crate) fn set_log(&self, log: Arc<Log>) {
+        self.log.store(log);
+    }
+
+    /// Whether the data directory of the log has failed.
+    pub(crate) fn is_offline(&self) -> bool {
+        self.log.load().disk().is_offline()
     }
 
     /// Checks the epoch that a client believes in (KIP-320); -1 does not ask.
@@ -158,7 +215,7 @@ impl Partition {
     /// Puts another configuration in force.
     pub(crate) fn reconfigure(&self, config: &TopicConfig, log: LogConfig) {
         *self.rules.write() = rules(config);
-        self.log.set_config(log);
+        self.log.load().set_config(log);
     }
 
     /// Validates and appends what a producer sent, and wakes the fetches that wait for it.
@@ -175,7 +232,8 @@ impl Partition {
             return Err(self.refuse_transactional(produce_version, in_transaction));
         }
         let how = Append { leader_epoch: self.leader_epoch, origin: Origin::Client, now_ms };
-        let appended = self.log.append(&validated.header, &validated.body, &how).map_err(|error| {
+        let append = |log: &Log| log.append(&validated.header, &validated.body, &how);
+        let appended = self.on_log(append).map_err(|error| {
             report("cannot append to", &self.topic, self.index, &error);
             let message = matches!(error, Error::Producer(_)).then(|| error.to_string());
             ProduceFailure { error: response_error(&error), message, records: Vec::new() }
@@ -207,11 +265,15 @@ impl Partition {
     /// [`Error`] of the first append that failed, or of the flush.
     pub(crate) fn append_internal(&self, batches: &[u8], now_ms: i64) -> Result<i64, Error> {
         let how = Append { leader_epoch: self.leader_epoch, origin: Origin::Coordinator, now_ms };
-        let (base_offset, flush_due) = append_batches(&self.log, batches, &how)?;
+        // Batch by batch: none is appended twice where the log moves between two of them.
+        let dir = self.log.load().dir();
+        let append = |header: &BatchHeader, body: &[u8]| self.on_log(|log| log.append(header, body, &how));
+        let (base_offset, flush_due) = append_each(batches, &dir, append)?;
+        let base_offset = base_offset.unwrap_or_else(|| self.log.load().end_offset());
         self.wake(batches.len());
         if flush_due {
-            let upto = self.log.end_offset();
-            tokio::task::block_in_place(|| self.log.flush_together(upto))?;
+            let upto = self.log.load().end_offset();
+            tokio::task::block_in_place(|| self.flush_together(upto))?;
         }
         Ok(base_offset)
     }
@@ -259,15 +321,24 @@ impl Partition {
 /// # Errors
 /// [`Error`] of the first append that failed; [`Error::Corrupt`] if the bytes are no batches.
 pub(crate) fn append_batches(log: &Log, batches: &[u8], how: &Append) -> Result<(i64, bool), Error> {
+    let (first, flush_due) = append_each(batches, &log.dir(), |header, body| log.append(header, body, how))?;
+    Ok((first.unwrap_or_else(|| log.end_offset()), flush_due))
+}
+
+fn append_each(
+    batches: &[u8],
+    dir: &Path,
+    mut append: impl FnMut(&BatchHeader, &[u8]) -> Result<Appended, Error>,
+) -> Result<(Option<i64>, bool), Error> {
     let (mut first, mut flush_due) = (None, false);
     for batch in records::Batches::new(batches) {
-        let corrupt = |reason: String| Error::Corrupt { path: log.dir(), position: 0, reason };
+        let corrupt = |reason: String| Error::Corrupt { path: dir.to_path_buf(), position: 0, reason };
         let (header, bytes) = batch.map_err(|e| corrupt(e.to_string()))?;
-        let appended = log.append(&header, &bytes[records::HEADER_LEN..], how)?;
+        let appended = append(&header, &bytes[records::HEADER_LEN..])?;
         first.get_or_insert(appended.base_offset);
         flush_due |= appended.flush_due;
     }
-    Ok((first.unwrap_or_else(|| log.end_offset()), flush_due))
+    Ok((first, flush_due))
 }
 
 fn rules(config: &TopicConfig) -> Rules {

@@ -3,10 +3,17 @@
 //! The map is a `DashMap`: every produce and fetch on every thread looks partitions up in it, while topics come and
 //! go rarely and one at a time; its shards keep a lookup from waiting for the creation of an unrelated topic.
 
+mod dirs;
+mod found;
+mod moves;
+mod peek;
 mod start;
 
+pub(crate) use moves::{Move, Step};
+pub(crate) use peek::features;
 pub(crate) use start::MetadataDir;
 
+use self::dirs::Dirs;
 use crate::clock::Clock;
 use crate::config::{BrokerConfig, TopicConfig};
 use crate::controller::{LogStore, StorageFailure};
@@ -14,14 +21,15 @@ use crate::metadata::Topic;
 use crate::partition::Partition;
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
-use milena_storage::checkpoint::Offsets;
 use milena_storage::config::LogConfig;
 use milena_storage::error::{Error, Result};
-use milena_storage::log_dir::LogDir;
+use milena_storage::log::Log;
+use milena_storage::log_dirs::LogDirs;
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use uuid::Uuid;
 
 type Members = Arc<Vec<Option<Arc<Partition>>>>;
@@ -29,7 +37,7 @@ type Members = Arc<Vec<Option<Arc<Partition>>>>;
 /// All partitions of this broker.
 pub(crate) struct Partitions {
     topics: DashMap<Uuid, Members>,
-    dirs: Vec<LogDir>,
+    dirs: Dirs,
     /// Shared with the controller, which replaces it when a setting changes at run time.
     config: Arc<ArcSwap<BrokerConfig>>,
     clock: Arc<Clock>,
@@ -39,6 +47,10 @@ pub(crate) struct Partitions {
     doomed: Mutex<Vec<(i64, usize, PathBuf)>>,
     /// Data directories with a log that could not be opened: it may still need a recovery.
     unopened: Mutex<HashSet<usize>>,
+    /// A partition was in a directory that was not there at the start.
+    some_missing: AtomicBool,
+    /// Partitions on their way to another directory, by topic and index.
+    moves: Mutex<HashMap<(Uuid, i32), Arc<Move>>>,
 }
 
 impl std::fmt::Debug for Partitions {
@@ -51,9 +63,10 @@ impl std::fmt::Debug for Partitions {
 }
 
 impl Partitions {
-    /// No partition yet, in open data directories (at least one).
-    pub(crate) fn new(dirs: Vec<LogDir>, config: Arc<ArcSwap<BrokerConfig>>, clock: Arc<Clock>) -> Self {
-        let mapped = dirs.iter().all(|dir| dir.disk().maps_safely());
+    /// No partition yet, in open data directories.
+    pub(crate) fn new(dirs: LogDirs, config: Arc<ArcSwap<BrokerConfig>>, clock: Arc<Clock>) -> Self {
+        let dirs = Dirs::from(dirs);
+        let mapped = dirs.online.iter().all(|dir| dir.disk().maps_safely());
         Self {
             topics: DashMap::new(),
             mapped,
@@ -62,13 +75,16 @@ impl Partitions {
             clock,
             doomed: Mutex::default(),
             unopened: Mutex::default(),
+            some_missing: AtomicBool::new(false),
+            moves: Mutex::default(),
         }
     }
 
-    /// A partition, if this broker holds it.
+    /// A partition, if this broker holds it in a directory that serves.
     pub(crate) fn get(&self, topic: Uuid, index: i32) -> Option<Arc<Partition>> {
         let at = usize::try_from(index).ok()?;
-        self.topics.get(&topic)?.get(at)?.clone()
+        let partition = self.topics.get(&topic)?.get(at)?.clone();
+        partition.filter(|partition| !partition.is_offline())
     }
 
     /// Every partition.
@@ -86,11 +102,6 @@ impl Partitions {
         self.clock.now_ms()
     }
 
-    /// The data directories.
-    pub(crate) fn dirs(&self) -> &[LogDir] {
-        &self.dirs
-    }
-
     fn settings(&self, topic: &Topic) -> (TopicConfig, LogConfig) {
         let broker = self.config.load();
         // What is stored was checked when it came; should a newer Kafka have let something else in, defaults serve.
@@ -102,35 +113,23 @@ impl Partitions {
         (config, log)
     }
 
-    fn dir_for(&self, topic: &Topic, index: usize) -> usize {
-        let wanted = topic.partitions[index].directory_on(self.config.load().node_id);
-        wanted
-            .and_then(|id| self.dirs.iter().position(|d| d.identity().directory_id == id))
-            .unwrap_or_else(|| self.least_used())
-    }
-
-    fn least_used(&self) -> usize {
-        if self.dirs.len() == 1 {
-            return 0;
-        }
-        let mut counts = vec![0usize; self.dirs.len()];
-        for partition in self.all() {
-            let path = partition.log.dir();
-            if let Some(at) = self.dirs.iter().position(|d| path.starts_with(d.disk().root())) {
-                counts[at] += 1;
-            }
-        }
-        (0..counts.len())
-            .filter(|i| !self.dirs[*i].disk().is_offline())
-            .min_by_key(|i| counts[*i])
-            .unwrap_or(0)
-    }
-
+    /// Makes the log of a partition in the directory that its record names, or where there is room if it names none.
     fn create_one(&self, topic: &Arc<Topic>, index: usize) -> Result<Arc<Partition>> {
         let (config, log_config) = self.settings(topic);
-        let dir = &self.dirs[self.dir_for(topic, index)];
         let number = index as i32;
-        let log = dir.create_log(&topic.name, number, topic.id, log_config, self.clock.now_ms())?;
+        let at = match topic.partitions[index].directory_on(self.config.load().node_id) {
+            Some(id) => self.dirs.by_id(id).ok_or_else(|| Error::Offline(self.dirs.root_of(id)))?,
+            None => self.dirs.place(&topic.name, number, 1)[0],
+        };
+        let dir = &self.dirs.online[at];
+        let made = dir.create_log(&topic.name, number, topic.id, log_config, self.clock.now_ms());
+        let log = made.inspect_err(|error| {
+            if matches!(error, Error::Io { .. }) {
+                dir.disk().poison(error);
+            }
+        })?;
+        self.dirs.add(at);
+        self.dirs.forget_preferred(&topic.name, number);
         Ok(Arc::new(Partition::new(
             topic.name.clone(),
             number,
@@ -142,11 +141,17 @@ impl Partitions {
 
     fn retire(&self, partition: &Partition) {
         partition.mark_deleted();
-        let path = partition.log.dir();
-        let Some(at) = self.dirs.iter().position(|d| path.starts_with(d.disk().root())) else { return };
-        let to = self.dirs[at].deleted_path_of(&partition.topic, partition.index);
-        if let Err(error) = partition.log.retire(&to) {
-            tracing::error!("cannot delete {}-{}: {error}", partition.topic, partition.index);
+        let log = partition.log();
+        let Some(at) = self.dirs.of(&log) else { return };
+        self.dirs.subtract(at);
+        self.retire_log(&log, at, &partition.topic, partition.index);
+    }
+
+    /// Ends a log; its directory waits under another name for its removal.
+    fn retire_log(&self, log: &Log, at: usize, topic: &str, index: i32) {
+        let to = self.dirs.online[at].deleted_path_of(topic, index);
+        if let Err(error) = log.retire(&to) {
+            tracing::error!("cannot delete {topic}-{index}: {error}");
             return;
         }
         let delay = self.config.load().topic_defaults.file_delete_delay_ms;
@@ -162,64 +167,17 @@ impl Partitions {
             due
         };
         for (_, at, path) in due {
-            if let Err(error) = self.dirs[at].disk().remove_dir(&path) {
+            if let Err(error) = self.dirs.online[at].disk().remove_dir(&path) {
                 tracing::warn!("{error}");
                 self.doomed.lock().push((now_ms, at, path));
             }
         }
     }
-
-    /// Marks the directories as cleanly stopped, once all logs are closed and synced. A directory stays without the
-    /// mark if a log in it is not in the state that the mark promises: whoever starts next must recover it.
-    pub(crate) fn mark_clean(&self) -> Result<()> {
-        let mut unclean = self.unopened.lock().clone();
-        unclean.extend(self.doomed.lock().iter().map(|(_, at, _)| *at));
-        let mut clean = self.dirs.iter().enumerate().filter(|(at, _)| !unclean.contains(at));
-        clean.try_for_each(|(_, dir)| dir.mark_clean())
-    }
-
-    /// Writes the checkpoints of every directory.
-    pub(crate) fn save_checkpoints(&self) -> Result<()> {
-        let mut offsets: HashMap<usize, (Offsets, Offsets, Offsets)> = HashMap::new();
-        for partition in self.all() {
-            let path = partition.log.dir();
-            let Some(at) = self.dirs.iter().position(|d| path.starts_with(d.disk().root())) else { continue };
-            let (recovery, starts, watermarks) = offsets.entry(at).or_default();
-            let key = (partition.topic.to_string(), partition.index);
-            recovery.insert(key.clone(), partition.log.recovery_point());
-            watermarks.insert(key.clone(), partition.log.end_offset());
-            if partition.log.start_offset() > partition.log.first_base_offset() {
-                starts.insert(key, partition.log.start_offset());
-            }
-        }
-        for (at, dir) in self.dirs.iter().enumerate() {
-            if dir.disk().is_offline() {
-                continue;
-            }
-            let (recovery, starts, watermarks) = offsets.remove(&at).unwrap_or_default();
-            dir.save_checkpoints(&recovery, &starts, &watermarks)?;
-        }
-        Ok(())
-    }
-
-    /// Writes up to where compaction has cleaned each log, where that has changed.
-    pub(crate) fn save_cleaned(&self) -> Result<()> {
-        let mut offsets = vec![Offsets::new(); self.dirs.len()];
-        for partition in self.all() {
-            let Some(offset) = partition.log.cleaned_up_to() else { continue };
-            let path = partition.log.dir();
-            if let Some(at) = self.dirs.iter().position(|d| path.starts_with(d.disk().root())) {
-                offsets[at].insert((partition.topic.to_string(), partition.index), offset);
-            }
-        }
-        let online = self.dirs.iter().zip(offsets).filter(|(dir, _)| !dir.disk().is_offline());
-        online.map(|(dir, offsets)| dir.save_cleaned(offsets)).fold(Ok(()), Result::and)
-    }
 }
 
 impl LogStore for Partitions {
     fn begin(&self) -> std::result::Result<(), StorageFailure> {
-        Ok(self.dirs.iter().try_for_each(LogDir::begin)?)
+        self.dirs.begin()
     }
 
     fn create(&self, topic: &Arc<Topic>, first_partition: i32) -> std::result::Result<(), StorageFailure> {
@@ -243,6 +201,9 @@ impl LogStore for Partitions {
     }
 
     fn delete(&self, topic: &Arc<Topic>) {
+        for moved in self.moves().iter().filter(|moved| moved.topic_id == topic.id) {
+            self.end_move(moved);
+        }
         if let Some((_, members)) = self.topics.remove(&topic.id) {
             for partition in members.iter().flatten() {
                 self.retire(partition);
@@ -257,13 +218,18 @@ impl LogStore for Partitions {
     fn reconfigure(&self, topic: &Arc<Topic>) {
         let Some(members) = self.topics.get(&topic.id).map(|m| m.clone()) else { return };
         let (config, log) = self.settings(topic);
+        // Copies first: one that is promoted meanwhile is met below.
+        for moved in self.moves().iter().filter(|moved| moved.topic_id == topic.id) {
+            moved.copy.set_config(log.clone());
+        }
         for partition in members.iter().flatten() {
             partition.reconfigure(&config, log.clone());
         }
     }
 
-    fn pick_directory(&self) -> Uuid {
-        self.dirs[self.least_used()].identity().directory_id
+    fn pick_directories(&self, topic: &str, first_partition: i32, count: usize) -> Vec<Uuid> {
+        let picked = self.dirs.place(topic, first_partition, count);
+        picked.into_iter().map(|at| self.dirs.id(at)).collect()
     }
 }
 

@@ -124,6 +124,12 @@ impl Disk {
         &self.0.root
     }
 
+    /// Whether both are access to the same directory, by the same start.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Whether an earlier failure has taken the directory offline.
     #[must_use]
     pub fn is_offline(&self) -> bool {
@@ -470,7 +476,8 @@ impl Disk {
         })
     }
 
-    fn poison(&self, error: &Error) {
+    /// Takes the directory offline: nothing is written to it any more.
+    pub fn poison(&self, error: &Error) {
         if !self.0.offline.swap(true, Ordering::Relaxed) {
             tracing::error!(
                 "{error}; log directory {} is offline now: its partitions answer KAFKA_STORAGE_ERROR. \

@@ -6,11 +6,14 @@
 //! ```
 //! **Invariants.** Bytes below a segment's published end never change. No reader goes beyond a published end that it
 //! loaded with acquire ordering. Every segment but the last is exactly its valid length and has complete index files
-//! *before* the next one exists. Nothing is synced under the writer's lock.
+//! *before* the next one exists. Nothing is synced under the writer's lock, but for
+//! the end of a move.
 
 mod append;
 mod compaction;
 mod flush;
+mod moving;
+mod peek;
 mod read;
 pub(crate) mod recovery;
 mod removal;
@@ -19,6 +22,7 @@ mod retention;
 pub use append::{Append, Appended};
 pub use compaction::{Cleanable, Cleaned, CleanerMemory, Watch};
 pub(crate) use flush::FlushPlan;
+pub use peek::peek;
 pub use read::{Bound, Slice};
 pub use retention::Retained;
 
@@ -245,9 +249,12 @@ impl Log {
     /// Returns the log start offset that is in force then.
     ///
     /// # Errors
-    /// [`Error::OffsetOutOfRange`] if it is negative or beyond the end.
+    /// [`Error::OffsetOutOfRange`] if it is negative or beyond the end, [`Error::Closed`].
     pub fn delete_before(&self, offset: i64) -> Result<i64> {
         let mut writer = self.writer.lock();
+        if writer.closed {
+            return Err(Error::Closed);
+        }
         let (start, end) = (self.start_offset(), writer.next_offset);
         if offset < 0 || offset > end {
             return Err(Error::OffsetOutOfRange { offset, start, end });

@@ -114,7 +114,7 @@ impl LogDir {
         self.clean
     }
 
-    /// The partition directories in it. Directories of deleted topics are removed on the way.
+    /// The partition directories in it, live ones and copies that are to take their place. Directories of deleted topics are removed on the way.
     ///
     /// # Errors
     /// [`Error::Identity`] for a directory whose name is not that of a partition: Kafka refuses such a data
@@ -124,12 +124,12 @@ impl LogDir {
         for (path, name) in partition_dirs(&self.disk)? {
             match name.role {
                 PartitionDirRole::Deleted(_) => self.disk.remove_dir(&path)?,
-                PartitionDirRole::Live => {
+                PartitionDirRole::Live | PartitionDirRole::Future(_) => {
                     let file = self.disk.read_if_there(&path.join(file_name::PARTITION_METADATA))?;
                     let topic_id = file.and_then(|bytes| partition_metadata::parse(&bytes).ok());
                     found.push(Found { name, path, topic_id });
                 }
-                PartitionDirRole::Future(_) | PartitionDirRole::Stray(_) => {}
+                PartitionDirRole::Stray(_) => {}
             }
         }
         Ok(found)
@@ -164,6 +164,20 @@ impl LogDir {
     /// # Errors
     /// [`Error`] if it cannot be read or repaired.
     pub fn open_log(&self, topic: &str, partition: i32, config: LogConfig, now_ms: i64) -> Result<Log> {
+        self.open_log_at(&self.path_of(topic, partition), (topic, partition), config, now_ms)
+    }
+
+    /// The same for a log that does not serve, in a directory of another name.
+    ///
+    /// # Errors
+    /// As [`LogDir::open_log`].
+    pub fn open_log_at(
+        &self,
+        path: &Path,
+        (topic, partition): (&str, i32),
+        config: LogConfig,
+        now_ms: i64,
+    ) -> Result<Log> {
         let key = (topic.to_owned(), partition);
         let offset_of = |offsets: &Offsets| offsets.get(&key).copied().unwrap_or(0);
         let start = Start {
@@ -172,11 +186,32 @@ impl LogDir {
             log_start: offset_of(&self.log_starts),
             now_ms,
         };
-        let log = Log::open(&self.disk, &self.path_of(topic, partition), config, &start)?;
+        let log = Log::open(&self.disk, path, config, &start)?;
         if let Some(offset) = self.cleaned.lock().get(&key) {
             log.set_cleaned_up_to(*offset);
         }
         Ok(log)
+    }
+
+    /// Makes an empty log that begins at `base_offset` and is to take the place of one in another data directory.
+    ///
+    /// # Errors
+    /// As [`LogDir::create_log`].
+    pub fn create_copy(
+        &self,
+        name: &PartitionDir,
+        topic_id: Uuid,
+        base_offset: i64,
+        config: LogConfig,
+        now_ms: i64,
+    ) -> Result<Log> {
+        self.disk.check_online()?;
+        let role = PartitionDirRole::Future(Uuid::new_v4());
+        let dir = self.disk.root().join(name.clone().with_role(role).to_string());
+        self.disk.create_dir(&dir)?;
+        self.write_topic_id(&dir, topic_id)?;
+        let start = Start { clean: true, recovery_point: base_offset, log_start: base_offset, now_ms };
+        Log::open(&self.disk, &dir, config, &start)
     }
 
     /// Makes an empty log with its `partition.metadata`. Nothing is synced: the metadata log is, and a directory

@@ -49,6 +49,7 @@ fn delete(cx: &Context<'_>, name: &str, index: i32, offset: i64) -> Result<i64, 
     if policy.compact && !policy.delete {
         return Err(ResponseError::PolicyViolation);
     }
-    let offset = if offset == -1 { partition.log.end_offset() } else { offset };
-    partition.log.delete_before(offset).map_err(|error| response_error(&error))
+    let deleted =
+        partition.on_log(|log| log.delete_before(if offset == -1 { log.end_offset() } else { offset }));
+    deleted.map_err(|error| response_error(&error))
 }

@@ -75,14 +75,18 @@ fn describe(
     end: usize,
 ) -> DescribeTopicPartitionsResponseTopic {
     let node = cx.broker.controller.node_id();
+    let is_offline = cx.broker.offline_in(topic);
     let partitions = (0..).zip(&topic.partitions).take(end).skip(first);
+    let describe = |(index, partition): (i32, &PartitionInfo)| match is_offline(index) {
+        false => describe_partition(node, index, partition),
+        true => describe_partition(node, index, &partition.without_directory(node))
+            .with_offline_replicas(partition.replicas.iter().copied().map(BrokerId).collect()),
+    };
     DescribeTopicPartitionsResponseTopic::default()
         .with_name(Some(to_name(&topic.name)))
         .with_topic_id(topic.id)
         .with_is_internal(topic_name::is_internal(&topic.name))
-        .with_partitions(
-            partitions.map(|(index, partition)| describe_partition(node, index, partition)).collect(),
-        )
+        .with_partitions(partitions.map(describe).collect())
         .with_topic_authorized_operations(operations::TOPIC)
 }
 

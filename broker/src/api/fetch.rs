@@ -237,6 +237,9 @@ impl Fetch {
         found: &mut Found,
     ) -> Result<PartitionResponse, ResponseError> {
         partition.check_epoch(wanted.current_epoch)?;
+        if partition.is_offline() {
+            return Err(ResponseError::KafkaStorageError);
+        }
         let left = self.max_bytes.saturating_sub(found.bytes);
         let first = found.bytes == 0;
         // Where the logs depart from each other comes before whether the offset is there.
@@ -244,7 +247,7 @@ impl Fetch {
             ..0 => None,
             epoch => {
                 let ours =
-                    partition.log.end_offset_for_epoch(epoch).filter(|ours| ours.0 >= 0 && ours.1 >= 0);
+                    partition.log().end_offset_for_epoch(epoch).filter(|ours| ours.0 >= 0 && ours.1 >= 0);
                 let ours = ours.ok_or(ResponseError::OffsetOutOfRange)?;
                 (ours.0 < epoch || ours.1 < wanted.offset).then_some(ours)
             }
@@ -253,17 +256,16 @@ impl Fetch {
             found.failed = true;
             return Ok(PartitionResponse {
                 error_code: 0,
-                high_watermark: partition.log.end_offset(),
-                last_stable_offset: partition.log.last_stable_offset(),
-                log_start_offset: partition.log.start_offset(),
+                high_watermark: partition.log().end_offset(),
+                last_stable_offset: partition.log().last_stable_offset(),
+                log_start_offset: partition.log().start_offset(),
                 diverging_epoch,
                 ..PartitionResponse::error(wanted.index, 0)
             });
         }
-        let slice = partition
-            .log
-            .read(wanted.offset, wanted.max_bytes.min(left), first, self.bound)
-            .map_err(|error| {
+        let max = wanted.max_bytes.min(left);
+        let slice =
+            partition.on_log(|log| log.read(wanted.offset, max, first, self.bound)).map_err(|error| {
                 report("cannot read", &partition.topic, partition.index, &error);
                 response_error(&error)
             })?;

@@ -99,7 +99,7 @@ fn check_version(version: i16, timestamp: i64) -> Result<(), ResponseError> {
 }
 
 fn find(partition: &Partition, timestamp: i64, committed: bool) -> Result<Found, ResponseError> {
-    let log = &partition.log;
+    let log = &partition.log();
     let found = match timestamp {
         LATEST => {
             let offset = if committed { log.last_stable_offset() } else { log.end_offset() };

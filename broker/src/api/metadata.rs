@@ -3,6 +3,7 @@
 //! * Topics that are asked for by name and missing are created before the answer, where both sides allow it: clients
 //!   take the answer of the creating request at its word. Kafka answers before, with UNKNOWN_TOPIC_OR_PARTITION.
 //! * All partitions of a topic come in one entry, and a topic comes once however often it was asked for.
+//! * A partition whose data directory has failed: LEADER_NOT_AVAILABLE.
 //! * The one broker is listed with the address for this connection, and is the controller.
 //!
 //! | version | change |
@@ -165,8 +166,12 @@ fn refuse(cx: &Context<'_>, asked: &MetadataRequestTopic, code: i16) -> Metadata
 
 fn describe(cx: &Context<'_>, topic: &Topic) -> MetadataResponseTopic {
     let node = cx.broker.controller.node_id();
-    let partitions =
-        (0..).zip(&topic.partitions).map(|(index, partition)| describe_partition(node, index, partition));
+    let is_offline = cx.broker.offline_in(topic);
+    let partitions = (0..).zip(&topic.partitions).map(|(index, partition)| match is_offline(index) {
+        false => describe_partition(node, index, partition),
+        true => describe_partition(node, index, &partition.without_directory(node))
+            .with_offline_replicas(partition.replicas.iter().copied().map(BrokerId).collect()),
+    });
     MetadataResponseTopic::default()
         .with_name(Some(TopicName(StrBytes::from_string(topic.name.to_string()))))
         .with_topic_id(topic.id)

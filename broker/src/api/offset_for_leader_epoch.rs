@@ -39,5 +39,5 @@ fn find(
 ) -> Result<Option<(i32, i64)>, ResponseError> {
     let partition = cx.broker.partition(topic, asked.partition)?;
     partition.check_epoch(asked.current_leader_epoch)?;
-    Ok(partition.log.end_offset_for_epoch(asked.leader_epoch))
+    Ok(partition.log().end_offset_for_epoch(asked.leader_epoch))
 }

@@ -44,7 +44,7 @@ pub(crate) fn handle(cx: &Context<'_>, body: &[u8], out: &mut Gather) -> Outcome
             return Outcome::Close(format!("a produce with acks=0 failed: {error:?}"));
         }
         for flush in flushes {
-            flush.log.log.flush_later(flush.upto, drop);
+            flush.log.flush_later(flush.upto, Box::new(drop));
         }
         return Outcome::Nothing;
     }
@@ -68,7 +68,7 @@ fn begin(flushes: Vec<Flush>) -> Vec<(Flush, oneshot::Receiver<Result<(), Error>
     let begun = flushes.into_iter().map(|flush| {
         let (sender, done) = oneshot::channel();
         // Nobody listens if the client hung up.
-        flush.log.log.flush_later(flush.upto, move |result| drop(sender.send(result)));
+        flush.log.flush_later(flush.upto, Box::new(move |result| drop(sender.send(result))));
         (flush, done)
     });
     begun.collect()
@@ -115,7 +115,7 @@ fn append_all(
             };
             partitions.push(match done {
                 Ok((partition, produced)) => {
-                    let start = partition.log.start_offset();
+                    let start = partition.log().start_offset();
                     if let Some(upto) = produced.flush_upto {
                         let (topic, at) = (topics.len(), partitions.len());
                         flushes.push(Flush { topic, partition: at, log: partition, upto });

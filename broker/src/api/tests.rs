@@ -2,11 +2,12 @@ use super::{ApiKey, Outcome, TABLE, handle};
 use crate::controller::testing::TestBroker;
 use bytes::{Buf, Bytes, BytesMut};
 use kafka_protocol::messages::{
-    ApiVersionsRequest, ApiVersionsResponse, CreatePartitionsRequest, CreatePartitionsResponse,
-    CreateTopicsRequest, CreateTopicsResponse, DeleteGroupsRequest, DeleteGroupsResponse,
-    DeleteRecordsRequest, DeleteRecordsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
-    DescribeClusterRequest, DescribeClusterResponse, DescribeConfigsRequest, DescribeConfigsResponse,
-    DescribeGroupsRequest, DescribeGroupsResponse, DescribeTopicPartitionsRequest,
+    AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse, ApiVersionsRequest, ApiVersionsResponse,
+    CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse,
+    DeleteGroupsRequest, DeleteGroupsResponse, DeleteRecordsRequest, DeleteRecordsResponse,
+    DeleteTopicsRequest, DeleteTopicsResponse, DescribeClusterRequest, DescribeClusterResponse,
+    DescribeConfigsRequest, DescribeConfigsResponse, DescribeGroupsRequest, DescribeGroupsResponse,
+    DescribeLogDirsRequest, DescribeLogDirsResponse, DescribeTopicPartitionsRequest,
     DescribeTopicPartitionsResponse, FetchRequest, FetchResponse, FindCoordinatorRequest,
     FindCoordinatorResponse, HeartbeatRequest, HeartbeatResponse, InitProducerIdRequest,
     InitProducerIdResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, LeaveGroupResponse,
@@ -122,6 +123,8 @@ async fn every_version_of_every_api_is_answered_to_the_last_byte() {
         InitProducerId InitProducerIdRequest InitProducerIdResponse;
         OffsetForLeaderEpoch OffsetForLeaderEpochRequest OffsetForLeaderEpochResponse;
         DescribeConfigs DescribeConfigsRequest DescribeConfigsResponse;
+        AlterReplicaLogDirs AlterReplicaLogDirsRequest AlterReplicaLogDirsResponse;
+        DescribeLogDirs DescribeLogDirsRequest DescribeLogDirsResponse;
         CreatePartitions CreatePartitionsRequest CreatePartitionsResponse;
         DeleteGroups DeleteGroupsRequest DeleteGroupsResponse;
         OffsetDelete OffsetDeleteRequest OffsetDeleteResponse;

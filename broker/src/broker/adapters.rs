@@ -50,12 +50,12 @@ impl StateLog for OffsetsLog {
     }
 
     fn read(&self, partition: i32, from_offset: i64, max_bytes: usize) -> Result<Vec<u8>, CoordinatorError> {
-        let read = self.partition(partition)?.log.read_batches(from_offset, max_bytes);
+        let read = self.partition(partition)?.on_log(|log| log.read_batches(from_offset, max_bytes));
         read.map_err(|source| CoordinatorError::Storage { partition, source: source.into() })
     }
 
     fn start_offset(&self, partition: i32) -> Result<i64, CoordinatorError> {
-        Ok(self.partition(partition)?.log.start_offset())
+        Ok(self.partition(partition)?.log().start_offset())
     }
 }
 

@@ -38,7 +38,7 @@ fn chores(broker: &Broker, save: bool, forget: bool, saved: &mut Vec<(i64, i64)>
     let now_ms = broker.clock.now_ms();
     let partitions = broker.partitions.all();
     for partition in &partitions {
-        let log = &partition.log;
+        let log = &partition.log();
         log.flush_overdue(now_ms);
         log.release_idle(now_ms);
         if save {
@@ -49,9 +49,12 @@ fn chores(broker: &Broker, save: bool, forget: bool, saved: &mut Vec<(i64, i64)>
         }
     }
     broker.partitions.remove_doomed(now_ms);
+    if let Some(reason) = broker.partitions.check_dirs() {
+        broker.failure.send_replace(Some(reason));
+    }
     if save {
         let points: Vec<_> =
-            partitions.iter().map(|p| (p.log.recovery_point(), p.log.start_offset())).collect();
+            partitions.iter().map(|p| (p.log().recovery_point(), p.log().start_offset())).collect();
         if points != *saved {
             match broker.partitions.save_checkpoints() {
                 Ok(()) => *saved = points,

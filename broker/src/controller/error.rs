@@ -19,6 +19,9 @@ pub(crate) enum ControllerError {
         /// What came of it.
         source: StorageFailure,
     },
+    /// Another Kafka has finalized a feature level whose records may mean something that is not known here.
+    #[error("{0}")]
+    Feature(String),
     /// The data directories cannot be taken into use.
     #[error("the data directories cannot be taken into use: {0}")]
     Store(StorageFailure),

@@ -42,6 +42,6 @@ pub(crate) trait LogStore: Send + Sync {
     /// Tells the logs of a topic that its configuration has changed.
     fn reconfigure(&self, topic: &Arc<Topic>);
 
-    /// The log directory for a new partition; its `directory.id`.
-    fn pick_directory(&self) -> Uuid;
+    /// The log directories for so many new partitions of a topic from `first_partition` on; their `directory.id`s.
+    fn pick_directories(&self, topic: &str, first_partition: i32, count: usize) -> Vec<Uuid>;
 }

@@ -147,8 +147,9 @@ impl Controller {
         let record = TopicRecord { name: name.to_owned(), topic_id, ..TopicRecord::default() };
         let mut records: Vec<MetadataRecord> = vec![record.into()];
         records.extend(config_records(TOPIC_RESOURCE, name, &BTreeMap::new(), &configs));
-        for (partition, replicas) in (0..).zip(replicas) {
-            records.push(partition_record(topic_id, partition, replicas, &*self.store));
+        let directories = self.store.pick_directories(name, 0, replicas.len());
+        for (partition, (replicas, directory)) in (0..).zip(replicas.into_iter().zip(directories)) {
+            records.push(partition_record(topic_id, partition, replicas, directory));
         }
 
         let mut created = None;

@@ -1,11 +1,14 @@
 //! Where partitions go, and CreatePartitions (`ReplicationControlManager.createPartitions`).
 
 use super::writer::Draft;
-use super::{Controller, LogStore, PARTITIONS_PER_REQUEST_MAX, Refusal, TOO_LARGE, partition_count};
+use super::{Controller, PARTITIONS_PER_REQUEST_MAX, Refusal, TOO_LARGE, partition_count};
 use crate::metadata::NO_LEADER;
 use kafka_protocol::ResponseError;
-use milena_protocol::stored::metadata::{MetadataRecord, PartitionRecord};
+use milena_protocol::stored::metadata::{MetadataRecord, PartitionChangeRecord, PartitionRecord};
 use uuid::Uuid;
+
+/// Partitions whose directories are noted in one batch.
+const ASSIGNED_AT_ONCE: usize = 10_000;
 
 /// More partitions for a topic.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -79,9 +82,10 @@ impl Controller {
         if additional > *left {
             return Err(Refusal::new(ResponseError::PolicyViolation, TOO_LARGE));
         }
+        let directories = self.store.pick_directories(&wanted.topic, first, replicas.len());
         let records = (first..)
-            .zip(replicas)
-            .map(|(partition, replicas)| partition_record(id, partition, replicas, &*self.store))
+            .zip(replicas.into_iter().zip(directories))
+            .map(|(partition, (replicas, directory))| partition_record(id, partition, replicas, directory))
             .collect();
         draft.add_if(records, |image| {
             let Some(topic) = image.topic_by_id(id).filter(|_| !validate_only) else { return Ok(()) };
@@ -92,6 +96,36 @@ impl Controller {
             })
         })?;
         *left -= additional;
+        Ok(())
+    }
+
+    /// Notes in which log directory partitions are: topic, index and `directory.id` (AssignReplicasToDirs). What is
+    /// noted already, and partitions that are gone, are passed over.
+    pub(crate) fn assign_directories(&self, partitions: &[(Uuid, i32, Uuid)]) -> Result<(), Refusal> {
+        let mut writer = self.writer.lock();
+        for partitions in partitions.chunks(ASSIGNED_AT_ONCE) {
+            let mut draft = self.draft(&writer)?;
+            let records = partitions.iter().filter_map(|(id, index, directory)| {
+                let topic = draft.image().topic_by_id(*id)?;
+                let partition = topic.partitions.get(usize::try_from(*index).ok()?)?;
+                let at = partition.replicas.iter().position(|replica| *replica == self.node_id)?;
+                let mut directories = partition.directories.to_vec();
+                directories.resize(partition.replicas.len(), Uuid::nil());
+                if std::mem::replace(&mut directories[at], *directory) == *directory {
+                    return None;
+                }
+                let record = PartitionChangeRecord {
+                    partition_id: *index,
+                    topic_id: *id,
+                    directories: Some(directories),
+                    ..PartitionChangeRecord::default()
+                };
+                Some(record.into())
+            });
+            let records: Vec<MetadataRecord> = records.collect();
+            draft.add(records)?;
+            self.commit(&mut writer, draft)?;
+        }
         Ok(())
     }
 
@@ -159,12 +193,12 @@ pub(super) fn check_assignment(node: i32, brokers: &[i32], factor: Option<usize>
     }
 }
 
-/// The record of a new partition, led by the first of its replicas.
+/// The record of a new partition, led by the first of its replicas. All of them are on this broker.
 pub(super) fn partition_record(
     topic_id: Uuid,
     partition_id: i32,
     replicas: Vec<i32>,
-    store: &dyn LogStore,
+    directory: Uuid,
 ) -> MetadataRecord {
     let record = PartitionRecord {
         partition_id,
@@ -173,7 +207,7 @@ pub(super) fn partition_record(
         leader: replicas.first().copied().unwrap_or(NO_LEADER),
         leader_epoch: 0,
         partition_epoch: 0,
-        directories: replicas.iter().map(|_| store.pick_directory()).collect(),
+        directories: vec![directory; replicas.len()],
         replicas,
         ..PartitionRecord::default()
     };

@@ -5,6 +5,7 @@ use super::writer::{Draft, Writer};
 use super::{Controller, ControllerError, Refusal};
 use crate::clock::Clock;
 use crate::config::BrokerConfig;
+use crate::metadata::features;
 use crate::metadata::topic_name::Collisions;
 use crate::metadata::{BROKER_RESOURCE, Image, PartitionInfo, Replay, Topic};
 use arc_swap::ArcSwap;
@@ -69,6 +70,7 @@ impl Controller {
         start: Start<'_>,
     ) -> Result<Self, ControllerError> {
         let (image, in_transaction) = replay(&*log, start.snapshot)?;
+        features::check(image.features().0).map_err(ControllerError::Feature)?;
         let mut collisions = Collisions::default();
         for topic in image.topics() {
             collisions.insert(&topic.name);
@@ -131,6 +133,7 @@ impl Controller {
             Some(bytes) => Replay::from_snapshot(bytes, 0, 0)?.finish().0,
             None => Image::default(),
         };
+        features::check(formatted.features().0).map_err(ControllerError::Feature)?;
         let feature = |(name, feature_level): (&str, i16)| {
             FeatureLevelRecord { name: name.to_owned(), feature_level, ..FeatureLevelRecord::default() }
                 .into()

@@ -127,8 +127,8 @@ impl LogStore for MemoryStore {
         self.calls.lock().push(format!("reconfigure {} {:?}", topic.name, topic.configs));
     }
 
-    fn pick_directory(&self) -> Uuid {
-        DIRECTORY
+    fn pick_directories(&self, _: &str, _: i32, count: usize) -> Vec<Uuid> {
+        vec![DIRECTORY; count]
     }
 }
 

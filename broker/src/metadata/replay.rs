@@ -15,9 +15,6 @@ use uuid::Uuid;
 /// record is further off, and it must not make room for two thousand million partitions.
 const PARTITION_GAP_MAX: usize = 10_000;
 
-/// `metadata.version` of Kafka 4.1 (4.1-IV1).
-const METADATA_VERSION_MAX: i16 = 27;
-
 /// Why the metadata log cannot be replayed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReplayError {
@@ -37,15 +34,6 @@ pub(crate) enum ReplayError {
         /// What is wrong.
         source: StoredError,
     },
-    /// A newer Kafka has finalized a version whose records may mean something that is not known here.
-    #[error(
-        "the cluster's metadata.version is {level}, and this broker knows those up to {METADATA_VERSION_MAX}; \
-         run the Kafka that raised it, or lower it there with kafka-features.sh"
-    )]
-    Newer {
-        /// The finalized version.
-        level: i16,
-    },
     /// A record contradicts those before it.
     #[error("the metadata record at offset {offset} does not fit those before it: {reason}")]
     Contradiction {
@@ -62,11 +50,6 @@ impl Image {
     /// Records of types that nothing here needs yet are passed over; they stay in the log.
     pub(crate) fn apply(&mut self, offset: i64, record: &MetadataRecord) -> Result<(), ReplayError> {
         let applied = match record {
-            MetadataRecord::FeatureLevel(FeatureLevelRecord { name, feature_level: level, .. })
-                if name == "metadata.version" && *level > METADATA_VERSION_MAX =>
-            {
-                return Err(ReplayError::Newer { level: *level });
-            }
             MetadataRecord::Topic(record) => self.apply_topic(record),
             MetadataRecord::Partition(record) => self.apply_partition(record),
             MetadataRecord::PartitionChange(record) => self.apply_partition_change(record),

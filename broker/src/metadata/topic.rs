@@ -7,6 +7,9 @@ use uuid::Uuid;
 /// No broker leads the partition.
 pub(crate) const NO_LEADER: i32 = -1;
 
+/// `DirectoryId.MIGRATING`: the partition may be in any directory.
+const MIGRATING: Uuid = Uuid::from_u128(2);
+
 /// A topic. Deleting it and creating one of the same name gives a new id.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Topic {
@@ -56,11 +59,26 @@ impl PartitionInfo {
     /// The log directory of the replica of this broker; `None` if it holds none or has not said where.
     pub(crate) fn directory_on(&self, broker: i32) -> Option<Uuid> {
         let place = self.replicas.iter().position(|replica| *replica == broker)?;
-        self.directories.get(place).copied().filter(|directory| !directory.is_nil())
+        self.directories
+            .get(place)
+            .copied()
+            .filter(|directory| !directory.is_nil() && *directory != MIGRATING)
     }
 
     /// Replicas whose broker is another than this one: with a single broker none of them is alive.
     pub(crate) fn offline_replicas(&self, broker: i32) -> impl Iterator<Item = i32> {
         self.replicas.iter().copied().filter(move |replica| *replica != broker)
+    }
+
+    /// The same partition while the directory of the one replica does not serve, as Kafka's controller records it: no
+    /// leader, nobody in sync, and the replica may lead as soon as it is back.
+    pub(crate) fn without_directory(&self, broker: i32) -> Self {
+        Self {
+            leader: NO_LEADER,
+            isr: Box::default(),
+            eligible_leaders: Box::new([broker]),
+            last_known_eligible: Box::default(),
+            ..self.clone()
+        }
     }
 }

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use uuid::Uuid;
 
 /// Topic and id of the metadata log.
-const METADATA_TOPIC: &str = "__cluster_metadata";
+pub(super) const METADATA_TOPIC: &str = "__cluster_metadata";
 const METADATA_TOPIC_ID: Uuid = Uuid::from_u128(1);
 
 /// The metadata log and what lies beside it.
@@ -130,81 +130,50 @@ impl MetadataLog for MetadataDir {
 }
 
 /// A log to open or to make.
-struct Job {
-    topic: Arc<Topic>,
-    index: usize,
+pub(super) struct Job {
+    pub(super) topic: Arc<Topic>,
+    pub(super) index: usize,
     /// Where it was found, else it is made anew.
-    found: Option<usize>,
+    pub(super) found: Option<usize>,
+    /// A copy on its way to another directory.
+    pub(super) copy: Option<(usize, PathBuf)>,
 }
 
 impl Partitions {
     /// Opens the log of every partition of the image, several at a time, and sets directories aside that belong to
     /// none. A log that cannot be opened leaves its partition offline; the others serve.
-    pub(crate) fn open_all(&self, image: &Image, threads: usize) -> Result<()> {
-        let mut found: HashMap<(String, i32), (usize, Found)> = HashMap::new();
-        for (at, dir) in self.dirs.iter().enumerate() {
-            for entry in dir.partitions()? {
-                if entry.name.topic == METADATA_TOPIC {
-                    continue;
-                }
-                found.insert((entry.name.topic.clone(), entry.name.partition), (at, entry));
-            }
-        }
-        let mut jobs = Vec::new();
-        for topic in image.topics() {
-            for index in 0..topic.partitions.len() {
-                if !topic.partitions[index].is_on(self.config.load().node_id) {
-                    continue;
-                }
-                let key = (topic.name.to_string(), index as i32);
-                let at = match found.remove(&key) {
-                    Some((at, entry)) => self.adopt(topic, at, &entry)?,
-                    None => None,
-                };
-                jobs.push(Job { topic: topic.clone(), index, found: at });
-            }
-        }
-        for (at, entry) in found.into_values() {
-            let to = self.set_stray(at, &entry)?;
-            tracing::warn!("{} belongs to no topic; it is kept as {}", entry.path.display(), to.display());
-        }
+    ///
+    /// Returns the partitions that are in another directory than the image says, each with that directory's id.
+    pub(crate) fn open_all(&self, image: &Image, threads: usize) -> Result<Vec<(Uuid, i32, Uuid)>> {
+        let jobs = self.sort_out(image)?;
         self.run(&jobs, threads);
-        Ok(())
-    }
-
-    /// Whether a directory is that of the topic; its data directory then. One that holds an older topic of the same
-    /// name is set aside.
-    fn adopt(&self, topic: &Topic, at: usize, entry: &Found) -> Result<Option<usize>> {
-        match entry.topic_id {
-            Some(id) if id == topic.id => Ok(Some(at)),
-            Some(_) => {
-                let to = self.set_stray(at, entry)?;
-                tracing::warn!(
-                    "{} is of another topic of that name; it is kept as {}",
-                    entry.path.display(),
-                    to.display()
-                );
-                Ok(None)
+        let node = self.config.load().node_id;
+        let mut elsewhere = Vec::new();
+        for Job { topic, index, copy, .. } in &jobs {
+            let Some(partition) = self.get(topic.id, *index as i32) else { continue };
+            let Some(id) = self.directory_of(&partition) else { continue };
+            if topic.partitions[*index].directory_on(node) != Some(id) {
+                elsewhere.push((topic.id, *index as i32, id));
             }
-            None => {
-                // A power cut took the unsynced file: the name says which topic it was.
-                self.dirs[at].write_topic_id(&entry.path, topic.id)?;
-                Ok(Some(at))
+            if let Some((to, path)) = copy {
+                self.resume_move(topic, &self.settings(topic).0, partition, (*to, path));
             }
         }
+        Ok(elsewhere)
     }
 
     /// Sets a directory aside after its log was recovered: Kafka opens such directories, too, and after a clean stop
     /// it trusts them.
-    fn set_stray(&self, at: usize, entry: &Found) -> Result<PathBuf> {
+    pub(super) fn set_stray(&self, at: usize, entry: &Found) -> Result<PathBuf> {
         let (name, config) =
             (&entry.name, log_config(&self.config.load().topic_defaults, &self.config.load(), self.mapped));
-        let opened = self.dirs[at].open_log(&name.topic, name.partition, config, self.clock.now_ms());
+        let dir = &self.dirs.online[at];
+        let opened = dir.open_log_at(&entry.path, (&name.topic, name.partition), config, self.clock.now_ms());
         if let Err(error) = opened.and_then(|log| log.close()) {
             tracing::warn!("{}: {error}", entry.path.display());
             self.unopened.lock().insert(at);
         }
-        self.dirs[at].set_stray(entry)
+        dir.set_stray(entry)
     }
 
     fn run(&self, jobs: &[Job], threads: usize) {
@@ -236,10 +205,11 @@ impl Partitions {
     }
 
     fn open_one(&self, job: &Job) -> std::result::Result<Arc<Partition>, Error> {
+        let index = job.index as i32;
         let Some(at) = job.found else { return self.create_one(&job.topic, job.index) };
         let (config, log_config) = self.settings(&job.topic);
-        let index = job.index as i32;
-        let log = self.dirs[at].open_log(&job.topic.name, index, log_config, self.clock.now_ms())?;
+        let log = self.dirs.online[at].open_log(&job.topic.name, index, log_config, self.clock.now_ms())?;
+        self.dirs.add(at);
         let epoch = job.topic.partitions[job.index].leader_epoch;
         Ok(Arc::new(Partition::new(job.topic.name.clone(), index, epoch, log, &config)))
     }

@@ -1,6 +1,8 @@
 //! What a stop leaves in a data directory. Kafka opens every partition directory it finds, deleted and stray ones, too,
 //! and trusts all of them where the mark of a clean stop is.
 
+mod several_dirs;
+
 use super::Partitions;
 use crate::clock::Clock;
 use crate::controller::LogStore;
@@ -12,7 +14,7 @@ use milena_protocol::records::BatchBuilder;
 use milena_storage::file::Disk;
 use milena_storage::file_name::CLEAN_SHUTDOWN_FILE;
 use milena_storage::log::Append;
-use milena_storage::log_dir::LogDir;
+use milena_storage::log_dirs::{Survey, Wanted};
 use milena_storage::producers::Origin;
 use std::collections::BTreeMap;
 use std::fs;
@@ -23,15 +25,16 @@ use uuid::Uuid;
 const NAME: &str = "00000000000000000000.log";
 
 fn start(dir: &Path) -> Partitions {
-    let log_dir = LogDir::open(Disk::new(dir), 1, None, 0).unwrap();
-    let partitions =
-        Partitions::new(vec![log_dir], Arc::new(ArcSwap::new(config(&[]))), Arc::new(Clock::System));
+    let roots = [dir.to_path_buf()];
+    let wanted = Wanted { roots: &roots, metadata: dir, node_id: 1, cluster_id: None };
+    let dirs = Survey::of(&wanted, Disk::new).unwrap().open(0).unwrap();
+    let partitions = Partitions::new(dirs, Arc::new(ArcSwap::new(config(&[]))), Arc::new(Clock::System));
     partitions.begin().unwrap();
     partitions
 }
 
 fn stop(partitions: &Partitions) {
-    partitions.all().iter().for_each(|partition| partition.log.close().unwrap());
+    partitions.all().iter().for_each(|partition| partition.log().close().unwrap());
     partitions.remove_doomed(i64::MAX);
     partitions.mark_clean().unwrap();
 }
@@ -55,7 +58,7 @@ fn fill(partitions: &Partitions) -> usize {
     batch.append(1, None, Some(b"value"), &[]);
     let batch = batch.build().unwrap();
     let how = Append { leader_epoch: 0, origin: Origin::Client, now_ms: 1 };
-    append_batches(&partitions.all()[0].log, &batch, &how).unwrap();
+    append_batches(&partitions.all()[0].log(), &batch, &how).unwrap();
     batch.len()
 }
 

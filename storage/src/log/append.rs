@@ -103,7 +103,7 @@ impl Log {
     }
 
     /// Before the first append after a clean stop: brings to memory what a growing segment needs.
-    fn take_up(&self, writer: &mut Writer, config: &LogConfig) -> Result<()> {
+    pub(super) fn take_up(&self, writer: &mut Writer, config: &LogConfig) -> Result<()> {
         writer.active.grow_indexes(&self.disk, index_limits(config))?;
         writer.roll.first_timestamp = Some(writer.active.first_timestamp(&self.disk)?);
         writer.resumed = false;
@@ -111,7 +111,7 @@ impl Log {
     }
 
     /// Everything that follows from a stored batch, publication last.
-    fn take_note(
+    pub(super) fn take_note(
         &self,
         writer: &mut Writer,
         header: &BatchHeader,
@@ -156,7 +156,7 @@ impl Log {
     }
 
     /// Copies the batch behind the end. The bytes are invisible until they are published.
-    fn store(
+    pub(super) fn store(
         &self,
         writer: &mut Writer,
         header: &BatchHeader,
@@ -238,7 +238,7 @@ impl Log {
         Ok(())
     }
 
-    fn roll_if_due(
+    pub(super) fn roll_if_due(
         &self,
         writer: &mut Writer,
         header: &BatchHeader,

@@ -109,8 +109,9 @@ impl Log {
         flush_messages < i64::MAX && writer.next_offset - self.recovery_point() >= flush_messages
     }
 
-    /// The disk below the log.
-    pub(crate) fn disk(&self) -> &Disk {
+    /// The log directory's access to its device.
+    #[must_use]
+    pub fn disk(&self) -> &Disk {
         &self.disk
     }
 

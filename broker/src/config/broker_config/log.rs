@@ -13,6 +13,8 @@ use crate::config::raw::RawConfig;
 pub struct LogConfig {
     /// `log.dirs`, or `log.dir`; at least one, each once.
     pub dirs: Vec<PathBuf>,
+    /// `metadata.log.dir`, or the first of `dirs`.
+    pub metadata_dir: PathBuf,
     /// `num.recovery.threads.per.data.dir`
     pub recovery_threads_per_dir: i32,
     /// `log.initial.task.delay.ms`
@@ -88,8 +90,11 @@ impl CleanerConfig {
 impl LogConfig {
     pub(super) fn new(effective: &RawConfig, values: &Values) -> Result<LogConfig, ConfigError> {
         check_times(effective, values)?;
+        let dirs = dirs(effective, values)?;
+        let metadata = values.text("metadata.log.dir").map(str::trim).filter(|dir| !dir.is_empty());
         Ok(LogConfig {
-            dirs: dirs(effective, values)?,
+            metadata_dir: metadata.map_or_else(|| dirs[0].clone(), PathBuf::from),
+            dirs,
             recovery_threads_per_dir: values.int("num.recovery.threads.per.data.dir"),
             initial_task_delay: millis(values.long("log.initial.task.delay.ms")),
             retention_check_interval: millis(values.long("log.retention.check.interval.ms")),

@@ -32,7 +32,7 @@ pub(super) const KEYS: &[Key] = &[
         .doc("Largest batch of the metadata log in bytes."),
     int("internal.metadata.max.fetch.size.in.bytes", Some("8388608")).internal()
         .doc("Most bytes of one metadata fetch."),
-    string("metadata.log.dir", None)
+    string("metadata.log.dir", None).honoured()
         .doc("Directory of the metadata log; unset, the first data directory."),
     long("metadata.log.max.record.bytes.between.snapshots", Some("20971520")).at_least(1)
         .doc("Bytes of metadata after which a snapshot is written."),

@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 /// Reads batches of a file in large pieces.
-pub(super) struct BatchReader<'a> {
+pub(crate) struct BatchReader<'a> {
     file: &'a File,
     length: u64,
     position: u64,
@@ -15,7 +15,7 @@ pub(super) struct BatchReader<'a> {
 }
 
 /// What comes next in the file.
-pub(super) enum Step<'b> {
+pub(crate) enum Step<'b> {
     /// A whole batch: its header and all of its bytes.
     Batch(BatchHeader, &'b [u8]),
     /// The file ends behind the last batch.
@@ -27,7 +27,7 @@ pub(super) enum Step<'b> {
 impl<'a> BatchReader<'a> {
     const PIECE: usize = 1 << 20;
 
-    pub(super) fn new(file: &'a File, length: u64) -> Self {
+    pub(crate) fn new(file: &'a File, length: u64) -> Self {
         Self { file, length, position: 0, buffer: Vec::new(), start: 0 }
     }
 
@@ -49,7 +49,7 @@ impl<'a> BatchReader<'a> {
         Ok(true)
     }
 
-    pub(super) fn next(&mut self) -> io::Result<Step<'_>> {
+    pub(crate) fn next(&mut self) -> io::Result<Step<'_>> {
         if self.position == self.length {
             return Ok(Step::End);
         }

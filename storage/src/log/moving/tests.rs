@@ -1,0 +1,161 @@
+use crate::config::LogConfig;
+use crate::error::Error;
+use crate::file::{Disk, Op};
+use crate::log::{Append, Log, Start};
+use crate::producers::Origin;
+use milena_protocol::records::{BatchBuilder, BatchHeader, Batches, HEADER_LEN};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use tempfile::TempDir;
+
+const NOW: i64 = 1_000_000;
+const ALL: usize = usize::MAX >> 1;
+
+struct Bench {
+    _temp: TempDir,
+    old: Log,
+    copy: Log,
+    to: PathBuf,
+}
+
+fn config() -> LogConfig {
+    LogConfig { segment_bytes: 4000, index_interval_bytes: 100, ..LogConfig::default() }
+}
+
+fn log(disk: &Disk, dir: &Path, log_start: i64) -> Log {
+    std::fs::create_dir_all(dir).unwrap();
+    let start = Start { clean: true, recovery_point: log_start, log_start, now_ms: NOW };
+    Log::open(disk, dir, config(), &start).unwrap()
+}
+
+/// A log with some segments and a copy that has nothing yet.
+fn bench(disk: impl Fn(&Path) -> Disk, start: i64) -> Bench {
+    let temp = tempfile::tempdir().unwrap();
+    let old = log(&Disk::new(temp.path()), &temp.path().join("old"), 0);
+    for n in 0..60 {
+        append(&old, 7, n * 2, 2);
+    }
+    old.delete_before(start).unwrap();
+    let copy = log(&disk(temp.path()), &temp.path().join("future"), old.copy_base().unwrap());
+    let to = temp.path().join("live");
+    Bench { _temp: temp, old, copy, to }
+}
+
+fn append(log: &Log, producer: i64, sequence: i32, records: i64) -> bool {
+    let mut batch = BatchBuilder::new().producer(producer, 0, sequence);
+    (0..records).for_each(|n| batch.append(NOW + n, Some(b"key"), Some(&[b'v'; 200]), &[]));
+    let batch = batch.build().unwrap();
+    let header = BatchHeader::read(&batch).unwrap();
+    let how = Append { leader_epoch: 3, origin: Origin::Client, now_ms: NOW };
+    log.append(&header, &batch[HEADER_LEN..], &how).unwrap().duplicate
+}
+
+fn read_all(log: &Log) -> Vec<u8> {
+    let (mut all, mut offset) = (Vec::new(), log.start_offset());
+    loop {
+        let bytes = log.read_batches(offset, 3000).unwrap();
+        let Some(last) = Batches::new(&bytes).map(|b| b.unwrap().0.next_offset()).last() else { return all };
+        all.extend_from_slice(&bytes);
+        offset = last;
+    }
+}
+
+fn catch_up(bench: &Bench) {
+    while bench.copy.copy_from(&bench.old, 2500, NOW).unwrap() > 0 {}
+}
+
+fn hand_over(bench: &Bench) -> Result<Arc<Log>, Error> {
+    let mut next = None;
+    bench.old.hand_over(&bench.copy, &bench.to, NOW, |log| next = Some(log))?;
+    Ok(next.unwrap())
+}
+
+#[test]
+fn the_copy_is_the_log() {
+    // 33 lies within a batch, 120 is the end.
+    for start in [0, 33, 120] {
+        let bench = bench(Disk::new, start);
+        catch_up(&bench);
+        append(&bench.old, 7, 120, 3);
+        append(&bench.old, 8, 0, 1);
+        let before = read_all(&bench.old);
+        let moved = hand_over(&bench).unwrap();
+        assert_eq!((moved.start_offset(), moved.end_offset()), (start, 124), "from {start}");
+        assert!(read_all(&moved) == before, "every byte, from {start}");
+        assert_eq!(moved.dir(), bench.to);
+        assert!(append(&moved, 7, 120, 3) && append(&moved, 8, 0, 1), "what was sent twice is known");
+        assert!(!append(&moved, 8, 1, 1));
+        assert_eq!(moved.epoch_at(123), 3);
+        let how = bench.old.delete_before(50);
+        assert!(matches!(how, Err(Error::Closed)), "{how:?}");
+        moved.close().unwrap();
+        let again = log(&Disk::new(&bench.to), &bench.to, start);
+        assert!(read_all(&again).starts_with(&before), "after a restart, from {start}");
+    }
+}
+
+#[test]
+fn a_copy_that_retention_has_overtaken_goes_on_behind_the_gap() {
+    let bench = bench(Disk::new, 0);
+    bench.copy.copy_from(&bench.old, 2500, NOW).unwrap();
+    assert!((1..50).contains(&bench.copy.end_offset()));
+    bench.old.delete_before(80).unwrap();
+    catch_up(&bench);
+    let before = read_all(&bench.old);
+    let moved = hand_over(&bench).unwrap();
+    assert_eq!((moved.start_offset(), moved.end_offset()), (80, 120));
+    assert!(read_all(&moved) == before);
+}
+
+#[test]
+fn a_damaged_batch_is_not_copied() {
+    let bench = bench(Disk::new, 0);
+    let path = bench.old.dir().join("00000000000000000000.log");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[HEADER_LEN + 20] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    assert!(matches!(bench.copy.copy_from(&bench.old, ALL, NOW), Err(Error::Corrupt { .. })));
+    assert_eq!(bench.copy.end_offset(), 0);
+}
+
+#[test]
+fn a_move_that_fails_leaves_the_log_as_it_was() {
+    // Each operation of the end of a move fails in turn, until it takes none more.
+    let mut fails = 0;
+    for nth in 0.. {
+        let (armed, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let faults = (armed.clone(), count.clone());
+        let disk = move |root: &Path| {
+            let (armed, count) = faults.clone();
+            let fault = move |_: Op, _: &Path| {
+                let hit = armed.load(Ordering::Relaxed) && count.fetch_add(1, Ordering::Relaxed) == nth;
+                if hit { Err(std::io::Error::from_raw_os_error(nix::libc::EIO)) } else { Ok(()) }
+            };
+            Disk::with_faults(root, Box::new(fault))
+        };
+        let bench = bench(disk, 0);
+        catch_up(&bench);
+        append(&bench.old, 7, 120, 1);
+        bench.old.flush().unwrap();
+        let before = read_all(&bench.old);
+        armed.store(true, Ordering::Relaxed);
+        let result = hand_over(&bench);
+        armed.store(false, Ordering::Relaxed);
+        if count.load(Ordering::Relaxed) <= nth {
+            assert!(read_all(&result.unwrap()) == before);
+            break;
+        }
+        // Some failures are harmless, such as that of a file which is read instead of opened.
+        match result {
+            Err(_) => {
+                fails += 1;
+                assert!(!bench.to.exists(), "operation {nth}: no second log is left");
+                assert!(read_all(&bench.old) == before, "operation {nth}");
+                assert!(!append(&bench.old, 7, 121, 1), "operation {nth}: it goes on");
+            }
+            Ok(moved) => assert!(read_all(&moved) == before, "operation {nth}"),
+        }
+    }
+    assert!(fails > 5, "{fails}");
+}
