@@ -3,6 +3,7 @@
 //! The map is a `DashMap`: every produce and fetch on every thread looks partitions up in it, while topics come and
 //! go rarely and one at a time; its shards keep a lookup from waiting for the creation of an unrelated topic.
 
+mod progress;
 mod start;
 
 pub(crate) use start::MetadataDir;
