@@ -219,4 +219,6 @@ impl Loader<'_> {
 }
 
 #[cfg(test)]
+mod table;
+#[cfg(test)]
 mod tests;
