@@ -7,6 +7,7 @@ mod dirs;
 mod found;
 mod moves;
 mod peek;
+mod progress;
 mod start;
 
 pub(crate) use moves::{Move, Step};

@@ -15,7 +15,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
@@ -52,6 +52,8 @@ struct Inner {
     handle: OnceLock<File>,
     /// What `syncfs` does here.
     whole: OnceLock<WholeSync>,
+    /// Bytes of logs that recovery has read.
+    scanned: AtomicU64,
     /// Who syncs this device.
     syncer: OnceLock<Arc<Syncer>>,
 }
@@ -82,6 +84,7 @@ impl Disk {
             faults,
             handle: OnceLock::new(),
             whole: OnceLock::new(),
+            scanned: AtomicU64::new(0),
             syncer: OnceLock::new(),
         }))
     }
@@ -105,6 +108,16 @@ impl Disk {
     /// Whether [`Disk::sync_all`] may stand for a sync of each file.
     pub(crate) fn whole_sync(&self) -> WholeSync {
         *self.0.whole.get_or_init(|| WholeSync::under(&self.0.root))
+    }
+
+    /// Bytes of logs that recovery has read here since the process began.
+    #[must_use]
+    pub fn scanned(&self) -> u64 {
+        self.0.scanned.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn note_scanned(&self, bytes: u64) {
+        self.0.scanned.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// The one that syncs this device in the background, for all directories on it. A test's faults stay its own.
@@ -264,6 +277,35 @@ impl Disk {
         self.poisoning("write", path, wrote)
     }
 
+    /// Writes `head` and `body` behind each other at `position`, in one call.
+    ///
+    /// # Errors
+    /// [`Error::Full`], or [`Error::Io`] and the directory is offline.
+    pub(crate) fn write_both_at(
+        &self,
+        file: &File,
+        path: &Path,
+        (head, body): (&[u8], &[u8]),
+        position: u64,
+    ) -> Result<()> {
+        let wrote = self.allowed(Op::Write, path).and_then(|()| {
+            let at = i64::try_from(position).map_err(io::Error::other)?;
+            let done = loop {
+                match nix::sys::uio::pwritev(file, &[io::IoSlice::new(head), io::IoSlice::new(body)], at) {
+                    Err(nix::errno::Errno::EINTR) => {}
+                    other => break other?,
+                }
+            };
+            // The kernel may write less, above all on a disk that is nearly full: what is left says why.
+            let head_left = &head[done.min(head.len())..];
+            let body_left = &body[done.saturating_sub(head.len())..];
+            let position = position + done as u64;
+            file.write_all_at(head_left, position)?;
+            file.write_all_at(body_left, position + head_left.len() as u64)
+        });
+        self.poisoning("write", path, wrote)
+    }
+
     /// Writes `len` zeros at `position` in one call.
     ///
     /// # Errors
@@ -411,7 +453,18 @@ impl Disk {
     /// # Errors
     /// [`Error::Full`], or [`Error::Io`] and the directory is offline.
     pub fn write_whole(&self, path: &Path, bytes: &[u8]) -> Result<()> {
-        let done = self.allowed(Op::Write, path).and_then(|()| fs::write(path, bytes));
+        let write = || {
+            // Over the old content and not after emptying the file: ext4 takes that for a replacement which must not get
+            // lost, and starts to write it to the device when the file is closed.
+            let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+            file.write_all_at(bytes, 0)?;
+            if file.metadata()?.len() == bytes.len() as u64 {
+                Ok(())
+            } else {
+                file.set_len(bytes.len() as u64)
+            }
+        };
+        let done = self.allowed(Op::Write, path).and_then(|()| write());
         self.poisoning("write", path, done)
     }
 

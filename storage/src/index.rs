@@ -190,6 +190,11 @@ impl ActiveIndexes {
         self.times.push_if_later(self.max_timestamp);
     }
 
+    /// Number of entries in both.
+    pub fn entries(&self) -> usize {
+        self.offsets.entries() + self.times.entries()
+    }
+
     /// The bytes of both index files, with the last time entry of [`ActiveIndexes::close`].
     pub fn encode(&mut self) -> (Vec<u8>, Vec<u8>) {
         self.close();

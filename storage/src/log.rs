@@ -42,6 +42,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 pub use recovery::Start;
 
+/// The indexes of a log that took no append for this long go to their files and out of memory, in milliseconds.
+const REST_MS: i64 = 60_000;
 /// A mapped tail that took no append for this long goes back to `pwrite`, in milliseconds.
 const IDLE_MS: i64 = 3_000;
 
@@ -61,6 +63,8 @@ pub struct Log {
     recovery_point: AtomicI64,
     /// Whether the tail is mapped, for the thread that looks for idle ones.
     mapped: AtomicBool,
+    /// Something was read, appended or removed since that thread has found nothing left to do here.
+    stirred: AtomicBool,
     /// Files of segments that left the log.
     doomed: Mutex<Vec<removal::Doomed>>,
     /// Held by who takes segments out of the list, until their files have their new names, and by who renames the
@@ -93,7 +97,6 @@ struct Writer {
     /// When the oldest record came that is not on the device, or before that.
     unsynced_since_ms: i64,
     last_append_ms: i64,
-    scratch: Vec<u8>,
     /// Nothing was appended since a clean stop: the indexes of the active segment are still in their files, and its
     /// first timestamp in the log.
     resumed: bool,
@@ -142,6 +145,7 @@ impl Log {
             first_unstable: AtomicI64::new(first_unstable),
             recovery_point: AtomicI64::new(loaded.recovery_point),
             mapped: AtomicBool::new(false),
+            stirred: AtomicBool::new(true),
             doomed: Mutex::default(),
             removing: Mutex::default(),
             cleaning: Mutex::default(),
@@ -170,6 +174,7 @@ impl Log {
         let writer = self.writer.lock();
         *self.config.write() = Arc::new(config);
         writer.active.with_active(|indexes| indexes.set_limits(limits));
+        self.stir();
     }
 
     fn segments(&self) -> Segments {
@@ -265,21 +270,65 @@ impl Log {
         Ok(start.max(offset))
     }
 
-    /// Lets go of what an idle log need not hold: its mapping after three seconds without an append, files nobody
-    /// reads.
+    /// Lets go of what an idle log need not hold: its mapping after three seconds without an append, its indexes after a
+    /// minute, files nobody reads. The last chore of a round: a log at rest costs the next rounds nothing.
     pub fn release_idle(&self, now_ms: i64) {
-        if self.mapped.load(Ordering::Relaxed) {
-            let mut writer = self.writer.lock();
-            if now_ms - writer.last_append_ms >= IDLE_MS && !writer.closed {
-                // A failure leaves a zero tail, which recovery and the next append handle.
-                let _ = self.unmap(&mut writer);
-            }
+        if !self.stirred.swap(false, Ordering::AcqRel) {
+            return;
         }
+        let mut at_rest = self.rest(now_ms);
         if !self.mapped.load(Ordering::Relaxed) {
             for segment in self.segments().iter() {
-                segment.close_idle_file();
+                at_rest &= !segment.close_idle_file();
             }
         }
+        if !at_rest {
+            self.stir();
+        }
+    }
+
+    /// Gives up the mapping and the indexes in memory when their time has come; whether nothing is left to do.
+    fn rest(&self, now_ms: i64) -> bool {
+        let mut writer = self.writer.lock();
+        if writer.closed {
+            return true;
+        }
+        let idle_ms = now_ms - writer.last_append_ms;
+        if self.mapped.load(Ordering::Relaxed) && idle_ms >= IDLE_MS {
+            // A failure leaves a zero tail, which recovery and the next append handle.
+            let _ = self.unmap(&mut writer);
+        }
+        let holds_indexes = !writer.resumed && writer.active.with_active(|i| i.entries() > 0) == Some(true);
+        if holds_indexes && idle_ms >= REST_MS && !self.disk.is_offline() {
+            // A failure leaves them in memory, and files that nobody looks at before they are written again.
+            if self.write_indexes(&writer.active).is_ok() {
+                writer.active.close_indexes();
+                writer.resumed = true;
+            }
+        }
+        let flush_ms = self.config.read().flush_ms;
+        let unsynced = if flush_ms == i64::MAX { writer.active.base_offset } else { writer.next_offset };
+        !self.mapped.load(Ordering::Relaxed)
+            && (writer.resumed || !holds_indexes)
+            && unsynced <= self.recovery_point()
+            && self.doomed.lock().is_empty()
+    }
+
+    /// Has the next round of chores look at this log.
+    fn stir(&self) {
+        self.stirred.store(true, Ordering::Release);
+    }
+
+    /// The same for who only opens files; many do so at once.
+    fn stir_to_read(&self) {
+        if self.is_at_rest() {
+            self.stir();
+        }
+    }
+
+    /// Whether the last round of chores has found nothing left to do here.
+    fn is_at_rest(&self) -> bool {
+        !self.stirred.load(Ordering::Acquire)
     }
 
     /// The largest producer id that the producer state knows; `None` without idempotent producers.

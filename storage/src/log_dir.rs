@@ -4,7 +4,7 @@ use crate::checkpoint::{self, Offsets};
 use crate::config::LogConfig;
 use crate::error::{Error, Result};
 use crate::file::Disk;
-use crate::file_name::{self, PartitionDir, PartitionDirRole};
+use crate::file_name::{self, FileStage, PartitionDir, PartitionDirRole, SegmentFile, SegmentFileKind};
 use crate::log::{Log, Start};
 use crate::log_dirs::{Survey, Wanted};
 use milena_protocol::stored::meta_properties::MetaProperties;
@@ -12,6 +12,7 @@ use milena_protocol::stored::partition_metadata;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
@@ -125,14 +126,58 @@ impl LogDir {
             match name.role {
                 PartitionDirRole::Deleted(_) => self.disk.remove_dir(&path)?,
                 PartitionDirRole::Live | PartitionDirRole::Future(_) => {
-                    let file = self.disk.read_if_there(&path.join(file_name::PARTITION_METADATA))?;
-                    let topic_id = file.and_then(|bytes| partition_metadata::parse(&bytes).ok());
-                    found.push(Found { name, path, topic_id });
+                    found.push(Found { name, path, topic_id: None });
                 }
                 PartitionDirRole::Stray(_) => {}
             }
         }
+        self.read_topic_ids(&mut found)?;
         Ok(found)
+    }
+
+    /// Reads `partition.metadata` of each, several at a time where there are many.
+    fn read_topic_ids(&self, found: &mut [Found]) -> Result<()> {
+        let read = |part: &mut [Found]| {
+            part.iter_mut().try_for_each(|entry| {
+                let file = self.disk.read_if_there(&entry.path.join(file_name::PARTITION_METADATA))?;
+                entry.topic_id = file.and_then(|bytes| partition_metadata::parse(&bytes).ok());
+                Ok(())
+            })
+        };
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(found.len() / 64 + 1);
+        let part = found.len().div_ceil(threads).max(1);
+        std::thread::scope(|scope| {
+            let mut parts = found.chunks_mut(part);
+            let first = parts.next();
+            let others: Vec<_> = parts.map(|part| scope.spawn(move || read(part))).collect();
+            let done = first.map_or(Ok(()), read);
+            others.into_iter().fold(done, |done, other| {
+                done.and(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            })
+        })
+    }
+
+    /// Bytes that opening a log must read if it was not stopped cleanly: those of the segments from the recovery point
+    /// on.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if its directory cannot be read.
+    pub fn unscanned(&self, topic: &str, partition: i32) -> Result<u64> {
+        if self.clean {
+            return Ok(0);
+        }
+        let point = self.recovery_points.get(&(topic.to_owned(), partition)).copied().unwrap_or(0);
+        let dir = self.path_of(topic, partition);
+        let mut segments = BTreeMap::new();
+        for name in self.disk.list(&dir)? {
+            let file = name.to_str().and_then(|name| name.parse::<SegmentFile>().ok());
+            if let Some(file) = file.filter(|f| f.kind == SegmentFileKind::Log && f.stage == FileStage::Live)
+            {
+                segments.insert(file.base_offset, self.disk.length(&dir.join(name))?);
+            }
+        }
+        let first = segments.range(..=point).next_back().map_or(point, |(base, _)| *base);
+        Ok(segments.range(first..).map(|(_, length)| length).sum())
     }
 
     /// Sets a directory aside that belongs to no topic of this broker, as Kafka does.

@@ -297,6 +297,11 @@ impl Segment {
         }
     }
 
+    /// Whether the indexes are in memory and grow.
+    pub(crate) fn is_growing(&self) -> bool {
+        matches!(&*self.indexes.read(), Indexes::Active(_))
+    }
+
     /// Goes over to the index files, which must be complete.
     pub(crate) fn close_indexes(&self) {
         let mut indexes = self.indexes.write();

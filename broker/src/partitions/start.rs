@@ -1,5 +1,6 @@
 //! Opening what is on the disk: the metadata log, then the logs of all partitions.
 
+use super::progress::Progress;
 use super::{Members, Partitions, log_config, offline};
 use crate::controller::{MetadataLog, StorageFailure};
 use crate::metadata::{Image, Topic};
@@ -177,7 +178,7 @@ impl Partitions {
     }
 
     fn run(&self, jobs: &[Job], threads: usize) {
-        let next = AtomicUsize::new(0);
+        let (next, progress) = (AtomicUsize::new(0), Progress::new(jobs.len()));
         let opened: Mutex<HashMap<Uuid, Vec<Option<Arc<Partition>>>>> = Mutex::new(HashMap::new());
         let work = || {
             while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -190,10 +191,17 @@ impl Partitions {
                 let members =
                     opened.entry(job.topic.id).or_insert_with(|| vec![None; job.topic.partitions.len()]);
                 members[job.index] = partition;
+                drop(opened);
+                progress.count();
             }
         };
-        let threads = threads.min(jobs.len() / 16 + 1);
+        let clean = self.dirs.online.iter().all(LogDir::was_clean);
+        // A thread is worth its start for some logs that are trusted, and for one that must be read.
+        let threads = threads.min(if clean { jobs.len() / 16 + 1 } else { jobs.len() });
         std::thread::scope(|scope| {
+            if !clean {
+                scope.spawn(|| self.report(&progress, jobs));
+            }
             for _ in 1..threads {
                 scope.spawn(work);
             }

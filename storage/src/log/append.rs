@@ -93,6 +93,7 @@ impl Log {
         self.roll_if_due(writer, &header, &config, how.now_ms)?;
         self.store(writer, &header, body, &config, how.now_ms)?;
         self.take_note(writer, &header, marker.as_ref(), how.now_ms)?;
+        self.stir();
         Ok(Appended {
             base_offset: header.base_offset,
             last_offset: header.last_offset(),
@@ -185,13 +186,8 @@ impl Log {
                 tail.release_behind(end + size);
             }
             Tail::Cold { .. } => {
-                writer.scratch.clear();
-                writer.scratch.extend_from_slice(&head);
-                writer.scratch.extend_from_slice(body);
-                self.disk.write_at(&*active.file(&self.disk)?, &path(), &writer.scratch, end as u64)?;
-                if writer.scratch.capacity() > HOT_BYTES {
-                    writer.scratch = Vec::new();
-                }
+                let file = active.file(&self.disk)?;
+                self.disk.write_both_at(&file, &path(), (&head, body), end as u64)?;
             }
         }
         Ok(())

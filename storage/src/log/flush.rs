@@ -84,6 +84,9 @@ impl Log {
     /// Has the segments that no longer grow brought to the device some time soon, so that a start after a crash need not
     /// read them. Nobody waits; a failure takes the log directory offline.
     pub fn flush_closed(self: &Arc<Self>) {
+        if self.is_at_rest() {
+            return;
+        }
         let upto = self.active().base_offset;
         if upto > self.recovery_point() && !self.disk.is_offline() {
             self.disk.syncer().request(self.clone(), upto, None);
@@ -92,6 +95,9 @@ impl Log {
 
     /// Has a log brought to the device some time soon if `flush.ms` has run out for its oldest record that is not there.
     pub fn flush_overdue(self: &Arc<Self>, now_ms: i64) {
+        if self.is_at_rest() {
+            return;
+        }
         let limit = self.config.read().flush_ms;
         let end = self.end_offset();
         if limit == i64::MAX || end <= self.recovery_point() || self.disk.is_offline() {
@@ -165,7 +171,7 @@ impl Log {
     }
 
     /// A start trusts the index files of segments below the recovery point; those of the active one are written when it
-    /// rolls, all but the aborted transactions.
+    /// rolls or rests, all but the aborted transactions.
     fn add_indexes(
         &self,
         segment: &Segment,
@@ -176,7 +182,7 @@ impl Log {
             [SegmentFileKind::OffsetIndex, SegmentFileKind::TimeIndex, SegmentFileKind::TransactionIndex]
         {
             let path = segment.path(kind);
-            if is_active && kind != SegmentFileKind::TransactionIndex {
+            if is_active && segment.is_growing() && kind != SegmentFileKind::TransactionIndex {
                 continue;
             }
             match self.disk.open(&path) {
@@ -199,6 +205,7 @@ impl Log {
     /// What was planned is on the device.
     pub(crate) fn flushed(&self, plan: &FlushPlan) {
         self.recovery_point.fetch_max(plan.upto, Ordering::AcqRel);
+        self.stir();
     }
 
     /// What is appended from now on may wait for `flush.ms`; the rest is about to be synced.

@@ -25,7 +25,7 @@ pub fn peek(disk: &Disk, dir: &Path, mut each: impl FnMut(&BatchHeader, &[u8])) 
         let failed = |e| Error::io("read", &path, e);
         let file = File::open(&path).map_err(failed)?;
         let length = file.metadata().map_err(failed)?.len();
-        let mut reader = BatchReader::new(&file, length);
+        let mut reader = BatchReader::new(&file, 0, length);
         while let Step::Batch(header, bytes) = reader.next().map_err(failed)? {
             if crc_matches(bytes) {
                 each(&header, &bytes[HEADER_LEN..]);

@@ -72,6 +72,7 @@ impl Log {
             return Err(Error::OffsetOutOfRange { offset, start, end: end.next_offset });
         }
         let stop = if bound == Bound::Stable { stable } else { end.next_offset };
+        self.stir_to_read();
         let empty = |segment: &Segment| {
             Ok(Slice {
                 file: segment.file(&self.disk)?,
@@ -180,6 +181,7 @@ impl Log {
     /// # Errors
     /// [`Error::Corrupt`] on a damaged log.
     pub fn offset_for_timestamp(&self, timestamp: i64) -> Result<Option<TimestampedOffset>> {
+        self.stir_to_read();
         let segments = self.segments();
         let start = self.start_offset();
         for segment in segments.iter() {

@@ -5,10 +5,13 @@
 //! | `.deleted`, `.tmp` | removed | removed |
 //! | `.cleaned` | removed, and each `.swap` from the lowest of them on | the same |
 //! | other `.swap` | wins over the files that it replaces | the same |
-//! | closed segment below the recovery point, index there | trusted | trusted |
-//! | closed segment, index missing or of a wrong size | scanned, index rebuilt | the same |
+//! | closed segment below the recovery point, indexes there | trusted | trusted |
+//! | closed segment, an index missing | scanned, indexes rebuilt | the same |
+//! | closed segment, an index cut short or with zeros behind | trusted; rebuilt when it is first needed | the same |
 //! | segment at or above the recovery point | trusted | scanned with CRCs, indexes rebuilt |
-//! | active segment | its end is read from the last index entry on | scanned |
+//! | active segment | its end is read from the last index entry on | scanned, but for the next row |
+//! | active segment that ends at the recovery point, a producer snapshot for there | trusted | trusted: see `trust.rs` |
+//! | active segment, an index missing, cut short or with zeros behind | scanned | scanned |
 //! | first bad batch of a scan | segment cut there, later segments set aside as `.quarantined` | the same |
 //! | index files without a log file | removed | removed |
 //! | index files of a scanned active segment | removed: in memory until it rolls | the same |
@@ -142,7 +145,7 @@ impl Loader<'_> {
                 segments.push(Arc::new(Segment::closed(self.dir, base, end)));
                 continue;
             }
-            if let Some(end) = self.resume(base, length, is_last && base < trusted)? {
+            if is_last && let Some(end) = self.resume(base, length, base < trusted)? {
                 segments.push(Arc::new(Segment::closed(self.dir, base, end)));
                 return self.finish(segments, true);
             }
@@ -191,7 +194,7 @@ impl Loader<'_> {
         };
         let complete = (end.next_offset == 0 || self.snapshots.contains(&end.next_offset))
             && self.has_indexes(active.base_offset);
-        let untouched = self.start.clean && !self.repaired && complete;
+        let untouched = (self.start.clean || resumed) && !self.repaired && complete;
         let writer = Writer {
             complete_at: untouched.then_some(end.next_offset),
             active: active.clone(),
@@ -208,7 +211,6 @@ impl Loader<'_> {
             },
             unsynced_since_ms: 0,
             last_append_ms: 0,
-            scratch: Vec::new(),
             resumed,
             closed: false,
         };
@@ -216,5 +218,7 @@ impl Loader<'_> {
     }
 }
 
+#[cfg(test)]
+mod table;
 #[cfg(test)]
 mod tests;

@@ -31,10 +31,14 @@ impl Log {
     pub(super) fn doom_file(&self, path: PathBuf, now_ms: i64) {
         let due_ms = now_ms.saturating_add(self.config().file_delete_delay_ms);
         self.doomed.lock().push(Doomed { due_ms, path });
+        self.stir();
     }
 
     /// Unlinks the files whose time is up. What cannot be removed is tried again.
     pub fn remove_doomed(&self, now_ms: i64) {
+        if self.is_at_rest() {
+            return;
+        }
         let due: Vec<_> = self.doomed.lock().extract_if(.., |file| file.due_ms <= now_ms).collect();
         for file in due {
             if let Err(error) = self.disk.remove(&file.path) {

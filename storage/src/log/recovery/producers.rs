@@ -1,12 +1,13 @@
 //! Producer state at the end of a log: the newest usable snapshot, and what the log says after it.
 
+use super::batch_reader::{BatchReader, Step};
 use super::{Loader, marker_of};
 use crate::error::{Error, Result};
 use crate::file_name::SegmentFileKind;
 use crate::log::append::append_aborted;
 use crate::producers::Producers;
-use crate::segment::{Segment, Walk, read_batch};
-use milena_protocol::records::{BatchHeader, HEADER_LEN};
+use crate::segment::Segment;
+use milena_protocol::records::HEADER_LEN;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -60,24 +61,21 @@ impl Loader<'_> {
         for segment in &segments[first..] {
             let end = segment.published();
             let Some(place) = segment.find(self.disk, from, end)? else { continue };
+            let file = segment.file(self.disk)?;
             let path = segment.path(SegmentFileKind::Log);
-            let mut walk = Walk::new(segment, self.disk, place.position, end.position)?;
-            while let Some(place) = walk.next()? {
-                let head = segment.read(self.disk, place.position, HEADER_LEN)?;
-                let header = BatchHeader::read(&head).map_err(|e| Error::Corrupt {
-                    path: path.clone(),
-                    position: place.position.into(),
-                    reason: e.to_string(),
-                })?;
+            let mut reader = BatchReader::new(&file, u64::from(place.position), u64::from(end.position));
+            loop {
+                let (header, bytes) = match reader.next().map_err(|e| Error::io("read", &path, e))? {
+                    Step::Batch(header, bytes) => (header, bytes),
+                    Step::End => break,
+                    Step::Tail(reason) => {
+                        return Err(Error::Corrupt { path, position: reader.position(), reason });
+                    }
+                };
                 if header.producer_id < 0 {
                     continue;
                 }
-                let marker = if header.attributes.is_control() {
-                    let (_, bytes) = read_batch(segment, self.disk, place)?;
-                    marker_of(&header, &bytes[HEADER_LEN..])
-                } else {
-                    None
-                };
+                let marker = marker_of(&header, &bytes[HEADER_LEN..]);
                 // What is in the log was accepted once: its state is taken as it comes.
                 let aborted = producers.apply(&header, marker.as_ref(), header.base_offset);
                 if let Some(aborted) = aborted.filter(|_| self.scanned.contains(&segment.base_offset)) {

@@ -11,6 +11,9 @@ use milena_protocol::records::{BatchHeader, crc_matches};
 use std::fs::File;
 use std::path::Path;
 
+/// Progress is noted after so many bytes.
+const NOTED: u32 = 1 << 20;
+
 impl Loader<'_> {
     /// Reads a whole segment with CRCs, rebuilds its indexes and notes its epochs. Returns its good end, and whether
     /// something behind it was cut off.
@@ -24,7 +27,8 @@ impl Loader<'_> {
         let file = self.disk.open(&path)?;
         let mut indexes = ActiveIndexes::new(base, index_limits(self.config));
         let mut end = Published { next_offset: base, position: 0 };
-        let mut reader = BatchReader::new(&file, length);
+        let mut reader = BatchReader::new(&file, 0, length);
+        let mut noted = 0;
         let reason = loop {
             match reader.next().map_err(|e| Error::io("read", &path, e))? {
                 Step::Batch(header, bytes) => {
@@ -32,6 +36,10 @@ impl Loader<'_> {
                         break Some(reason);
                     }
                     let batch = indexed(&header, end.position, bytes.len());
+                    if batch.position - noted >= NOTED {
+                        self.disk.note_scanned(u64::from(batch.position - noted));
+                        noted = batch.position;
+                    }
                     if indexes.append(&batch).is_err() {
                         break Some("its offset does not fit into the segment".into());
                     }
@@ -47,6 +55,7 @@ impl Loader<'_> {
                 Step::Tail(reason) => break Some(reason),
             }
         };
+        self.disk.note_scanned(length - u64::from(noted));
         let cut = u64::from(end.position) < length;
         if cut {
             let reason = reason.unwrap_or_default();
@@ -77,7 +86,7 @@ pub(crate) fn index_anew(
 ) -> Result<ActiveIndexes> {
     let mut indexes = ActiveIndexes::new(base_offset, limits);
     let mut reached = Published { next_offset: base_offset, position: 0 };
-    let mut reader = BatchReader::new(file, u64::from(end.position));
+    let mut reader = BatchReader::new(file, 0, u64::from(end.position));
     let corrupt = |position: u32, reason: String| Error::Corrupt {
         path: path.to_path_buf(),
         position: u64::from(position),

@@ -63,7 +63,7 @@ impl Loader<'_> {
     fn end_of(&self, swap: &SegmentFile) -> Result<i64> {
         let path = self.dir.join(swap.to_string());
         let file = self.disk.open_read(&path)?;
-        let mut reader = BatchReader::new(&file, self.disk.length(&path)?);
+        let mut reader = BatchReader::new(&file, 0, self.disk.length(&path)?);
         let mut end = swap.base_offset;
         while let Step::Batch(header, _) = reader.next().map_err(|e| Error::io("read", &path, e))? {
             end = header.next_offset();

@@ -24,10 +24,18 @@ impl Loader<'_> {
             .all(|kind| self.indexes.contains(&(base, kind)))
     }
 
-    /// The end of a last segment that was stopped cleanly, from its last index entry on; `None` if it does not hold
-    /// together, or is not trusted, and must be scanned.
+    /// The end of the last segment, from its last index entry on; `None` if it does not hold together, or is not
+    /// trusted, and must be scanned.
+    ///
+    /// After a crash it is trusted if it is as a clean stop has left it: the recovery point says that everything below it
+    /// reached the device; the producer snapshot for that offset is written after the indexes of a log that closes, and
+    /// only then; and the segment ends exactly there, so that nothing was appended since. A start in which hundreds of
+    /// partitions were idle and one was not reads that one.
     pub(super) fn resume(&self, base: i64, length: u64, trusted: bool) -> Result<Option<Published>> {
-        if !trusted || length == 0 || length > i32::MAX as u64 || !self.has_indexes(base) {
+        let point = self.start.recovery_point;
+        let ended_at_point = !self.repaired && point > base && self.snapshots.contains(&point);
+        if !(trusted || ended_at_point) || length == 0 || length > i32::MAX as u64 || !self.has_indexes(base)
+        {
             return Ok(None);
         }
         let position = length as u32;
@@ -50,6 +58,7 @@ impl Loader<'_> {
         while let Ok(Some(place)) = walk.next() {
             (next_offset, reached) = (place.last_offset + 1, place.position + place.size);
         }
-        Ok((reached == position).then_some(Published { next_offset, position }))
+        let holds = reached == position && (trusted || next_offset == point);
+        Ok(holds.then_some(Published { next_offset, position }))
     }
 }
