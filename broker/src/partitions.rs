@@ -176,7 +176,7 @@ impl Partitions {
             let Some(at) = self.dirs.iter().position(|d| path.starts_with(d.disk().root())) else { continue };
             let (recovery, starts, watermarks) = offsets.entry(at).or_default();
             let key = (partition.topic.to_string(), partition.index);
-            recovery.insert(key.clone(), partition.log.recovery_point());
+            recovery.insert(key.clone(), partition.log.recovery_checkpoint());
             watermarks.insert(key.clone(), partition.log.end_offset());
             if partition.log.start_offset() > partition.log.first_base_offset() {
                 starts.insert(key, partition.log.start_offset());

@@ -55,6 +55,8 @@ pub struct Log {
     first_unstable: AtomicI64,
     /// Everything below is on the device.
     recovery_point: AtomicI64,
+    /// The segments that begin below are on the device as they were when they were closed, their indexes, too.
+    complete_below: AtomicI64,
     /// Whether the tail is mapped, for the thread that looks for idle ones.
     mapped: AtomicBool,
     /// Files of segments that left the log.
@@ -137,6 +139,7 @@ impl Log {
             log_start: AtomicI64::new(loaded.log_start),
             first_unstable: AtomicI64::new(first_unstable),
             recovery_point: AtomicI64::new(loaded.recovery_point),
+            complete_below: AtomicI64::new(loaded.complete_below),
             mapped: AtomicBool::new(false),
             doomed: Mutex::default(),
             removing: Mutex::default(),
@@ -322,6 +325,7 @@ impl Log {
     pub fn synced_by_caller(&self) {
         let end = self.end_offset();
         self.recovery_point.fetch_max(end, Ordering::AcqRel);
+        self.complete_below.fetch_max(self.active().base_offset, Ordering::AcqRel);
     }
 
     /// Ends the log for ever: appends fail from now on, and its directory is renamed to `to`. Reads in flight go on.

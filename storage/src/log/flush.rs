@@ -16,6 +16,8 @@ use std::sync::mpsc;
 #[derive(Debug)]
 pub(crate) struct FlushPlan {
     upto: i64,
+    /// Segments that begin below are complete then.
+    complete_below: i64,
     files: Vec<(Arc<File>, PathBuf)>,
     dirs: Vec<(File, PathBuf)>,
 }
@@ -85,7 +87,8 @@ impl Log {
     /// read them. Nobody waits; a failure takes the log directory offline.
     pub fn flush_closed(self: &Arc<Self>) {
         let upto = self.active().base_offset;
-        if upto > self.recovery_point() && !self.disk.is_offline() {
+        let behind = upto > self.recovery_point() || upto > self.complete_below.load(Ordering::Acquire);
+        if behind && !self.disk.is_offline() {
             self.disk.syncer().request(self.clone(), upto, None);
         }
     }
@@ -122,7 +125,8 @@ impl Log {
     /// be opened or the epochs cannot be written.
     pub(crate) fn plan_flush(&self, upto: i64) -> Result<Option<FlushPlan>> {
         let from = self.recovery_point();
-        if upto <= from {
+        let complete_below = self.complete_below.load(Ordering::Acquire);
+        if upto <= from && complete_below >= self.active().base_offset {
             return Ok(None);
         }
         self.disk.check_online()?;
@@ -136,7 +140,9 @@ impl Log {
         } else {
             upto
         };
-        let first = all.partition_point(|s| s.base_offset <= from).saturating_sub(1);
+        // A segment that was synced while it grew has been cut to its length and got its indexes since.
+        let first = all.partition_point(|s| s.base_offset < complete_below.min(from));
+        let first = first.min(all.partition_point(|s| s.base_offset <= from).saturating_sub(1));
         let behind = all.partition_point(|s| s.base_offset < upto);
         let mut new_file = epochs.is_some();
         if let Some(path) = epochs {
@@ -160,7 +166,7 @@ impl Log {
                 dirs.push((self.open_for_sync(|| self.disk.open_read(&path))?, path));
             }
         }
-        Ok(Some(FlushPlan { upto, files, dirs }))
+        Ok(Some(FlushPlan { upto, complete_below: active.base_offset.min(upto), files, dirs }))
     }
 
     /// A start trusts the index files of segments below the recovery point; those of the active one are written when it
@@ -198,6 +204,19 @@ impl Log {
     /// What was planned is on the device.
     pub(crate) fn flushed(&self, plan: &FlushPlan) {
         self.recovery_point.fetch_max(plan.upto, Ordering::AcqRel);
+        self.complete_below.fetch_max(plan.complete_below, Ordering::AcqRel);
+    }
+
+    /// What the recovery point checkpoint may say: a start after a crash trusts the segments before the one that holds
+    /// it. So it stays in a segment that has rolled until that one is on the device as it was closed.
+    #[must_use]
+    pub fn recovery_checkpoint(&self) -> i64 {
+        let (synced, complete_below) = (self.recovery_point(), self.complete_below.load(Ordering::Acquire));
+        let segments = self.segments();
+        match segments.get(segments.partition_point(|s| s.base_offset <= complete_below)) {
+            Some(next) => synced.min(next.base_offset - 1),
+            None => synced,
+        }
     }
 
     /// What is appended from now on may wait for `flush.ms`; the rest is about to be synced.

@@ -9,6 +9,7 @@
 //! | segment at or above the recovery point | trusted | scanned with CRCs, indexes rebuilt |
 //! | active segment | its end is read from the last index entry on | scanned |
 //! | first bad batch of a scan | segment cut there, later segments set aside as `.quarantined` | the same |
+//! | a scanned segment that ends before the next one begins, not compacted | later segments set aside | the same |
 //! | index files without a log file | removed | removed |
 //! | newest producer snapshot at or below the end | loaded, the rest replayed from the log | the same |
 //! | leader epochs | kept up to the end | the same, newer ones are found while scanning |
@@ -60,6 +61,8 @@ pub(super) struct Loaded {
     pub(super) writer: Writer,
     pub(super) log_start: i64,
     pub(super) recovery_point: i64,
+    /// Segments that begin below are as they were when they were synced.
+    pub(super) complete_below: i64,
 }
 
 /// A log while it is being opened.
@@ -116,7 +119,7 @@ pub(super) fn load(disk: &Disk, dir: &Path, config: &LogConfig, start: &Start) -
         loader.create(start.log_start)?;
         files.insert(start.log_start, 0);
     }
-    loader.read_epochs()?;
+    loader.read_epochs(files.values().all(|length| *length == 0))?;
     loader.load(files)
 }
 
@@ -148,7 +151,9 @@ impl Loader<'_> {
                 0 => self.empty(base),
                 _ => self.scan(base, length)?,
             };
-            if is_last || cut {
+            // A tail behind the last record of a segment is all that is lost if the next one goes on from there.
+            let cut = cut && bases.get(i + 1).is_none_or(|next| end.next_offset != *next);
+            if is_last || cut || self.is_hole(&bases, i, end.next_offset) {
                 self.quarantine(&bases[i + 1..])?;
                 segments.push(Arc::new(Segment::active(self.dir, base, None, end, indexes)));
                 break;
@@ -184,6 +189,11 @@ impl Loader<'_> {
         } else {
             self.start.recovery_point
         };
+        let bases: Vec<i64> = segments.iter().map(|s| s.base_offset).collect();
+        let complete_below = match self.scanned.first() {
+            Some(scanned) => self.first_unsynced(&bases).min(*scanned),
+            None => self.first_unsynced(&bases),
+        };
         let complete = (end.next_offset == 0 || self.snapshots.contains(&end.next_offset))
             && self.has_indexes(active.base_offset);
         let untouched = self.start.clean && !self.repaired && complete;
@@ -207,7 +217,8 @@ impl Loader<'_> {
             resumed,
             closed: false,
         };
-        Ok(Loaded { segments, writer, log_start, recovery_point: recovery_point.clamp(0, end.next_offset) })
+        let recovery_point = recovery_point.clamp(0, end.next_offset);
+        Ok(Loaded { segments, writer, log_start, recovery_point, complete_below })
     }
 }
 
