@@ -148,7 +148,7 @@ impl Loader<'_> {
                 return self.finish(segments, true);
             }
             let (end, indexes, cut) = match length {
-                0 => self.empty(base),
+                0 => self.empty(base)?,
                 _ => self.scan(base, length)?,
             };
             // A tail behind the last record of a segment is all that is lost if the next one goes on from there.
@@ -167,9 +167,11 @@ impl Loader<'_> {
         self.finish(segments, false)
     }
 
-    fn empty(&self, base: i64) -> (Published, ActiveIndexes, bool) {
+    /// A segment without records: a power cut may have left an index of what was in it.
+    fn empty(&self, base: i64) -> Result<(Published, ActiveIndexes, bool)> {
+        self.remove_aborted(base)?;
         let indexes = ActiveIndexes::new(base, index_limits(self.config));
-        (Published { next_offset: base, position: 0 }, indexes, false)
+        Ok((Published { next_offset: base, position: 0 }, indexes, false))
     }
 
     /// Producer state and epochs at the end, and the writer.

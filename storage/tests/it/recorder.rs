@@ -189,17 +189,20 @@ impl Device {
 
     /// Takes note that the operation of that state was done.
     pub(crate) fn done(&mut self, state: &State) {
-        if state.op == Op::SyncAll {
-            self.synced = state.tree.files.clone();
-            self.dirs.values_mut().for_each(keep_last);
-        } else if state.op != Op::Sync {
-            return;
-        } else if let Some(seen) = self.dirs.get_mut(&state.path) {
-            keep_last(seen);
-        } else {
-            let (dir, name) = (state.path.parent().unwrap(), state.path.file_name().unwrap());
-            let id = state.tree.dirs[dir][Path::new(name)];
-            self.synced.insert(id, state.tree.files[&id].clone());
+        match state.op {
+            Op::SyncAll => {
+                self.synced = state.tree.files.clone();
+                self.dirs.values_mut().for_each(keep_last);
+            }
+            Op::Sync => match self.dirs.get_mut(&state.path) {
+                Some(seen) => keep_last(seen),
+                None => {
+                    let (dir, name) = (state.path.parent().unwrap(), state.path.file_name().unwrap());
+                    let id = state.tree.dirs[dir][Path::new(name)];
+                    self.synced.insert(id, state.tree.files[&id].clone());
+                }
+            },
+            Op::Open | Op::Write | Op::Rename => {}
         }
     }
 
