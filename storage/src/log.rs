@@ -325,7 +325,7 @@ impl Log {
     pub fn synced_by_caller(&self) {
         let end = self.end_offset();
         self.recovery_point.fetch_max(end, Ordering::AcqRel);
-        self.complete_below.fetch_max(self.active().base_offset, Ordering::AcqRel);
+        self.complete_below.store(i64::MAX, Ordering::Release);
     }
 
     /// Ends the log for ever: appends fail from now on, and its directory is renamed to `to`. Reads in flight go on.

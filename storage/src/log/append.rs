@@ -281,9 +281,12 @@ impl Log {
     /// before the new one exists, so that no reader of the directory meets a tail in the middle of a log.
     pub(super) fn roll(&self, writer: &mut Writer, config: &LogConfig, now_ms: i64) -> Result<()> {
         let old = writer.active.clone();
-        self.unmap(writer)?;
-        self.write_indexes(&old)?;
-        self.write_snapshot(writer)?;
+        // Files that a clean stop has synced are not written again: nobody would sync them before a start trusts them.
+        if writer.complete_at != Some(writer.next_offset) {
+            self.unmap(writer)?;
+            self.write_indexes(&old)?;
+            self.write_snapshot(writer)?;
+        }
         let base = writer.next_offset;
         let name = SegmentFile::live(base, SegmentFileKind::Log).to_string();
         let dir = self.dir();

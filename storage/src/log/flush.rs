@@ -144,7 +144,8 @@ impl Log {
         let first = all.partition_point(|s| s.base_offset < complete_below.min(from));
         let first = first.min(all.partition_point(|s| s.base_offset <= from).saturating_sub(1));
         let behind = all.partition_point(|s| s.base_offset < upto);
-        let mut new_file = epochs.is_some();
+        // Segments that were removed before they were synced must not come back.
+        let mut new_file = epochs.is_some() || all[0].base_offset > from;
         if let Some(path) = epochs {
             files.push((self.open_for_sync(|| self.disk.open(&path).map(Arc::new))?, path));
         }
@@ -207,16 +208,19 @@ impl Log {
         self.complete_below.fetch_max(plan.complete_below, Ordering::AcqRel);
     }
 
-    /// What the recovery point checkpoint may say: a start after a crash trusts the segments before the one that holds
-    /// it. So it stays in a segment that has rolled until that one is on the device as it was closed.
+    /// What the recovery point checkpoint may say. A start after a crash trusts the segments before the one that holds
+    /// it, so it stays inside the first segment that is not yet on the device as it was closed, even if everything in
+    /// there is: when that one rolls it is cut to its length and gets its indexes.
     #[must_use]
     pub fn recovery_checkpoint(&self) -> i64 {
-        let (synced, complete_below) = (self.recovery_point(), self.complete_below.load(Ordering::Acquire));
+        let synced = self.recovery_point();
+        let complete_below = self.complete_below.load(Ordering::Acquire);
         let segments = self.segments();
-        match segments.get(segments.partition_point(|s| s.base_offset <= complete_below)) {
-            Some(next) => synced.min(next.base_offset - 1),
-            None => synced,
-        }
+        let at = segments.partition_point(|s| s.base_offset < complete_below);
+        let Some(incomplete) = segments.get(at) else { return synced };
+        let next = segments.get(at + 1);
+        let end = next.map_or_else(|| incomplete.published().next_offset, |next| next.base_offset);
+        synced.min(incomplete.base_offset.max(end - 1))
     }
 
     /// What is appended from now on may wait for `flush.ms`; the rest is about to be synced.

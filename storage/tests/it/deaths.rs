@@ -19,9 +19,10 @@ fn scratch() -> TempDir {
 }
 
 /// A run of so many steps, seen from its directory.
-fn record(seed: u64, steps: usize) -> (Vec<State>, Model, LogConfig) {
+fn record(seed: u64, steps: usize, power: bool) -> (Vec<State>, Model, LogConfig) {
     let dir = scratch();
     let world = World::new(dir.path(), seed);
+    let world = if power { world.synced_if_compacted(seed) } else { world };
     let recorder = Recorder::new(dir.path(), world.promised.clone());
     let mut world = world.with_faults(Box::new({
         let recorder = recorder.clone();
@@ -33,7 +34,7 @@ fn record(seed: u64, steps: usize) -> (Vec<State>, Model, LogConfig) {
     }
     world.act(Action::Stop).unwrap();
     recorder.record(Op::Open, Path::new(""));
-    (recorder.take(), world.model.clone(), world.config().clone())
+    (recorder.take(), world.history.clone(), world.config().clone())
 }
 
 /// Opens what is left, compares it, and sees whether one can go on from there.
@@ -72,14 +73,15 @@ fn go_on(
     drop((dir, log));
     let (_dir, log) = open(Disk::new(&root), config, BEGIN_MS).unwrap();
     assert!(!clean || log.start_offset() == start, "a clean stop keeps the start");
-    let legal = Legal { end: (model.end(), model.end()), start: (0, start), moved: i64::MAX };
+    let legal =
+        Legal { end: (model.end(), model.end()), start: (0, start), moved: i64::MAX, compacted: model.end() };
     model.check_opened(&log, legal, random);
 }
 
 #[test]
 fn the_death_of_the_process_at_any_operation_loses_nothing_that_was_acknowledged() {
     for_seeds(3, |seed| {
-        let (states, model, config) = record(seed, 50);
+        let (states, model, config) = record(seed, 50, false);
         let mut random = Random::new(seed);
         for (at, state) in states.iter().enumerate() {
             let legal = state.promised.after_death();
@@ -101,7 +103,7 @@ fn the_death_of_the_process_at_any_operation_loses_nothing_that_was_acknowledged
 #[test]
 fn a_power_cut_at_any_operation_loses_nothing_that_was_synced() {
     for_seeds(3, |seed| {
-        let (states, model, config) = record(seed, 50);
+        let (states, model, config) = record(seed, 50, true);
         let mut random = Random::new(seed);
         let mut device = Device::default();
         for (at, state) in states.iter().enumerate() {

@@ -23,6 +23,7 @@ pub(crate) struct Batch {
     pub(crate) bytes: Vec<u8>,
     pub(crate) header: BatchHeader,
     pub(crate) marker: Option<EndTransactionMarker>,
+    /// None in a batch that compaction has emptied.
     pub(crate) records: Vec<Record>,
 }
 
@@ -34,18 +35,22 @@ pub(crate) struct Producer {
 }
 
 /// An aborted transaction: producer, first offset, offset of the marker.
-type Aborted = (i64, i64, i64);
+pub(crate) type Aborted = (i64, i64, i64);
 
-/// Everything that was appended, in order.
+/// Everything that was appended, in order; less what compaction has removed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Model {
     pub(crate) batches: Vec<Batch>,
+    /// The aborted transactions of which compaction may have removed records.
+    pub(crate) forgotten: Vec<Aborted>,
 }
 
 /// The bounds of a legal state: what end and start of a log may be.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Legal {
     pub(crate) end: (i64, i64),
+    /// Offsets below may be compacted.
+    pub(crate) compacted: i64,
     pub(crate) start: (i64, i64),
     /// Epochs of offsets below may be forgotten.
     pub(crate) moved: i64,
@@ -128,7 +133,7 @@ impl Model {
     /// The history up to `end`, which must be the end of a batch.
     pub(crate) fn up_to(&self, end: i64) -> Self {
         let kept = self.batches.partition_point(|batch| batch.next_offset() <= end);
-        let model = Self { batches: self.batches[..kept].to_vec() };
+        let model = Self { batches: self.batches[..kept].to_vec(), forgotten: self.forgotten.clone() };
         assert_eq!(model.end(), end, "the log ends within a batch");
         model
     }
@@ -158,12 +163,16 @@ impl Model {
         ids.filter_map(|id| self.producer(id).transaction).min().map_or(self.end(), |first| first.max(start))
     }
 
-    fn aborted(&self) -> Vec<Aborted> {
-        let mut found = Vec::new();
+    pub(crate) fn aborted(&self) -> Vec<Aborted> {
+        let mut found = self.forgotten.clone();
         for (at, batch) in self.batches.iter().enumerate() {
             if batch.marker.is_some_and(|marker| !marker.commit) {
                 let id = batch.header.producer_id;
-                let before = Self { batches: self.batches[..at].to_vec() };
+                let before = Self { batches: self.batches[..at].to_vec(), ..Self::default() };
+                let marker = batch.header.base_offset;
+                if found.iter().any(|(_, _, last)| *last == marker) {
+                    continue;
+                }
                 let first = before.producer(id).transaction;
                 found.extend(first.map(|first| (id, first, batch.header.base_offset)));
             }
@@ -182,7 +191,10 @@ impl Model {
         // What the start was moved over may be gone.
         let lowest = legal.start.0.min(end);
         assert!((lowest..=legal.start.1).contains(&start), "the log starts at {start}, legal is {legal:?}");
-        let model = self.up_to(end);
+        let mut model = self.up_to(end);
+        if legal.compacted > 0 {
+            model = model.compacted(log, legal.compacted);
+        }
         model.check(log, random, legal.moved);
         for id in 0..6 {
             let Some(batch) = model.last_of(id).filter(|batch| batch.header.base_offset >= start) else {
@@ -206,16 +218,16 @@ impl Model {
         }
         self.check_times(log, random);
         let start = log.start_offset();
-        if start < self.end() {
-            let offset = random.within(start..self.end());
-            let batch = self.holding(offset).unwrap();
-            let epoch = log.epoch_at(offset);
-            let known = epoch == batch.header.partition_leader_epoch;
+        let kept: Vec<&Batch> = self.batches.iter().filter(|batch| batch.next_offset() > start).collect();
+        if !kept.is_empty() {
+            let header = kept[random.below(kept.len())].header;
+            let (offset, epoch) = (header.last_offset(), log.epoch_at(header.last_offset()));
+            let known = epoch == header.partition_leader_epoch;
             assert!(known || epoch == -1 && offset < moved, "epoch {epoch} at {offset}, {moved}");
         }
     }
 
-    fn holding(&self, offset: i64) -> Option<&Batch> {
+    pub(crate) fn holding(&self, offset: i64) -> Option<&Batch> {
         self.batches.get(self.batches.partition_point(|batch| batch.next_offset() <= offset))
     }
 
@@ -279,10 +291,23 @@ impl Model {
         let found: Vec<Aborted> =
             slice.aborted.iter().map(|a| (a.producer_id, a.first_offset, a.last_offset)).collect();
         for aborted in &found {
-            assert!(known.contains(aborted), "{aborted:?} was not aborted; {known:?} were");
+            // Compaction may have removed the first records of the transaction before an index was made again.
+            let is = |k: &&Aborted| k.0 == aborted.0 && k.1 <= aborted.1 && k.2 == aborted.2;
+            assert!(known.iter().any(|k| is(&k)), "{aborted:?} was not aborted; {known:?} were");
         }
-        for aborted in known.iter().filter(|(_, first, last)| *first < next && *last >= offset) {
-            assert!(found.contains(aborted), "{aborted:?} lies in {offset}..{next}, found {found:?}");
+        let read = self.batches.iter().filter(|b| b.next_offset() > offset && b.next_offset() <= next);
+        for batch in read.filter(|batch| batch.marker.is_none() && !batch.records.is_empty()) {
+            let of = |a: &&Aborted| {
+                batch.header.attributes.is_transactional()
+                    && a.0 == batch.header.producer_id
+                    && (a.1..a.2).contains(&batch.header.base_offset)
+            };
+            if let Some(aborted) = known.iter().find(of) {
+                assert!(
+                    found.iter().any(|a| of(&a)),
+                    "{aborted:?} lies in {offset}..{next}, found {found:?}"
+                );
+            }
         }
     }
 
@@ -296,6 +321,10 @@ impl Model {
             let found = log.offset_for_timestamp(timestamp).unwrap();
             let found = found.map(|at| Record { timestamp: at.timestamp, offset: at.offset });
             assert_eq!(found.as_ref(), wanted, "lookup of {timestamp} from {start}");
+        }
+        if self.batches.iter().any(|batch| batch.records.is_empty()) {
+            // Compaction leaves the timestamp of an empty batch.
+            return;
         }
         let wanted = all.iter().find(|record| record.timestamp == latest).map(|record| record.offset);
         assert_eq!(log.offset_of_max_timestamp().unwrap().map(|at| at.offset), wanted, "largest timestamp");

@@ -15,6 +15,6 @@ fn any_history_equals_the_model_through_stops_and_deaths() {
         world.act(Action::Check).unwrap();
         world.act(Action::Stop).unwrap();
         world.act(Action::Check).unwrap();
-        assert!(world.model.batches.len() > 40, "a run must append");
+        assert!(world.history.batches.len() > 40, "a run must append");
     });
 }

@@ -6,7 +6,7 @@ use milena_storage::checkpoint::Offsets;
 use milena_storage::config::LogConfig;
 use milena_storage::error::Error;
 use milena_storage::file::{Disk, Faults};
-use milena_storage::log::{Append, Log};
+use milena_storage::log::{Append, CleanerMemory, Log};
 use milena_storage::log_dir::LogDir;
 use milena_storage::producers::Origin;
 use parking_lot::Mutex;
@@ -34,6 +34,8 @@ pub(crate) struct Promised {
     pub(crate) saved_start: i64,
     /// The log start at its highest: a death may have brought it back.
     pub(crate) moved: i64,
+    /// Offsets below may be compacted.
+    pub(crate) compacted: i64,
     /// Whoever asks is the test: nothing is to fail now.
     pub(crate) checking: bool,
     /// What an append that has not returned writes, and where the log ends before it.
@@ -47,6 +49,7 @@ impl Promised {
             end: (self.acked, self.begun.max(self.acked)),
             start: (self.saved_start, self.start),
             moved: self.moved.max(self.start),
+            compacted: self.compacted,
         }
     }
 
@@ -74,6 +77,7 @@ pub(crate) enum Action {
     Chores,
     DeleteBefore,
     Retain,
+    Compact,
     Wait,
     NewEpoch,
     Reconfigure,
@@ -82,7 +86,7 @@ pub(crate) enum Action {
 }
 
 /// One action of each weight.
-const ACTIONS: [(Action, usize); 17] = [
+const ACTIONS: [(Action, usize); 18] = [
     (Action::Append, 10),
     (Action::Burst, 2),
     (Action::Idempotent, 8),
@@ -95,6 +99,7 @@ const ACTIONS: [(Action, usize); 17] = [
     (Action::Chores, 3),
     (Action::DeleteBefore, 1),
     (Action::Retain, 1),
+    (Action::Compact, 2),
     (Action::Wait, 4),
     (Action::NewEpoch, 1),
     (Action::Reconfigure, 1),
@@ -105,10 +110,14 @@ const ACTIONS: [(Action, usize); 17] = [
 pub(crate) struct World {
     pub(crate) root: PathBuf,
     pub(crate) model: Model,
+    /// The same as if nothing had ever been compacted.
+    pub(crate) history: Model,
     pub(crate) promised: Arc<Mutex<Promised>>,
     pub(crate) random: Random,
     config: LogConfig,
     faults: Option<Box<MakeFaults>>,
+    /// Every append is synced.
+    syncs: bool,
     epoch: i32,
     now_ms: i64,
     open: Option<(LogDir, Arc<Log>)>,
@@ -123,6 +132,8 @@ pub(crate) fn random_config(random: &mut Random) -> LogConfig {
         segment_ms: random.pick(&[500, 10_000, i64::MAX]),
         index_interval_bytes: random.pick(&[0, 300, 4096]),
         mapped: !random.one_in(4),
+        compact: random.one_in(3),
+        delete_retention_ms: random.pick(&[0, 10_000]),
         retention_ms: random.pick(&[-1, -1, 3_000, 20_000]),
         retention_bytes: random.pick(&[-1, -1, 15_000, 80_000]),
         producer_id_expiration_ms: i64::MAX,
@@ -172,10 +183,12 @@ impl World {
         Self {
             root: root.to_path_buf(),
             model: Model::default(),
+            history: Model::default(),
             promised: Arc::default(),
             config: random_config(&mut random),
             random,
             faults: None,
+            syncs: false,
             epoch: 0,
             now_ms: BEGIN_MS,
             open: None,
@@ -186,6 +199,14 @@ impl World {
     /// The same on a disk with faults.
     pub(crate) fn with_faults(mut self, faults: Box<MakeFaults>) -> Self {
         self.faults = Some(faults);
+        self
+    }
+
+    /// The same, but every append is synced if the log may be compacted: a start cannot tell what a power cut took of
+    /// such a log from what compaction did.
+    pub(crate) fn synced_if_compacted(mut self, seed: u64) -> Self {
+        self.syncs = seed.is_multiple_of(2);
+        self.config.compact &= self.syncs;
         self
     }
 
@@ -248,6 +269,7 @@ impl World {
             Action::Chores => self.chores(),
             Action::DeleteBefore => self.delete_before(),
             Action::Retain => self.retain(),
+            Action::Compact => self.compact(),
             Action::Wait => {
                 self.now_ms += self.random.pick(&[100, 1_000, 5_000]);
                 Ok(())
@@ -258,7 +280,8 @@ impl World {
                 Ok(())
             }
             Action::Reconfigure => {
-                self.config = random_config(&mut self.random);
+                let compact = self.config.compact;
+                self.config = LogConfig { compact, ..random_config(&mut self.random) };
                 self.log().set_config(self.config.clone());
                 Ok(())
             }
@@ -274,7 +297,7 @@ impl World {
     pub(crate) fn start(&mut self) -> Result<(), Error> {
         let (dir, log) = open(self.disk(), &self.config, self.now_ms)?;
         let mut legal = self.promised.lock().after_death();
-        let mut known = self.model.clone();
+        let mut known = self.history.clone();
         if let Some(failed) = self.failed.take() {
             legal.end.1 = failed.next_offset();
             known.batches.push(failed);
@@ -282,6 +305,7 @@ impl World {
         self.promised.lock().checking = true;
         self.model = known.check_opened(&log, legal, &mut self.random);
         self.promised.lock().checking = false;
+        self.history = known.up_to(self.model.end());
         let end = self.model.end();
         let mut promised = self.promised.lock();
         (promised.acked, promised.begun, promised.start) = (end, end, log.start_offset());
@@ -343,9 +367,10 @@ impl World {
             Ok(done) => {
                 assert_eq!(done, (next, false));
                 self.promised.lock().acked = batch.next_offset();
+                self.history.batches.push(batch.clone());
                 self.model.batches.push(batch);
                 self.failed = None;
-                Ok(())
+                if self.syncs { self.flush() } else { Ok(()) }
             }
             Err(Error::BatchTooLarge { .. }) => {
                 self.promised.lock().begun = next;
@@ -447,6 +472,25 @@ impl World {
         if done.by_size > 0 && done.by_time == 0 {
             assert!(size >= self.config.retention_bytes as u64, "{done:?} left {size} bytes");
         }
+        Ok(())
+    }
+
+    /// Of every key the last record stays, and what is left is as it was.
+    fn compact(&mut self) -> Result<(), Error> {
+        let log = self.open.as_ref().expect("an open log").1.clone();
+        let Some(work) = log.cleanable(self.now_ms)?.filter(|work| work.cleanable_bytes > 0) else {
+            return Ok(());
+        };
+        {
+            let mut promised = self.promised.lock();
+            promised.compacted = promised.compacted.max(work.first_uncleanable);
+        }
+        let memory = CleanerMemory { map_bytes: 1 << 16, load_factor: 0.9, io_bytes: 1 << 16 };
+        log.clean(&work, &memory, self.now_ms, &mut |_| true)?;
+        let compacted = self.promised.lock().compacted;
+        self.promised.lock().checking = true;
+        self.model = self.history.compacted(&log, compacted);
+        self.promised.lock().checking = false;
         Ok(())
     }
 }
