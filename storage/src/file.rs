@@ -30,8 +30,10 @@ pub enum Op {
     Open,
     /// Writing, truncating or reserving space.
     Write,
-    /// fsync, fdatasync, syncfs.
+    /// fsync, fdatasync.
     Sync,
+    /// syncfs.
+    SyncAll,
     /// Renaming or removing.
     Rename,
 }
@@ -393,7 +395,7 @@ impl Disk {
     /// [`Error::Io`] and the directory is offline; never retry.
     pub fn sync_all(&self) -> Result<()> {
         let handle = self.handle()?;
-        let done = self.allowed(Op::Sync, &self.0.root).and_then(|()| Ok(nix::unistd::syncfs(handle)?));
+        let done = self.allowed(Op::SyncAll, &self.0.root).and_then(|()| Ok(nix::unistd::syncfs(handle)?));
         self.lost("sync file system of", &self.0.root, done)
     }
 
@@ -406,7 +408,7 @@ impl Disk {
         let handle = first.handle()?;
         let done = disks
             .iter()
-            .try_for_each(|disk| disk.allowed(Op::Sync, &disk.0.root))
+            .try_for_each(|disk| disk.allowed(Op::SyncAll, &disk.0.root))
             .and_then(|()| Ok(nix::unistd::syncfs(handle)?));
         let Err(error) = done else { return Ok(()) };
         let copy = || error.raw_os_error().map_or(error.kind().into(), io::Error::from_raw_os_error);

@@ -61,6 +61,8 @@ pub struct Log {
     first_unstable: AtomicI64,
     /// Everything below is on the device.
     recovery_point: AtomicI64,
+    /// The segments that begin below are on the device as they were when they were closed, their indexes, too.
+    complete_below: AtomicI64,
     /// Whether the tail is mapped, for the thread that looks for idle ones.
     mapped: AtomicBool,
     /// Something was read, appended or removed since that thread has found nothing left to do here.
@@ -144,6 +146,7 @@ impl Log {
             log_start: AtomicI64::new(loaded.log_start),
             first_unstable: AtomicI64::new(first_unstable),
             recovery_point: AtomicI64::new(loaded.recovery_point),
+            complete_below: AtomicI64::new(loaded.complete_below),
             mapped: AtomicBool::new(false),
             stirred: AtomicBool::new(true),
             doomed: Mutex::default(),
@@ -311,6 +314,7 @@ impl Log {
         !self.mapped.load(Ordering::Relaxed)
             && (writer.resumed || !holds_indexes)
             && unsynced <= self.recovery_point()
+            && writer.active.base_offset <= self.complete_below.load(Ordering::Acquire)
             && self.doomed.lock().is_empty()
     }
 
@@ -378,6 +382,7 @@ impl Log {
     pub fn synced_by_caller(&self) {
         let end = self.end_offset();
         self.recovery_point.fetch_max(end, Ordering::AcqRel);
+        self.complete_below.store(i64::MAX, Ordering::Release);
     }
 
     /// Ends the log for ever: appends fail from now on, and its directory is renamed to `to`. Reads in flight go on.

@@ -176,6 +176,21 @@ impl Producers {
         }
     }
 
+    /// The transaction that [`Producers::apply`] will answer for a marker, which is not appended yet.
+    pub fn aborted_by(
+        &self,
+        header: &BatchHeader,
+        marker: &EndTransactionMarker,
+        base_offset: i64,
+    ) -> Option<AbortedTransaction> {
+        let producer_id = header.producer_id;
+        let first_offset =
+            self.states.get(&producer_id)?.transaction_first_offset.filter(|_| !marker.commit)?;
+        let others = self.open.keys().find(|first| **first != first_offset);
+        let last_stable_offset = others.copied().unwrap_or(base_offset.saturating_add(1));
+        Some(AbortedTransaction { producer_id, first_offset, last_offset: base_offset, last_stable_offset })
+    }
+
     fn apply_data(&mut self, header: &BatchHeader, base_offset: i64) {
         let state = self.states.entry(header.producer_id).or_insert(ProducerState::UNKNOWN);
         state.set_epoch(header.producer_epoch);

@@ -54,7 +54,7 @@ fn chores(broker: &Broker, save: bool, forget: bool, saved: &mut Vec<(i64, i64)>
     }
     if save {
         let points: Vec<_> =
-            partitions.iter().map(|p| (p.log().recovery_point(), p.log().start_offset())).collect();
+            partitions.iter().map(|p| (p.log().recovery_checkpoint(), p.log().start_offset())).collect();
         if points != *saved {
             match broker.partitions.save_checkpoints() {
                 Ok(()) => *saved = points,

@@ -267,7 +267,7 @@ impl Partitions {
             let Some(at) = self.dirs.of(log) else { return };
             let (recovery, starts, watermarks) = &mut offsets[at];
             let key = (topic.to_owned(), index);
-            recovery.insert(key.clone(), log.recovery_point());
+            recovery.insert(key.clone(), log.recovery_checkpoint());
             watermarks.insert(key.clone(), log.end_offset());
             if log.start_offset() > log.first_base_offset() {
                 starts.insert(key, log.start_offset());

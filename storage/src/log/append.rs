@@ -5,7 +5,7 @@ use crate::config::LogConfig;
 use crate::error::{Error, Result};
 use crate::file::Disk;
 use crate::file_name::{SegmentFile, SegmentFileKind};
-use crate::index::aborted::AbortedTransaction;
+use crate::index::aborted::{self, AbortedTransaction};
 use crate::index::{ActiveIndexes, IndexLimits, IndexedBatch};
 use crate::mapped::MappedTail;
 use crate::producers::{Checked, Origin};
@@ -91,7 +91,17 @@ impl Log {
             self.take_up(writer, &config)?;
         }
         self.roll_if_due(writer, &header, &config, how.now_ms)?;
-        self.store(writer, &header, body, &config, how.now_ms)?;
+        let aborted =
+            marker.as_ref().and_then(|m| writer.producers.aborted_by(&header, m, header.base_offset));
+        // First, because nothing may fail once the batch is stored.
+        let indexed =
+            aborted.map(|aborted| append_aborted(&self.disk, &writer.active, &aborted)).transpose()?;
+        if let Err(error) = self.store(writer, &header, body, &config, how.now_ms) {
+            if let Some(length) = indexed {
+                cut_aborted(&self.disk, &writer.active, length)?;
+            }
+            return Err(error);
+        }
         self.take_note(writer, &header, marker.as_ref(), how.now_ms)?;
         self.stir();
         Ok(Appended {
@@ -145,9 +155,7 @@ impl Log {
         writer.next_offset = header.next_offset();
         writer.end += size as u32;
         if header.producer_id >= 0 {
-            if let Some(aborted) = writer.producers.apply(header, marker, header.base_offset) {
-                append_aborted(&self.disk, &active, &aborted)?;
-            }
+            writer.producers.apply(header, marker, header.base_offset);
             writer.producers.forget_ended_before(writer.next_offset);
             let unstable = writer.producers.first_unstable_offset(writer.next_offset).unwrap_or(i64::MAX);
             self.first_unstable.store(unstable, Ordering::Release);
@@ -269,9 +277,12 @@ impl Log {
     /// before the new one exists, so that no reader of the directory meets a tail in the middle of a log.
     pub(super) fn roll(&self, writer: &mut Writer, config: &LogConfig, now_ms: i64) -> Result<()> {
         let old = writer.active.clone();
-        self.unmap(writer)?;
-        self.write_indexes(&old)?;
-        self.write_snapshot(writer)?;
+        // Files that a clean stop has synced are not written again: nobody would sync them before a start trusts them.
+        if writer.complete_at != Some(writer.next_offset) {
+            self.unmap(writer)?;
+            self.write_indexes(&old)?;
+            self.write_snapshot(writer)?;
+        }
         let base = writer.next_offset;
         let name = SegmentFile::live(base, SegmentFileKind::Log).to_string();
         let dir = self.dir();
@@ -307,10 +318,19 @@ pub(super) fn jitter(config: &LogConfig, base_offset: i64) -> i64 {
     ((mixed >> 1) as i64) % most
 }
 
-/// Puts an aborted transaction into the index of the segment that holds its marker.
-pub(super) fn append_aborted(disk: &Disk, segment: &Segment, aborted: &AbortedTransaction) -> Result<()> {
+/// Puts an aborted transaction into the index of the segment that holds its marker. Returns the length before.
+pub(super) fn append_aborted(disk: &Disk, segment: &Segment, aborted: &AbortedTransaction) -> Result<u64> {
     let path = segment.path(SegmentFileKind::TransactionIndex);
     let file = if path.exists() { disk.open(&path)? } else { disk.create(&path)? };
-    let end = file.metadata().map_err(|e| Error::io("stat", &path, e))?.len();
-    disk.write_at(&file, &path, &aborted.encode(), end)
+    let length = file.metadata().map_err(|e| Error::io("stat", &path, e))?.len();
+    // A full disk may have let a part of an entry through.
+    let end = length - length % aborted::ENTRY_SIZE as u64;
+    disk.write_at(&file, &path, &aborted.encode(), end)?;
+    Ok(end)
+}
+
+/// Takes the last entry out again: the marker was not stored.
+fn cut_aborted(disk: &Disk, segment: &Segment, length: u64) -> Result<()> {
+    let path = segment.path(SegmentFileKind::TransactionIndex);
+    disk.truncate(&disk.open(&path)?, &path, length)
 }

@@ -16,6 +16,8 @@ use std::sync::mpsc;
 #[derive(Debug)]
 pub(crate) struct FlushPlan {
     upto: i64,
+    /// Segments that begin below are complete then.
+    complete_below: i64,
     files: Vec<(Arc<File>, PathBuf)>,
     dirs: Vec<(File, PathBuf)>,
 }
@@ -88,7 +90,8 @@ impl Log {
             return;
         }
         let upto = self.active().base_offset;
-        if upto > self.recovery_point() && !self.disk.is_offline() {
+        let behind = upto > self.recovery_point() || upto > self.complete_below.load(Ordering::Acquire);
+        if behind && !self.disk.is_offline() {
             self.disk.syncer().request(self.clone(), upto, None);
         }
     }
@@ -129,7 +132,8 @@ impl Log {
     /// be opened or the epochs cannot be written.
     pub(crate) fn plan_flush(&self, upto: i64) -> Result<Option<FlushPlan>> {
         let from = self.recovery_point();
-        if upto <= from {
+        let complete_below = self.complete_below.load(Ordering::Acquire);
+        if upto <= from && complete_below >= self.active().base_offset {
             return Ok(None);
         }
         self.disk.check_online()?;
@@ -143,9 +147,12 @@ impl Log {
         } else {
             upto
         };
-        let first = all.partition_point(|s| s.base_offset <= from).saturating_sub(1);
+        // A segment that was synced while it grew has been cut to its length and got its indexes since.
+        let first = all.partition_point(|s| s.base_offset < complete_below.min(from));
+        let first = first.min(all.partition_point(|s| s.base_offset <= from).saturating_sub(1));
         let behind = all.partition_point(|s| s.base_offset < upto);
-        let mut new_file = epochs.is_some();
+        // Segments that were removed before they were synced must not come back.
+        let mut new_file = epochs.is_some() || all[0].base_offset > from;
         if let Some(path) = epochs {
             files.push((self.open_for_sync(|| self.disk.open(&path).map(Arc::new))?, path));
         }
@@ -167,7 +174,7 @@ impl Log {
                 dirs.push((self.open_for_sync(|| self.disk.open_read(&path))?, path));
             }
         }
-        Ok(Some(FlushPlan { upto, files, dirs }))
+        Ok(Some(FlushPlan { upto, complete_below: active.base_offset.min(upto), files, dirs }))
     }
 
     /// A start trusts the index files of segments below the recovery point; those of the active one are written when it
@@ -205,7 +212,23 @@ impl Log {
     /// What was planned is on the device.
     pub(crate) fn flushed(&self, plan: &FlushPlan) {
         self.recovery_point.fetch_max(plan.upto, Ordering::AcqRel);
+        self.complete_below.fetch_max(plan.complete_below, Ordering::AcqRel);
         self.stir();
+    }
+
+    /// What the recovery point checkpoint may say. A start after a crash trusts the segments before the one that holds
+    /// it, so it stays inside the first segment that is not yet on the device as it was closed, even if everything in
+    /// there is: when that one rolls it is cut to its length and gets its indexes.
+    #[must_use]
+    pub fn recovery_checkpoint(&self) -> i64 {
+        let synced = self.recovery_point();
+        let complete_below = self.complete_below.load(Ordering::Acquire);
+        let segments = self.segments();
+        let at = segments.partition_point(|s| s.base_offset < complete_below);
+        let Some(incomplete) = segments.get(at) else { return synced };
+        let next = segments.get(at + 1);
+        let end = next.map_or_else(|| incomplete.published().next_offset, |next| next.base_offset);
+        synced.min(incomplete.base_offset.max(end - 1))
     }
 
     /// What is appended from now on may wait for `flush.ms`; the rest is about to be synced.

@@ -13,6 +13,7 @@
 //! | active segment that ends at the recovery point, a producer snapshot for there | trusted | trusted: see `trust.rs` |
 //! | active segment, an index missing, cut short or with zeros behind | scanned | scanned |
 //! | first bad batch of a scan | segment cut there, later segments set aside as `.quarantined` | the same |
+//! | a scanned segment that ends before the next one begins, not compacted | later segments set aside | the same |
 //! | index files without a log file | removed | removed |
 //! | index files of a scanned active segment | removed: in memory until it rolls | the same |
 //! | newest producer snapshot at or below the end | loaded, the rest replayed from the log | the same |
@@ -65,6 +66,8 @@ pub(super) struct Loaded {
     pub(super) writer: Writer,
     pub(super) log_start: i64,
     pub(super) recovery_point: i64,
+    /// Segments that begin below are as they were when they were synced.
+    pub(super) complete_below: i64,
 }
 
 /// A log while it is being opened.
@@ -121,7 +124,7 @@ pub(super) fn load(disk: &Disk, dir: &Path, config: &LogConfig, start: &Start) -
         loader.create(start.log_start)?;
         files.insert(start.log_start, 0);
     }
-    loader.read_epochs()?;
+    loader.read_epochs(files.values().all(|length| *length == 0))?;
     loader.load(files)
 }
 
@@ -150,10 +153,12 @@ impl Loader<'_> {
                 return self.finish(segments, true);
             }
             let (end, indexes, cut) = match length {
-                0 => self.empty(base),
+                0 => self.empty(base)?,
                 _ => self.scan(base, length)?,
             };
-            if is_last || cut {
+            // A tail behind the last record of a segment is all that is lost if the next one goes on from there.
+            let cut = cut && bases.get(i + 1).is_none_or(|next| end.next_offset != *next);
+            if is_last || cut || self.is_hole(&bases, i, end.next_offset) {
                 self.quarantine(&bases[i + 1..])?;
                 if !self.start.clean || self.scanned.contains(&base) {
                     self.remove_indexes(base)?;
@@ -170,9 +175,11 @@ impl Loader<'_> {
         self.finish(segments, false)
     }
 
-    fn empty(&self, base: i64) -> (Published, ActiveIndexes, bool) {
+    /// A segment without records: a power cut may have left an index of what was in it.
+    fn empty(&self, base: i64) -> Result<(Published, ActiveIndexes, bool)> {
+        self.remove_aborted(base)?;
         let indexes = ActiveIndexes::new(base, index_limits(self.config));
-        (Published { next_offset: base, position: 0 }, indexes, false)
+        Ok((Published { next_offset: base, position: 0 }, indexes, false))
     }
 
     /// Producer state and epochs at the end, and the writer.
@@ -191,6 +198,11 @@ impl Loader<'_> {
             self.start.recovery_point.min(active.base_offset)
         } else {
             self.start.recovery_point
+        };
+        let bases: Vec<i64> = segments.iter().map(|s| s.base_offset).collect();
+        let complete_below = match self.scanned.first() {
+            Some(scanned) => self.first_unsynced(&bases).min(*scanned),
+            None => self.first_unsynced(&bases),
         };
         let complete = (end.next_offset == 0 || self.snapshots.contains(&end.next_offset))
             && self.has_indexes(active.base_offset);
@@ -214,7 +226,8 @@ impl Loader<'_> {
             resumed,
             closed: false,
         };
-        Ok(Loaded { segments, writer, log_start, recovery_point: recovery_point.clamp(0, end.next_offset) })
+        let recovery_point = recovery_point.clamp(0, end.next_offset);
+        Ok(Loaded { segments, writer, log_start, recovery_point, complete_below })
     }
 }
 

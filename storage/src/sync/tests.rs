@@ -29,7 +29,7 @@ impl Watched {
         let hook = {
             let (synced, broken) = (synced.clone(), broken.clone());
             move |op, path: &Path| {
-                if op == Op::Sync {
+                if matches!(op, Op::Sync | Op::SyncAll) {
                     synced.lock().push(path.to_path_buf());
                     if broken.load(Ordering::Relaxed) {
                         return Err(std::io::Error::from_raw_os_error(nix::libc::EIO));

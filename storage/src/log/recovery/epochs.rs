@@ -7,15 +7,22 @@ use crate::leader_epochs::LeaderEpochs;
 use milena_protocol::records::BatchHeader;
 
 impl Loader<'_> {
-    pub(super) fn read_epochs(&mut self) -> Result<()> {
-        if !self.has_epochs {
+    /// Reads the checkpoint. One that is missing, empty (a power cut leaves that of a file that was replaced) or
+    /// malformed is made again from the whole log, unless that is empty.
+    pub(super) fn read_epochs(&mut self, log_is_empty: bool) -> Result<()> {
+        let path = self.dir.join(file_name::LEADER_EPOCH_CHECKPOINT);
+        let bytes = if self.has_epochs { self.disk.read_if_there(&path)? } else { None };
+        let bytes = bytes.unwrap_or_default();
+        if bytes.is_empty() && log_is_empty {
             return Ok(());
         }
-        let path = self.dir.join(file_name::LEADER_EPOCH_CHECKPOINT);
-        let Some(bytes) = self.disk.read_if_there(&path)? else { return Ok(()) };
-        let parsed = milena_protocol::stored::checkpoint::parse_leader_epochs(&bytes)
-            .map_err(|e| e.to_string())
-            .and_then(|entries| LeaderEpochs::restore(entries).map_err(|e| e.to_string()));
+        let parsed = if bytes.is_empty() {
+            Err("no leader epochs, but records".to_owned())
+        } else {
+            milena_protocol::stored::checkpoint::parse_leader_epochs(&bytes)
+                .map_err(|e| e.to_string())
+                .and_then(|entries| LeaderEpochs::restore(entries).map_err(|e| e.to_string()))
+        };
         match parsed {
             Ok(epochs) => self.epochs = epochs,
             Err(reason) => {

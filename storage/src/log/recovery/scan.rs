@@ -15,14 +15,20 @@ use std::path::Path;
 const NOTED: u32 = 1 << 20;
 
 impl Loader<'_> {
+    /// Removes the index of aborted transactions of a segment; a replay makes it again.
+    pub(super) fn remove_aborted(&self, base: i64) -> Result<()> {
+        if self.indexes.contains(&(base, SegmentFileKind::TransactionIndex)) {
+            self.disk.remove(&self.path(base, SegmentFileKind::TransactionIndex))?;
+        }
+        Ok(())
+    }
+
     /// Reads a whole segment with CRCs, rebuilds its indexes and notes its epochs. Returns its good end, and whether
     /// something behind it was cut off.
     pub(super) fn scan(&mut self, base: i64, length: u64) -> Result<(Published, ActiveIndexes, bool)> {
         self.repaired = true;
         self.scanned.insert(base);
-        if self.indexes.contains(&(base, SegmentFileKind::TransactionIndex)) {
-            self.disk.remove(&self.path(base, SegmentFileKind::TransactionIndex))?;
-        }
+        self.remove_aborted(base)?;
         let path = self.path(base, SegmentFileKind::Log);
         let file = self.disk.open(&path)?;
         let mut indexes = ActiveIndexes::new(base, index_limits(self.config));

@@ -198,7 +198,9 @@ fn end_transaction(random: &mut Random, model: &mut Model, producers: &mut Produ
     let commit = random.one_in(2);
     let first_offset = model.open_transaction(id);
     let base_offset = model.append(control(id, epoch), Kind::Marker { commit, coordinator_epoch: 3 });
+    let foreseen = producers.aborted_by(&control(id, epoch), &marker(commit, 3), base_offset);
     let found = producers.apply(&control(id, epoch), Some(&marker(commit, 3)), base_offset);
+    assert_eq!(foreseen, found);
     let last_stable_offset = model.first_open_offset().unwrap_or(base_offset + 1);
     let aborted = |first_offset| AbortedTransaction {
         producer_id: id,

@@ -1,0 +1,120 @@
+//! The process dies before and within every operation of a run, and the power is cut there: the directory opens and
+//! holds what was promised.
+
+use crate::model::{Legal, Model};
+use crate::random::{Random, for_seeds, note};
+use crate::recorder::{Device, Recorder, State};
+use crate::world::{Action, BEGIN_MS, World, open, stop};
+use milena_storage::config::LogConfig;
+use milena_storage::error::Error;
+use milena_storage::file::{Disk, Op};
+use milena_storage::log::Append;
+use milena_storage::producers::Origin;
+use std::path::Path;
+use tempfile::TempDir;
+
+/// A folder in memory, where there is one: nothing in these tests depends on the device.
+fn scratch() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+/// A run of so many steps, seen from its directory.
+fn record(seed: u64, steps: usize, power: bool) -> (Vec<State>, Model, LogConfig) {
+    let dir = scratch();
+    let world = World::new(dir.path(), seed);
+    let world = if power { world.synced_if_compacted(seed) } else { world };
+    let recorder = Recorder::new(dir.path(), world.promised.clone());
+    let mut world = world.with_faults(Box::new({
+        let recorder = recorder.clone();
+        move || recorder.faults()
+    }));
+    for _ in 0..steps {
+        world.step().unwrap();
+        recorder.record(Op::Open, Path::new(""));
+    }
+    world.act(Action::Stop).unwrap();
+    recorder.record(Op::Open, Path::new(""));
+    (recorder.take(), world.history.clone(), world.config().clone())
+}
+
+/// Opens what is left, compares it, and sees whether one can go on from there.
+fn check(root: &Path, model: &Model, legal: Legal, config: &LogConfig, random: &mut Random) {
+    let (dir, log) = open(Disk::new(root), config, BEGIN_MS).unwrap();
+    let found = model.check_opened(&log, legal, random);
+    if random.one_in(8) {
+        go_on(&found, dir, log, config, random);
+    }
+}
+
+fn go_on(
+    found: &Model,
+    dir: milena_storage::log_dir::LogDir,
+    log: std::sync::Arc<milena_storage::log::Log>,
+    config: &LogConfig,
+    random: &mut Random,
+) {
+    let mut model = found.clone();
+    for _ in 0..3 {
+        let (bytes, records) = crate::model::random_batch(random, BEGIN_MS, None, false);
+        let how = Append { leader_epoch: 90, origin: Origin::Client, now_ms: BEGIN_MS };
+        let batch = crate::model::Batch::stored(&bytes, &records, model.end(), 90);
+        match crate::model::send(&log, &bytes, &how) {
+            Err(Error::BatchTooLarge { .. }) => continue,
+            sent => assert_eq!(sent.unwrap(), (model.end(), false)),
+        }
+        model.batches.push(batch);
+    }
+    let start = log.start_offset();
+    let clean = random.one_in(2);
+    if clean {
+        stop(&dir, &log).unwrap();
+    }
+    let root = dir.disk().root().to_path_buf();
+    drop((dir, log));
+    let (_dir, log) = open(Disk::new(&root), config, BEGIN_MS).unwrap();
+    assert!(!clean || log.start_offset() == start, "a clean stop keeps the start");
+    let legal =
+        Legal { end: (model.end(), model.end()), start: (0, start), moved: i64::MAX, compacted: model.end() };
+    model.check_opened(&log, legal, random);
+}
+
+#[test]
+fn the_death_of_the_process_at_any_operation_loses_nothing_that_was_acknowledged() {
+    for_seeds(3, |seed| {
+        let (states, model, config) = record(seed, 50, false);
+        let mut random = Random::new(seed);
+        for (at, state) in states.iter().enumerate() {
+            let legal = state.promised.after_death();
+            let left = scratch();
+            state.after_death(left.path());
+            note(format!("before operation {at}, {:?}", state.op));
+            check(left.path(), &model, legal, &config, &mut random);
+            let Some(next) = states.get(at + 1) else { continue };
+            let left = scratch();
+            if state.after_death_within(next, left.path(), &mut random) {
+                note(format!("within operation {at}, {:?}", state.op));
+                let legal = Legal { end: (legal.end.0, next.promised.begun), ..legal };
+                check(left.path(), &model, legal, &config, &mut random);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_power_cut_at_any_operation_loses_nothing_that_was_synced() {
+    for_seeds(3, |seed| {
+        let (states, model, config) = record(seed, 50, true);
+        let mut random = Random::new(seed);
+        let mut device = Device::default();
+        for (at, state) in states.iter().enumerate() {
+            device.see(state);
+            for cut in 0..3 {
+                let left = scratch();
+                device.after_power_cut(left.path(), &mut random);
+                note(format!("at operation {at}, {:?}, cut {cut}", state.op));
+                check(left.path(), &model, state.promised.after_power_cut(), &config, &mut random);
+            }
+            device.done(state);
+        }
+    });
+}
