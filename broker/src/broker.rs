@@ -164,7 +164,9 @@ impl Broker {
             )?;
         let controller = Arc::new(controller);
         metadata.save_quorum_state(&controller.quorum_state())?;
-        let asked = usize::try_from(config.log.recovery_threads_per_dir).unwrap_or(1) * config.log.dirs.len();
+        // With what was set at run time.
+        let asked = controller.config().log.recovery_threads_per_dir;
+        let asked = usize::try_from(asked).unwrap_or(1) * config.log.dirs.len();
         let threads = std::thread::available_parallelism().map_or(1, usize::from).max(asked);
         partitions.open_all(&controller.image(), threads)?;
         skip_seen_producer_ids(&controller, &partitions);
@@ -322,7 +324,8 @@ impl Broker {
 
     /// Limits on connections from one address.
     pub(crate) fn connection_limits(&self, ip: std::net::IpAddr) -> Limits {
-        let network = &self.config.network;
+        let config = self.controller.config();
+        let network = &config.network;
         let of_ip = network
             .max_connections_per_ip_overrides
             .get(&ip.to_string())
