@@ -13,13 +13,13 @@ const TICK: Duration = Duration::from_secs(1);
 const TICK_MIN: Duration = Duration::from_millis(50);
 /// Recovery points move this often, so that a start after a crash reads little.
 const CHECKPOINT: Duration = Duration::from_secs(5);
-/// Silent producers are looked for this often (Kafka: `producer.id.expiration.check.interval.ms`).
-const EXPIRE: Duration = Duration::from_secs(600);
 
 /// When the rarer chores are due.
 struct Calendar {
     checkpoint: Instant,
     expire: Instant,
+    /// `producer.id.expiration.check.interval.ms`
+    expire_every: Duration,
     retain: Instant,
     /// `log.retention.check.interval.ms`
     retain_every: Duration,
@@ -43,7 +43,7 @@ impl Calendar {
         };
         Due {
             checkpoint: pass(&mut self.checkpoint, CHECKPOINT),
-            expire: pass(&mut self.expire, EXPIRE),
+            expire: pass(&mut self.expire, self.expire_every),
             retain: pass(&mut self.retain, self.retain_every),
         }
     }
@@ -52,10 +52,12 @@ impl Calendar {
 /// Runs until the task is aborted.
 pub(super) async fn run(broker: Arc<Broker>) {
     let log = &broker.config.log;
+    let expire_every = broker.config.transaction.producer_id_expiration_check_interval;
     let start = Instant::now();
     let mut calendar = Calendar {
         checkpoint: start + CHECKPOINT,
-        expire: start + EXPIRE,
+        expire: start + expire_every,
+        expire_every,
         retain: start + log.initial_task_delay,
         retain_every: log.retention_check_interval,
     };

@@ -9,20 +9,24 @@ use milena_integration_tests::broker::{Broker, unique};
 use milena_integration_tests::raw::Connection;
 use milena_integration_tests::requests::{create_topic, text};
 
-const TOPIC: i8 = 2;
-const BROKER: i8 = 4;
+/// Resource type of a topic.
+pub(crate) const TOPIC: i8 = 2;
+/// Resource type of a broker.
+pub(crate) const BROKER: i8 = 4;
 const CLIENT_METRICS: i8 = 16;
 const GROUP: i8 = 32;
 
-const SET: i8 = 0;
-const DELETE: i8 = 1;
+/// Gives a key a value.
+pub(crate) const SET: i8 = 0;
+/// Takes a value back.
+pub(crate) const DELETE: i8 = 1;
 const APPEND: i8 = 2;
 const SUBTRACT: i8 = 3;
 
 /// Key, operation, value.
-type Edit<'a> = (&'a str, i8, Option<&'a str>);
+pub(crate) type Edit<'a> = (&'a str, i8, Option<&'a str>);
 /// Error code and message.
-type Answer = (i16, Option<String>);
+pub(crate) type Answer = (i16, Option<String>);
 
 fn resource(resource_type: i8, name: &str, edits: &[Edit<'_>]) -> AlterConfigsResource {
     let configs = edits.iter().map(|(key, operation, value)| {
@@ -44,7 +48,13 @@ fn alter(connection: &mut Connection, version: i16, resources: Vec<AlterConfigsR
     response.responses.into_iter().map(|r| (r.error_code, answer(r.error_message))).collect()
 }
 
-fn alter_one(connection: &mut Connection, resource_type: i8, name: &str, edits: &[Edit<'_>]) -> Answer {
+/// Changes one resource.
+pub(crate) fn alter_one(
+    connection: &mut Connection,
+    resource_type: i8,
+    name: &str,
+    edits: &[Edit<'_>],
+) -> Answer {
     alter(connection, 1, vec![resource(resource_type, name, edits)]).remove(0)
 }
 
@@ -86,7 +96,12 @@ fn describe(
 }
 
 /// Value and source of a key.
-fn setting(connection: &mut Connection, resource_type: i8, name: &str, key: &str) -> (Option<String>, i8) {
+pub(crate) fn setting(
+    connection: &mut Connection,
+    resource_type: i8,
+    name: &str,
+    key: &str,
+) -> (Option<String>, i8) {
     let found = describe(connection, resource_type, name).into_iter().find(|config| &*config.name == key);
     let found = found.unwrap_or_else(|| panic!("{key} is not described"));
     (found.value.map(|value| value.to_string()), found.config_source)
@@ -189,7 +204,7 @@ fn a_resource_changes_as_a_whole_whatever_becomes_of_the_others() {
 }
 
 /// Kafka answers before a change is in force.
-fn eventually(mut holds: impl FnMut() -> bool) {
+pub(crate) fn eventually(mut holds: impl FnMut() -> bool) {
     let start = std::time::Instant::now();
     while !holds() {
         assert!(start.elapsed() < std::time::Duration::from_secs(30), "it does not become true");

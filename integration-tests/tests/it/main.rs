@@ -11,5 +11,6 @@ mod orders;
 mod peak;
 mod producing;
 mod rd;
+mod retention;
 mod tidy;
 mod wire;
