@@ -74,25 +74,36 @@ pub fn usable(
     (usable, ignored)
 }
 
-/// Checks that thread pools grow and shrink by no more than a factor of two, as Kafka's do, where milena has none.
-/// `value` gives a key's value before and after the change.
+/// Checks that thread pools grow and shrink by no more than a factor of two, as Kafka's do. `value` gives a key's value
+/// before and after the change.
 ///
 /// # Errors
 /// What is wrong, in one sentence.
 pub fn check_pools(value: impl Fn(&str) -> (Option<Value>, Option<Value>)) -> Result<(), String> {
+    let numbers = |name: &str| match value(name) {
+        (Some(Value::Int(before)), Some(Value::Int(after))) => Some((before, after)),
+        _ => None,
+    };
+    let is_doubled = |before: i32, after: i32| i64::from(after) > 2 * i64::from(before);
     for name in POOLS {
-        let (Some(Value::Int(before)), Some(Value::Int(after))) = value(name) else { continue };
-        let limit = if after < before / 2 {
-            "be at least half"
-        } else if i64::from(after) > 2 * i64::from(before) {
-            "not be greater than double"
-        } else {
-            continue;
+        let Some((before, after)) = numbers(name) else { continue };
+        let limit = match after {
+            _ if after < before / 2 => "be at least half",
+            _ if is_doubled(before, after) => "not be greater than double",
+            _ => continue,
         };
         let failed = format!("Dynamic thread count update validation failed for {name}={after}");
         return Err(format!("{failed}, value should {limit} the current value {before}"));
     }
-    Ok(())
+    let Some((before, after)) = numbers("log.cleaner.threads") else { return Ok(()) };
+    let limit = match after {
+        _ if after == before => return Ok(()),
+        ..=0 => return Err("Log cleaner threads should be at least 1".to_owned()),
+        _ if after < before / 2 => "reduced to less than half",
+        _ if is_doubled(before, after) => "increased to more than double",
+        _ => return Ok(()),
+    };
+    Err(format!("Log cleaner threads cannot be {limit} the current value {before}"))
 }
 
 fn is_read_only(name: &str) -> bool {

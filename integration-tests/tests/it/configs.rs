@@ -145,6 +145,7 @@ fn refusals() {
         (BROKER, "", one("listener.name.a.ssl.keystore.location", SET, Some("/x")), 42, "Cannot update these configs at default cluster level, broker id must be specified: Set(listener.name.a.ssl.keystore.location)"),
         (BROKER, "", one("num.io.threads", SET, Some("100")), 42, "Invalid value org.apache.kafka.common.config.ConfigException: Dynamic thread count update validation failed for num.io.threads=100, value should not be greater than double the current value 8 for configuration Invalid dynamic configuration"),
         (BROKER, "", one("num.io.threads", SET, Some("3")), 42, "Invalid value org.apache.kafka.common.config.ConfigException: Dynamic thread count update validation failed for num.io.threads=3, value should be at least half the current value 8 for configuration Invalid dynamic configuration"),
+        (BROKER, "", one("log.cleaner.threads", SET, Some("3")), 42, "Invalid value org.apache.kafka.common.config.ConfigException: Log cleaner threads cannot be increased to more than double the current value 1 for configuration Invalid dynamic configuration"),
         (BROKER, "4711", one("log.retention.ms", SET, Some("1")), 42, "Unexpected broker id, expected {node}, but received 4711"),
         (BROKER, "one", one("log.retention.ms", SET, Some("1")), 42, "Node id must be an integer, but it is: one"),
         (CLIENT_METRICS, "", one("interval.ms", SET, Some("100")), 42, "Subscription name can't be empty"),
