@@ -3,6 +3,7 @@
 //! A handler does four things: authorise, translate, delegate to one subsystem, assemble. Versions stop here:
 //! nothing below `api/` branches on them. Adding an API is one file and one line in [`TABLE`].
 
+mod alter_configs;
 mod alter_replica_log_dirs;
 pub(crate) mod api_versions;
 mod create_partitions;
@@ -18,6 +19,7 @@ mod describe_topic_partitions;
 mod fetch;
 pub(crate) mod find_coordinator;
 pub(crate) mod heartbeat;
+mod incremental_alter_configs;
 mod init_producer_id;
 pub(crate) mod join_group;
 pub(crate) mod leave_group;
@@ -171,10 +173,12 @@ pub(crate) static TABLE: &[Row] = &[
     typed!(InitProducerId, 0..=5, init_producer_id),
     typed!(OffsetForLeaderEpoch, 2..=4, offset_for_leader_epoch),
     typed!(DescribeConfigs, 1..=4, describe_configs),
+    typed!(AlterConfigs, 0..=2, alter_configs),
     typed!(AlterReplicaLogDirs, 1..=2, alter_replica_log_dirs),
     typed!(DescribeLogDirs, 1..=4, describe_log_dirs),
     typed!(CreatePartitions, 0..=3, create_partitions),
     typed!(DeleteGroups, 0..=2, delete_groups),
+    typed!(IncrementalAlterConfigs, 0..=1, incremental_alter_configs),
     typed!(OffsetDelete, 0..=0, offset_delete),
     typed!(DescribeCluster, 0..=2, describe_cluster),
     typed!(DescribeTopicPartitions, 0..=0, describe_topic_partitions),

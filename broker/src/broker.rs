@@ -170,7 +170,9 @@ impl Broker {
             .map_err(|error: ControllerError| unreadable(error.to_string()))?;
         let controller = Arc::new(controller);
         metadata.save_quorum_state(&controller.quorum_state())?;
-        let asked = usize::try_from(config.log.recovery_threads_per_dir).unwrap_or(1) * config.log.dirs.len();
+        // With what was set at run time.
+        let asked = controller.config().log.recovery_threads_per_dir;
+        let asked = usize::try_from(asked).unwrap_or(1) * config.log.dirs.len();
         let threads = std::thread::available_parallelism().map_or(1, usize::from).max(asked);
         let elsewhere = partitions.open_all(&controller.image(), threads)?;
         controller.assign_directories(&elsewhere).map_err(|refusal| unreadable(refusal.message))?;
@@ -336,7 +338,8 @@ impl Broker {
 
     /// Limits on connections from one address.
     pub(crate) fn connection_limits(&self, ip: std::net::IpAddr) -> Limits {
-        let network = &self.config.network;
+        let config = self.controller.config();
+        let network = &config.network;
         let of_ip = network
             .max_connections_per_ip_overrides
             .get(&ip.to_string())

@@ -20,6 +20,7 @@ mod producer_ids;
 mod start;
 mod writer;
 
+pub(crate) use configs::{ConfigChange, ConfigEdit};
 pub(crate) use error::{ControllerError, Refusal, outcome};
 pub(crate) use log::{LogStore, MetadataLog, StorageFailure};
 pub(crate) use new_topics::{Assignment, NewTopic};

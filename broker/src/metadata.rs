@@ -13,7 +13,9 @@ mod shards;
 mod topic;
 pub(crate) mod topic_name;
 
-pub(crate) use image::{BROKER_RESOURCE, Image, TOPIC_RESOURCE};
+pub(crate) use image::{
+    BROKER_RESOURCE, CLIENT_METRICS_RESOURCE, GROUP_RESOURCE, Image, LOGGER_RESOURCE, TOPIC_RESOURCE,
+};
 pub(crate) use reader::Replay;
 pub(crate) use replay::ReplayError;
 pub(crate) use topic::{NO_LEADER, PartitionInfo, Topic};

@@ -43,8 +43,9 @@ fn delete(cx: &Context<'_>, name: &str, index: i32, offset: i64) -> Result<i64, 
     let policy = {
         let image = cx.broker.controller.image();
         let topic = image.topic(name).ok_or(ResponseError::UnknownTopicOrPartition)?;
-        TopicConfig::effective(&cx.broker.config, &topic.configs)
-            .map_or(cx.broker.config.topic_defaults.cleanup_policy, |c| c.cleanup_policy)
+        let config = cx.broker.controller.config();
+        TopicConfig::effective(&config, &topic.configs)
+            .map_or(config.topic_defaults.cleanup_policy, |c| c.cleanup_policy)
     };
     if policy.compact && !policy.delete {
         return Err(ResponseError::PolicyViolation);

@@ -1,17 +1,23 @@
-//! DescribeConfigs (32), versions 1 to 4, of topics and of this broker.
+//! DescribeConfigs (32), versions 1 to 4, of topics, of this broker, of groups and of subscriptions to client metrics.
 //!
 //! * The broker with an empty name stands for what is set for all brokers at run time.
+//! * A group or a subscription need not exist: what is not set has its default.
 //! * An error message that is not there is "", as in Kafka.
-//! * Loggers, client metrics and groups have no settings here: INVALID_REQUEST.
+//! * Loggers have no levels of their own here: INVALID_REQUEST.
 //!
 //! | version | change |
 //! |---|---|
 //! | 3 | types, and documentation on demand |
 
 use super::{Answer, Context};
-use crate::config::describe::{ConfigEntry, describe_broker, describe_cluster_default, describe_topic};
+use crate::config::describe::{
+    ConfigEntry, describe_broker, describe_client_metrics, describe_cluster_default, describe_group,
+    describe_topic,
+};
 use crate::controller::Refusal;
-use crate::metadata::{BROKER_RESOURCE, TOPIC_RESOURCE, topic_name};
+use crate::metadata::{
+    BROKER_RESOURCE, CLIENT_METRICS_RESOURCE, GROUP_RESOURCE, LOGGER_RESOURCE, TOPIC_RESOURCE, topic_name,
+};
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::describe_configs_response::{
@@ -19,6 +25,7 @@ use kafka_protocol::messages::describe_configs_response::{
 };
 use kafka_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 use kafka_protocol::protocol::StrBytes;
+use std::collections::BTreeMap;
 
 pub(crate) fn handle(cx: &Context<'_>, request: DescribeConfigsRequest) -> Answer<DescribeConfigsResponse> {
     let results = request.resources.iter().map(|resource| {
@@ -60,11 +67,21 @@ fn entries(cx: &Context<'_>, resource: &DescribeConfigsResource) -> Result<Vec<C
             ))),
             Err(_) => Err(invalid(format!("Broker id must be an integer, but it is: {name}"))),
         },
-        8 => Err(invalid("Unsupported resource type: BROKER_LOGGER".to_owned())),
-        16 => Err(invalid("Unsupported resource type: CLIENT_METRICS".to_owned())),
-        32 => Err(invalid("Unsupported resource type: GROUP".to_owned())),
+        LOGGER_RESOURCE => Err(invalid("Unsupported resource type: BROKER_LOGGER".to_owned())),
+        CLIENT_METRICS_RESOURCE if name.is_empty() => {
+            Err(invalid("Client metrics subscription name must not be empty".to_owned()))
+        }
+        CLIENT_METRICS_RESOURCE => Ok(describe_client_metrics(&stored(cx, resource))),
+        GROUP_RESOURCE if name.is_empty() => Err(invalid("Group name must not be empty".to_owned())),
+        GROUP_RESOURCE => Ok(describe_group(config, &stored(cx, resource))),
         _ => Err(invalid(format!("Unexpected resource type UNKNOWN for resource {name}"))),
     }
+}
+
+/// What is set for a group or a subscription.
+fn stored(cx: &Context<'_>, resource: &DescribeConfigsResource) -> BTreeMap<String, String> {
+    let image = cx.broker.controller.image();
+    image.configs(resource.resource_type, &resource.resource_name).cloned().unwrap_or_default()
 }
 
 fn invalid(message: String) -> Refusal {

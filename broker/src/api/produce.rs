@@ -128,7 +128,10 @@ fn append_all(
                 }
                 Err(refused) => {
                     failed = Some(refused.error);
+                    let partition = topic.and_then(|topic| cx.broker.partitions.get(topic.id, *index));
+                    let start = partition.filter(|_| tells_log_start(refused.error));
                     failure(*index, &refused)
+                        .with_log_start_offset(start.map_or(-1, |p| p.log().start_offset()))
                 }
             });
         }
@@ -200,6 +203,25 @@ fn topic_response(data: &TopicData<'_>) -> TopicProduceResponse {
         }
         TopicKey::Id(id) => TopicProduceResponse::default().with_topic_id(id),
     }
+}
+
+/// Whether the log start comes with a refusal: when it was the log that looked at the records and refused them.
+fn tells_log_start(error: ResponseError) -> bool {
+    !matches!(
+        error,
+        ResponseError::CorruptMessage
+            | ResponseError::InvalidRequiredAcks
+            | ResponseError::InvalidTopicException
+            | ResponseError::InvalidTxnState
+            | ResponseError::KafkaStorageError
+            | ResponseError::MessageTooLarge
+            | ResponseError::NotLeaderOrFollower
+            | ResponseError::RecordListTooLarge
+            | ResponseError::TransactionAbortable
+            | ResponseError::TransactionalIdAuthorizationFailed
+            | ResponseError::UnknownTopicId
+            | ResponseError::UnknownTopicOrPartition
+    )
 }
 
 fn failure(index: i32, refused: &ProduceFailure) -> PartitionProduceResponse {

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::broker_config::BrokerConfig;
+use crate::config::client_metrics_keys;
+use crate::config::group_keys;
 use crate::config::key::{Dynamic, Key};
 use crate::config::keys;
 use crate::config::topic_config::{TopicOverrides, broker_value};
@@ -21,6 +23,10 @@ pub mod source {
     pub const STATIC_BROKER: i8 = 4;
     /// Built in.
     pub const DEFAULT: i8 = 5;
+    /// Set for a subscription to metrics.
+    pub const CLIENT_METRICS: i8 = 7;
+    /// Set for a group.
+    pub const GROUP: i8 = 8;
 }
 
 /// `ConfigType` number of a key that is in no table.
@@ -114,6 +120,34 @@ pub fn describe_cluster_default(broker: &BrokerConfig) -> Vec<ConfigEntry> {
             entry
         })
         .collect()
+}
+
+/// All keys of a group with these settings, sorted by name.
+pub fn describe_group(broker: &BrokerConfig, settings: &BTreeMap<String, String>) -> Vec<ConfigEntry> {
+    let entry = |row: &group_keys::GroupKey| {
+        let name = row.key.name;
+        let value = group_keys::value(row, broker, settings).map(|value| value.to_string());
+        let source = if settings.contains_key(name) { source::GROUP } else { source::DEFAULT };
+        let own = ConfigSynonym { name: name.to_owned(), value: value.clone(), source };
+        entry(name, Some(&row.key), value, false, vec![own])
+    };
+    group_keys::KEYS.iter().map(entry).collect()
+}
+
+/// All keys of a subscription to metrics with these settings, sorted by name.
+pub fn describe_client_metrics(settings: &BTreeMap<String, String>) -> Vec<ConfigEntry> {
+    let entry = |key: &Key| {
+        let own = settings.get(key.name).map(String::as_str);
+        let value = own.or(key.default).map(|text| canonical(Some(key), key.name, text));
+        let synonym = |_| ConfigSynonym {
+            name: key.name.to_owned(),
+            value: value.clone(),
+            source: source::CLIENT_METRICS,
+        };
+        let synonyms = own.map(synonym).into_iter().collect();
+        entry(key.name, Some(key), value, false, synonyms)
+    };
+    client_metrics_keys::KEYS.iter().map(entry).collect()
 }
 
 fn broker_entry(broker: &BrokerConfig, name: &str, keep: impl Fn(&ConfigSynonym) -> bool) -> ConfigEntry {

@@ -36,3 +36,14 @@ pub enum ConfigError {
         advice: String,
     },
 }
+
+impl ConfigError {
+    /// What is wrong, in Kafka's words where it has some, without where it was written and what to do.
+    pub fn reason(&self) -> String {
+        match self {
+            ConfigError::Value { source, .. } => source.to_string(),
+            ConfigError::Syntax { source, .. } => source.to_string(),
+            ConfigError::Refused { reason, .. } => reason.clone(),
+        }
+    }
+}

@@ -70,6 +70,8 @@ pub enum Valid {
     Servers,
     /// `*`, or `partition:broker` entries.
     ThrottledReplicas,
+    /// `earliest`, `latest`, or `by_duration:` and an ISO 8601 duration that is not negative.
+    OffsetReset,
 }
 
 /// One configuration key.

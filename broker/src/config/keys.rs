@@ -2,7 +2,8 @@
 //!
 //! Names, types, ranges, defaults and the kind of dynamic update are Kafka's. Defaults that differ on purpose:
 //! `group.initial.rebalance.delay.ms` is 0, `listeners` is `PLAINTEXT://localhost:9092`, `node.id` is 1,
-//! `process.roles` is `broker,controller`, and `log.dir` is the user's data directory.
+//! `process.roles` is `broker,controller`, and `log.dir` is the user's data directory. `listeners` and
+//! `listener.security.protocol.map` are read once, at the start, and so are no dynamic keys here.
 
 mod authorization;
 mod broker;

@@ -101,9 +101,9 @@ pub static KEYS: &[TopicKey] = &[
         .doc("Whether remote segments go when tiered storage is switched off."), &[]),
     topic(boolean("remote.storage.enable", Some("false"))
         .doc("Whether tiered storage is on for the topic."), &[]),
-    topic(long("retention.bytes", Some("-1"))
+    topic(long("retention.bytes", Some("-1")).honoured()
         .doc("Bytes kept of a partition; -1 sets no limit."), &[same("log.retention.bytes")]),
-    topic(long("retention.ms", Some("604800000")).at_least(-1)
+    topic(long("retention.ms", Some("604800000")).at_least(-1).honoured()
         .doc("Milliseconds records are kept; -1 keeps them for ever."), &[same("log.retention.ms"), times("log.retention.minutes", MINUTES), times("log.retention.hours", HOURS)]),
     topic(int("segment.bytes", Some("1073741824")).at_least(1_048_576).honoured()
         .doc("Size of a segment in bytes, at least 1048576."), &[same("log.segment.bytes")]),

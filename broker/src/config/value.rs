@@ -156,6 +156,13 @@ fn check(valid: Valid, name: &str, value: &Value) -> Result<(), InvalidValue> {
             );
             Err(InvalidValue::new(format_args!("[{}]", items.join(", ")), name, why))
         }
+        (Valid::OffsetReset, Value::String(text)) if !is_offset_reset(text) => {
+            let why = format!(
+                "Invalid value `{text}` for configuration {name}. The value must be either 'earliest', 'latest' or of \
+                 the format 'by_duration:<PnDTnHnMn.nS>'."
+            );
+            refuse(why)
+        }
         (Valid::Ratio(min, _), Value::Double(number)) if number.is_nan() || *number < min => {
             refuse(format!("Value must be at least {min}"))
         }
@@ -209,6 +216,36 @@ fn are_throttled_replicas(items: &[String]) -> bool {
         item.split_once(':').is_some_and(|(partition, broker)| is_number(partition) && is_number(broker))
     };
     (items.len() == 1 && items[0] == "*") || items.iter().all(is_pair)
+}
+
+fn is_offset_reset(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    match text.strip_prefix("by_duration:") {
+        Some(duration) => is_duration(duration),
+        None => ["earliest", "latest"].contains(&text.as_str()),
+    }
+}
+
+/// `PnDTnHnMn.nS` in lower case, with at least one part, and none of them negative.
+fn is_duration(text: &str) -> bool {
+    let Some(parts) = text.strip_prefix('p') else { return false };
+    let (days, time) = parts.split_once('t').map_or((parts, None), |(days, time)| (days, Some(time)));
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let days_fit = days.is_empty() || days.strip_suffix('d').is_some_and(is_number);
+    let Some(time) = time else { return days_fit && !days.is_empty() };
+    let mut rest = time;
+    for unit in ['h', 'm', 's'] {
+        if let Some((number, behind)) = rest.split_once(unit) {
+            let whole =
+                if unit == 's' { number.split_once('.').map_or(number, |(whole, _)| whole) } else { number };
+            let fraction = number.strip_prefix(whole).and_then(|rest| rest.strip_prefix('.'));
+            if !is_number(whole) || !fraction.is_none_or(|digits| digits.len() <= 9 && is_number(digits)) {
+                return false;
+            }
+            rest = behind;
+        }
+    }
+    days_fit && rest.is_empty() && !time.is_empty()
 }
 
 /// As Java's `Double.toString`: plain from 0.001 up to ten million, else with an exponent, always with a fraction.

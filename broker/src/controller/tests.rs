@@ -2,6 +2,8 @@
 
 use super::testing::{Bench, DIRECTORY, MemoryLog, config, dump, dump_all};
 use super::{Assignment, ControllerError, NewPartitions, NewTopic, Refusal, Snapshot, Start};
+use super::{ConfigChange, ConfigEdit};
+use crate::config::alter::Operation;
 use crate::metadata::{BROKER_RESOURCE, TOPIC_RESOURCE, Topic};
 use kafka_protocol::ResponseError;
 use milena_protocol::records::{BatchBuilder, Batches, ControlType, KRaftVersion, control_batch};
@@ -227,7 +229,10 @@ fn validate_only_changes_nothing() {
     assert_eq!(results[0].as_ref().unwrap().partitions.len(), 2);
     assert!(results[1].is_err());
     assert_eq!(bench.controller.create_partitions(&[more("there", 9)], true).unwrap(), [Ok(())]);
-    bench.controller.edit_configs(TOPIC_RESOURCE, "there", set("retention.ms", "5"), true).unwrap();
+    let operation = Operation::Set("5".to_owned());
+    let edit = ConfigEdit::Keys(vec![("retention.ms".to_owned(), operation)]);
+    let change = ConfigChange { resource_type: TOPIC_RESOURCE, name: "there".to_owned(), edit };
+    assert_eq!(bench.controller.alter_configs(&[change], true).unwrap(), [Ok(())]);
     assert_eq!(bench.log.bytes(), bytes);
     assert!(bench.store.calls().is_empty());
     assert!(bench.controller.image().topic("new").is_none());
@@ -265,15 +270,14 @@ fn partitions_are_refused_in_kafkas_words() {
     assert_replays(&bench);
 }
 
-fn set<'a>(
-    key: &'a str,
-    value: &'a str,
-) -> impl FnOnce(&BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Refusal> {
-    move |before| {
-        let mut after = before.clone();
-        after.insert(key.to_owned(), value.to_owned());
-        Ok(after)
-    }
+/// Sets one key, or with `None` removes all of them.
+fn alter(bench: &Bench, resource_type: i8, name: &str, set: Option<(&str, &str)>) -> Result<(), Refusal> {
+    let edit = match set {
+        Some((key, value)) => ConfigEdit::Keys(vec![(key.to_owned(), Operation::Set(value.to_owned()))]),
+        None => ConfigEdit::All(BTreeMap::new()),
+    };
+    let change = ConfigChange { resource_type, name: name.to_owned(), edit };
+    bench.controller.alter_configs(&[change], false).unwrap().remove(0)
 }
 
 #[test]
@@ -282,31 +286,28 @@ fn configuration_changes_are_records() {
     create(&bench, configured("t", &[("retention.ms", "1"), ("segment.ms", "2")])).unwrap();
     bench.store.calls();
     let controller = &bench.controller;
-    controller.edit_configs(TOPIC_RESOURCE, "t", set("retention.ms", "5"), false).unwrap();
+    alter(&bench, TOPIC_RESOURCE, "t", Some(("retention.ms", "5"))).unwrap();
     assert_eq!(bench.store.calls(), [r#"reconfigure t {"retention.ms": "5", "segment.ms": "2"}"#]);
-    controller.edit_configs(TOPIC_RESOURCE, "t", |_| Ok(BTreeMap::new()), false).unwrap();
+    alter(&bench, TOPIC_RESOURCE, "t", None).unwrap();
     assert!(controller.image().topic("t").unwrap().configs.is_empty());
-    controller.edit_configs(BROKER_RESOURCE, "1", set("log.retention.ms", "9"), false).unwrap();
+    alter(&bench, BROKER_RESOURCE, "1", Some(("log.retention.ms", "9"))).unwrap();
     assert_eq!(controller.config().topic_defaults.retention_ms, 9);
     assert_eq!(bench.restart().controller.config().topic_defaults.retention_ms, 9);
     assert_eq!(bench.store.calls().last().unwrap(), "reconfigure t {}", "the logs are told of new defaults");
-    let bad = refusal(controller.edit_configs(BROKER_RESOURCE, "1", set("log.retention.ms", "x"), false));
-    assert_eq!(bad.0, ResponseError::InvalidConfig);
+    let bad = refusal(alter(&bench, BROKER_RESOURCE, "1", Some(("log.retention.ms", "x"))));
+    assert_eq!(bad.0, ResponseError::InvalidRequest, "as Kafka's broker says it");
     assert_eq!(controller.image().broker_configs("1").unwrap().len(), 1);
     assert_replays(&bench);
-    controller.edit_configs(BROKER_RESOURCE, "1", |_| Ok(BTreeMap::new()), false).unwrap();
+    alter(&bench, BROKER_RESOURCE, "1", None).unwrap();
     assert_eq!(controller.image().broker_configs("1"), None);
     assert_eq!(controller.config().topic_defaults.retention_ms, 604_800_000);
 
-    let bad = refusal(controller.edit_configs(TOPIC_RESOURCE, "t", set("no.such", "5"), false));
+    let bad = refusal(alter(&bench, TOPIC_RESOURCE, "t", Some(("no.such", "5"))));
     assert_eq!(bad, (ResponseError::InvalidConfig, "Unknown topic config name: no.such".to_owned()));
-    let none = refusal(controller.edit_configs(TOPIC_RESOURCE, "none", set("retention.ms", "5"), false));
+    let none = refusal(alter(&bench, TOPIC_RESOURCE, "none", Some(("retention.ms", "5"))));
     assert_eq!(none.0, ResponseError::UnknownTopicOrPartition);
     let long = "x".repeat(40_000);
-    assert!(
-        controller.edit_configs(BROKER_RESOURCE, "", set("long", &long), false).is_err(),
-        "Kafka could not read it"
-    );
+    assert!(alter(&bench, BROKER_RESOURCE, "", Some(("long", &long))).is_err(), "Kafka could not read it");
     assert_replays(&bench);
 }
 

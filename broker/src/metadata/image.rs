@@ -10,6 +10,12 @@ use uuid::Uuid;
 pub(crate) const TOPIC_RESOURCE: i8 = 2;
 /// Resource type of a broker's configuration; the empty name is for all brokers.
 pub(crate) const BROKER_RESOURCE: i8 = 4;
+/// Resource type of the level of a logger.
+pub(crate) const LOGGER_RESOURCE: i8 = 8;
+/// Resource type of a subscription to metrics of clients.
+pub(crate) const CLIENT_METRICS_RESOURCE: i8 = 16;
+/// Resource type of a group's configuration.
+pub(crate) const GROUP_RESOURCE: i8 = 32;
 
 /// Whom a client quota is for: pairs of entity type (`user`, `client-id`, `ip`) and name, `None` for the default.
 pub(crate) type QuotaEntity = Vec<(String, Option<String>)>;

@@ -1,6 +1,7 @@
 //! milena from outside: real clients and raw frames against the built binary.
 
 mod clients;
+mod configs;
 mod crash;
 mod disk_full;
 mod fetching;
@@ -10,5 +11,6 @@ mod orders;
 mod peak;
 mod producing;
 mod rd;
+mod retention;
 mod tidy;
 mod wire;

@@ -162,6 +162,22 @@ fn a_larger_segment_size_holds_at_once_on_a_mapped_tail() {
 }
 
 #[test]
+fn other_settings_hold_for_the_next_append() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path(), &LogConfig::default(), true);
+    let one = batch(10, 1, 100);
+    let header = BatchHeader::read(&one).unwrap();
+    let flush_due = || log.append(&header, &one[HEADER_LEN..], &HOW).unwrap().flush_due;
+    assert!(!flush_due());
+    log.set_config(LogConfig { flush_messages: 2, ..LogConfig::default() });
+    assert!(flush_due());
+    log.set_config(LogConfig { segment_bytes: one.len() as u32, ..LogConfig::default() });
+    let segments = log.segments().len();
+    assert!(!flush_due());
+    assert_eq!(log.segments().len(), segments + 1);
+}
+
+#[test]
 fn reads_outside_the_log_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path(), &LogConfig::default(), true);

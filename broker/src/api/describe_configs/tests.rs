@@ -78,8 +78,8 @@ fn what_cannot_be_described_is_refused_in_kafkas_words() {
         (4, "5", 42, "Unexpected broker id, expected 1 or empty string, but received 5"),
         (4, "x", 42, "Broker id must be an integer, but it is: x"),
         (8, "1", 42, "Unsupported resource type: BROKER_LOGGER"),
-        (16, "m", 42, "Unsupported resource type: CLIENT_METRICS"),
-        (32, "g", 42, "Unsupported resource type: GROUP"),
+        (16, "", 42, "Client metrics subscription name must not be empty"),
+        (32, "", 42, "Group name must not be empty"),
         (99, "q", 42, "Unexpected resource type UNKNOWN for resource q"),
     ];
     for version in 1..=4 {

@@ -70,15 +70,15 @@ pub(super) const KEYS: &[Key] = &[
         .doc("CreateTime keeps the producer's timestamp, LogAppendTime writes the broker's."),
     boolean("log.preallocate", Some("false")).cluster_wide()
         .doc("Whether a new segment file takes its full size at once."),
-    long("log.retention.bytes", Some("-1")).cluster_wide()
+    long("log.retention.bytes", Some("-1")).honoured().cluster_wide()
         .doc("Bytes kept of a partition; -1 sets no limit."),
-    long("log.retention.check.interval.ms", Some("300000")).at_least(1)
+    long("log.retention.check.interval.ms", Some("300000")).at_least(1).honoured()
         .doc("Milliseconds between two looks for segments to delete."),
-    int("log.retention.hours", Some("168"))
+    int("log.retention.hours", Some("168")).honoured()
         .doc("Hours records are kept, unless minutes or milliseconds are set; -1 keeps them for ever."),
-    int("log.retention.minutes", None)
+    int("log.retention.minutes", None).honoured()
         .doc("Minutes records are kept, unless milliseconds are set; -1 keeps them for ever."),
-    long("log.retention.ms", None).cluster_wide()
+    long("log.retention.ms", None).honoured().cluster_wide()
         .doc("Milliseconds records are kept; -1 keeps them for ever."),
     int("log.roll.hours", Some("168")).at_least(1).honoured()
         .doc("Hours after which a new segment starts, unless log.roll.ms is set."),

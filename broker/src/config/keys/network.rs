@@ -16,9 +16,9 @@ pub(super) const KEYS: &[Key] = &[
         .doc("Milliseconds after which a SASL client must authenticate again; 0 never asks."),
     string("inter.broker.listener.name", None).honoured()
         .doc("Name of the listener that brokers use among themselves; excludes security.inter.broker.protocol."),
-    string("listener.security.protocol.map", Some("SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT")).honoured().per_broker()
+    string("listener.security.protocol.map", Some("SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT")).honoured()
         .doc("NAME:PROTOCOL pairs that give every listener its security protocol."),
-    string("listeners", Some("PLAINTEXT://localhost:9092")).honoured().per_broker()
+    string("listeners", Some("PLAINTEXT://localhost:9092")).honoured()
         .doc("NAME://host:port addresses to listen on; an empty host means every interface, port 0 any free port."),
     int("max.connection.creation.rate", Some("2147483647")).at_least(0).cluster_wide()
         .doc("New connections per second and listener."),

@@ -119,3 +119,23 @@ fn doubles_as_java_writes_them() {
         assert_eq!(java_double(value), expected);
     }
 }
+
+#[test]
+fn where_a_share_group_begins() {
+    let key = crate::config::group_keys::find("share.auto.offset.reset").unwrap();
+    for text in ["earliest", "LATEST", "by_duration:P1D", "by_duration:PT1H30M", "by_duration:p2dt0.5s"] {
+        assert!(Value::parse(&key.key, text).is_ok(), "{text}");
+    }
+    for text in [
+        "",
+        "none",
+        "by_duration:",
+        "by_duration:P",
+        "by_duration:PT",
+        "by_duration:PT1M1H",
+        "by_duration:PT-1S",
+    ] {
+        let error = Value::parse(&key.key, text).unwrap_err().to_string();
+        assert!(error.ends_with("of the format 'by_duration:<PnDTnHnMn.nS>'."), "{text}: {error}");
+    }
+}

@@ -251,6 +251,23 @@ fn leader_epochs_begin_at_the_log_start() {
 }
 
 #[test]
+fn a_transaction_that_began_below_the_log_start_holds_nothing_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path(), config());
+    let mut builder = BatchBuilder::new().producer(7, 0, 0).transactional(true);
+    builder.append(0, None, Some(b"v"), &[]);
+    let batch = builder.build().unwrap();
+    let header = BatchHeader::read(&batch).unwrap();
+    let how = Append { leader_epoch: 0, origin: Origin::Client, now_ms: NOW };
+    log.append(&header, &batch[HEADER_LEN..], &how).unwrap();
+    append_at(&log, 0, 0, NOW);
+    assert_eq!((log.last_stable_offset(), log.end_offset()), (0, 2));
+    log.delete_before(1).unwrap();
+    assert_eq!(log.last_stable_offset(), 1);
+    assert_eq!(log.read(1, 1000, true, Bound::Stable).unwrap().last_stable, 1);
+}
+
+#[test]
 fn a_closed_or_retired_log_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     let retention = LogConfig { retention_bytes: 0, ..config() };
