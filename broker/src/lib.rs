@@ -16,3 +16,4 @@ mod metadata;
 mod net;
 mod partition;
 mod partitions;
+mod transaction;
