@@ -11,4 +11,5 @@ mod peak;
 mod producing;
 mod rd;
 mod tidy;
+mod transactions;
 mod wire;
