@@ -6,6 +6,7 @@ mod golden;
 mod offsets;
 mod restart;
 mod static_members;
+mod transactional;
 mod versions;
 
 use super::{GroupCoordinator, GroupSettings, Joiner};

@@ -13,6 +13,7 @@
 //! ```
 
 mod listing;
+mod model;
 mod records;
 mod scripts;
 

@@ -56,3 +56,19 @@ fn a_transaction_is_opened_by_a_verified_batch_alone() {
     let error = log.begin_verification(7, 0, 2, false, 1_000).unwrap_err();
     assert!(matches!(error, Error::Producer(ProducerError::InvalidEpoch { current: 1, .. })), "{error}");
 }
+
+#[test]
+fn a_question_of_a_lower_epoch_says_nothing_of_the_next() {
+    let (_dir, log) = open();
+    // A client with an epoch for each transaction asks and is never heard of again; another one takes over.
+    let old = log.begin_verification(7, 0, 0, true, 1_000).unwrap();
+    let new = log.begin_verification(7, 1, 0, false, 1_000).unwrap();
+    assert_ne!(old, new);
+    end(&log, 1, false);
+    for guard in [old, new] {
+        let batch = batch(1, 0);
+        let header = BatchHeader::read(&batch).unwrap();
+        let appended = log.append_verified(&header, &batch[HEADER_LEN..], &HOW, guard);
+        assert!(appended.is_err(), "the transaction has ended");
+    }
+}
