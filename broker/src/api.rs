@@ -3,6 +3,8 @@
 //! A handler does four things: authorise, translate, delegate to one subsystem, assemble. Versions stop here:
 //! nothing below `api/` branches on them. Adding an API is one file and one line in [`TABLE`].
 
+mod add_offsets_to_txn;
+mod add_partitions_to_txn;
 mod alter_configs;
 mod alter_replica_log_dirs;
 pub(crate) mod api_versions;
@@ -15,7 +17,10 @@ mod describe_cluster;
 mod describe_configs;
 pub(crate) mod describe_groups;
 mod describe_log_dirs;
+mod describe_producers;
 mod describe_topic_partitions;
+mod describe_transactions;
+mod end_txn;
 mod fetch;
 pub(crate) mod find_coordinator;
 pub(crate) mod heartbeat;
@@ -25,6 +30,7 @@ pub(crate) mod join_group;
 pub(crate) mod leave_group;
 pub(crate) mod list_groups;
 mod list_offsets;
+mod list_transactions;
 mod metadata;
 pub(crate) mod offset_commit;
 pub(crate) mod offset_delete;
@@ -33,9 +39,12 @@ mod offset_for_leader_epoch;
 mod operations;
 mod produce;
 pub(crate) mod sync_group;
+mod txn_offset_commit;
+mod write_txn_markers;
 
 use crate::broker::Broker;
 use crate::metadata::advertise::Listener;
+use kafka_protocol::ResponseError;
 use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::{Decodable, Encodable};
 use milena_protocol::gather::Gather;
@@ -172,6 +181,11 @@ pub(crate) static TABLE: &[Row] = &[
     typed!(DeleteRecords, 0..=2, delete_records),
     typed!(InitProducerId, 0..=5, init_producer_id),
     typed!(OffsetForLeaderEpoch, 2..=4, offset_for_leader_epoch),
+    typed!(AddPartitionsToTxn, 0..=5, add_partitions_to_txn),
+    typed!(AddOffsetsToTxn, 0..=4, add_offsets_to_txn),
+    typed!(EndTxn, 0..=5, end_txn),
+    typed!(WriteTxnMarkers, 1..=1, write_txn_markers),
+    typed!(TxnOffsetCommit, 0..=5, txn_offset_commit),
     typed!(DescribeConfigs, 1..=4, describe_configs),
     typed!(AlterConfigs, 0..=2, alter_configs),
     typed!(AlterReplicaLogDirs, 1..=2, alter_replica_log_dirs),
@@ -181,6 +195,9 @@ pub(crate) static TABLE: &[Row] = &[
     typed!(IncrementalAlterConfigs, 0..=1, incremental_alter_configs),
     typed!(OffsetDelete, 0..=0, offset_delete),
     typed!(DescribeCluster, 0..=2, describe_cluster),
+    typed!(DescribeProducers, 0..=0, describe_producers),
+    typed!(DescribeTransactions, 0..=0, describe_transactions),
+    typed!(ListTransactions, 0..=2, list_transactions),
     typed!(DescribeTopicPartitions, 0..=0, describe_topic_partitions),
 ];
 
@@ -215,6 +232,14 @@ pub(crate) fn handle(
     let client_id = String::from_utf8_lossy(header.client_id.unwrap_or_default());
     let cx = Context { broker, version, correlation_id, client_id: &client_id, connection };
     (row.handler)(&cx, body, out)
+}
+
+/// PRODUCER_FENCED is younger than transactions: clients that do not know it are told INVALID_PRODUCER_EPOCH.
+fn fenced_as(error: ResponseError, knows_fenced: bool) -> ResponseError {
+    match error {
+        ResponseError::ProducerFenced if !knows_fenced => ResponseError::InvalidProducerEpoch,
+        error => error,
+    }
 }
 
 /// Decodes the request, calls the handler, encodes the response.

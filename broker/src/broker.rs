@@ -1,6 +1,7 @@
 //! Owns every part; start order, stop order.
 //!
-//! Start: data directories (lock, identity) → listening sockets → metadata log → partition logs → groups → accept.
+//! Start: data directories (lock, identity) → listening sockets → metadata log → partition logs → groups →
+//! transactions → accept.
 //! Stop: accept no more → connections answer and close → compaction ends → logs close → sync → checkpoints →
 //! clean-shutdown mark.
 
@@ -14,12 +15,14 @@ use crate::config::{Authorizer, BrokerConfig};
 use crate::controller::{Controller, ControllerError, Snapshot, Start};
 use crate::fetch_sessions::FetchSessions;
 use crate::group::{GroupCoordinator, GroupSettings};
-use crate::metadata::Topic;
 use crate::metadata::advertise::{Advertiser, Surroundings};
+use crate::metadata::{Topic, topic_name};
 use crate::net::listener;
 use crate::net::registry::{Limits, Registry};
 use crate::partition::Partition;
 use crate::partitions::{MetadataDir, Partitions, features};
+use crate::transaction::{TransactionCoordinator, TransactionSettings};
+use adapters::PartitionMarkers;
 use arc_swap::ArcSwap;
 use kafka_protocol::ResponseError;
 use milena_storage::error::Error as StorageError;
@@ -93,7 +96,11 @@ pub struct Broker {
     /// Who remembers what consumers fetch.
     pub(crate) fetch_sessions: FetchSessions,
     /// Consumer groups and their offsets.
-    pub(crate) groups: GroupCoordinator,
+    pub(crate) groups: Arc<GroupCoordinator>,
+    /// Transactional ids and their transactions.
+    pub(crate) transactions: TransactionCoordinator,
+    /// Ends transactions in partitions.
+    pub(crate) markers: Arc<PartitionMarkers>,
     /// Answers that are the same for everybody.
     pub(crate) api_versions: crate::api::api_versions::Cache,
     /// Compaction.
@@ -137,6 +144,8 @@ impl Broker {
         mover::start(&broker);
         let of_groups = broker.clone();
         tasks.push(tokio::spawn(async move { of_groups.groups.keep_deadlines().await }));
+        let of_transactions = broker.clone();
+        tasks.push(tokio::spawn(async move { of_transactions.transactions.keep_deadlines().await }));
         *broker.tasks.lock() = tasks;
         Ok(broker)
     }
@@ -193,9 +202,18 @@ impl Broker {
         metadata: Arc<MetadataDir>,
         advertiser: Advertiser,
     ) -> Self {
+        let groups = Arc::new(open_groups(config, &controller, &partitions, clock));
+        let markers = Arc::new(PartitionMarkers {
+            controller: controller.clone(),
+            partitions: partitions.clone(),
+            groups: groups.clone(),
+            clock: clock.clone(),
+        });
         Self {
             api_versions: crate::api::api_versions::Cache::default(),
-            groups: open_groups(config, &controller, &partitions, clock),
+            transactions: open_transactions(config, &controller, &partitions, &markers, clock),
+            markers,
+            groups,
             fetch_sessions: FetchSessions::new(
                 usize::try_from(config.network.fetch_session_slots).unwrap_or(0),
             ),
@@ -408,7 +426,8 @@ fn open_groups(
         offsets_retention_ms: millis(group.offsets.retention),
         retention_check_interval_ms: millis(group.offsets.retention_check_interval),
     };
-    let log = adapters::OffsetsLog {
+    let log = adapters::InternalTopic {
+        name: topic_name::CONSUMER_OFFSETS,
         controller: controller.clone(),
         partitions: partitions.clone(),
         clock: clock.clone(),
@@ -422,6 +441,45 @@ fn open_groups(
         }
     }
     groups
+}
+
+/// After the groups: what was decided before the stop is finished in their partitions, too.
+fn open_transactions(
+    config: &BrokerConfig,
+    controller: &Arc<Controller>,
+    partitions: &Arc<Partitions>,
+    markers: &Arc<PartitionMarkers>,
+    clock: &Arc<Clock>,
+) -> TransactionCoordinator {
+    let transaction = &config.transaction;
+    let settings = TransactionSettings {
+        max_timeout_ms: transaction.max_timeout_ms,
+        id_expiration_ms: millis(transaction.transactional_id_expiration),
+        timeout_check_interval_ms: millis(transaction.abort_timed_out_interval),
+        expiry_check_interval_ms: millis(transaction.remove_expired_interval),
+        verifies_partitions: transaction.partition_verification_enable,
+    };
+    let log = adapters::InternalTopic {
+        name: topic_name::TRANSACTION_STATE,
+        controller: controller.clone(),
+        partitions: partitions.clone(),
+        clock: clock.clone(),
+    };
+    let cluster = adapters::Cluster(controller.clone());
+    let transactions = TransactionCoordinator::new(
+        settings,
+        Arc::new(log),
+        markers.clone(),
+        Arc::new(cluster),
+        clock.clone(),
+    );
+    if let Err(errors) = transactions.load() {
+        // The transactional ids of those partitions answer NOT_COORDINATOR; all others serve.
+        for error in errors {
+            tracing::error!("__transaction_state: {error}");
+        }
+    }
+    transactions
 }
 
 fn millis(duration: Duration) -> i64 {

@@ -29,7 +29,7 @@ pub(crate) use start::{Snapshot, Start};
 
 use crate::clock::Clock;
 use crate::config::BrokerConfig;
-use crate::metadata::{Image, Topic, topic_name};
+use crate::metadata::{Image, Topic};
 use arc_swap::{ArcSwap, Guard};
 use kafka_protocol::ResponseError;
 use milena_protocol::stored::metadata::RemoveTopicRecord;
@@ -114,13 +114,6 @@ impl Controller {
             self.store.delete(topic);
         }
         Ok(results)
-    }
-
-    /// Makes `__consumer_offsets` unless it is there, and gives its number of partitions. What the topic has counts;
-    /// the setting is for its creation.
-    pub(crate) fn ensure_offsets_topic(&self) -> Result<i32, Refusal> {
-        let topic = self.ensure_topic(topic_name::CONSUMER_OFFSETS)?;
-        Ok(partition_count(&topic))
     }
 
     /// The topic of this name; made with the defaults, or with the settings of the coordinator it belongs to, unless

@@ -12,6 +12,7 @@ pub(crate) mod runtime;
 pub(crate) mod timers;
 
 use kafka_protocol::ResponseError;
+use milena_storage::producers::VerificationGuard;
 
 /// Why a coordinator could not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +38,16 @@ pub(crate) enum CoordinatorError {
         partition: i32,
         /// Bytes of the batch.
         len: usize,
+    },
+    /// The batch does not fit what the log knows of its producer.
+    #[error("partition {partition}: {reason}")]
+    Producer {
+        /// Partition of the internal topic.
+        partition: i32,
+        /// What clients are told.
+        error: ResponseError,
+        /// What does not fit.
+        reason: String,
     },
     /// The log could not be read or written.
     #[error("partition {partition}: {source}")]
@@ -67,9 +78,19 @@ impl CoordinatorError {
             Self::TopicUnavailable { .. } => ResponseError::CoordinatorNotAvailable,
             Self::Loading { .. } => ResponseError::CoordinatorLoadInProgress,
             Self::TooLarge { .. } => ResponseError::UnknownServerError,
+            Self::Producer { error, .. } => *error,
             Self::Storage { .. } | Self::Corrupt { .. } => ResponseError::NotCoordinator,
         }
     }
+}
+
+/// Whether the transaction coordinator has said that a batch belongs to an open transaction (KIP-890).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verification {
+    /// Nobody asks: the batch is part of no transaction, or is a marker, or verification is switched off.
+    Skipped,
+    /// It was asked for with this guard; without one the transaction must be open in the partition already.
+    Done(Option<VerificationGuard>),
 }
 
 /// The partitions of a coordinator's internal topic.
@@ -81,7 +102,12 @@ pub(crate) trait StateLog: Send + Sync {
     fn exists(&self) -> Option<i32>;
 
     /// Appends one batch and returns the offset of its first record.
-    fn append(&self, partition: i32, batch: &[u8]) -> Result<i64, CoordinatorError>;
+    fn append(
+        &self,
+        partition: i32,
+        batch: &[u8],
+        verification: Verification,
+    ) -> Result<i64, CoordinatorError>;
 
     /// Whole batches from the one that holds `from_offset` on, about `max_bytes` of them (one at least); empty at the end.
     fn read(&self, partition: i32, from_offset: i64, max_bytes: usize) -> Result<Vec<u8>, CoordinatorError>;

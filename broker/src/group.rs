@@ -28,13 +28,14 @@ pub(crate) use admin::ListFilter;
 pub(crate) use join::Joiner;
 
 use crate::clock::Clock;
-use crate::coordinator::runtime::{Parked, Runtime};
+use crate::coordinator::runtime::{InTransaction, Parked, Runtime};
 use crate::coordinator::{CoordinatorError, StateLog, Topics};
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::describe_groups_response::DescribedGroup;
 use kafka_protocol::messages::leave_group_request::MemberIdentity;
 use kafka_protocol::messages::leave_group_response::MemberResponse;
 use kafka_protocol::messages::list_groups_response::ListedGroup;
+use kafka_protocol::messages::offset_commit_request::OffsetCommitRequestTopic;
 use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestTopics;
 use kafka_protocol::messages::offset_fetch_response::OffsetFetchResponseTopics;
 use kafka_protocol::messages::{
@@ -42,6 +43,7 @@ use kafka_protocol::messages::{
     SyncGroupRequest, SyncGroupResponse,
 };
 use kafka_protocol::protocol::StrBytes;
+use milena_protocol::records::EndTransactionMarker;
 use milena_protocol::stored::group::group_partition;
 use shard::{GroupShard, Reply};
 use std::net::IpAddr;
@@ -211,23 +213,63 @@ impl GroupCoordinator {
     /// OffsetCommit: the error of each partition. The group as a whole may refuse: then only partitions that do not exist
     /// have an error of their own.
     pub(crate) fn commit_offsets(&self, request: &OffsetCommitRequest) -> ErrorsByPartition {
+        self.commit(request, |_| Ok(None))
+    }
+
+    /// TxnOffsetCommit, as [`commit_offsets`](Self::commit_offsets). `admit` gives the transaction, after it has seen
+    /// to it that the group's partition of `__consumer_offsets`, which it is told, is part of it.
+    pub(crate) fn commit_offsets_in_transaction(
+        &self,
+        request: &OffsetCommitRequest,
+        admit: impl FnOnce(i32) -> Result<InTransaction, ResponseError>,
+    ) -> ErrorsByPartition {
+        self.commit(request, |partition| {
+            if request.group_id.is_empty() {
+                return Err(ResponseError::InvalidGroupId);
+            }
+            admit(partition).map(Some)
+        })
+    }
+
+    /// The end of a producer's transaction, in one partition of `__consumer_offsets`.
+    pub(crate) fn end_transaction(
+        &self,
+        partition: i32,
+        producer_id: i64,
+        producer_epoch: i16,
+        marker: EndTransactionMarker,
+    ) -> Result<(), CoordinatorError> {
+        self.runtime.end_transaction(partition, producer_id, producer_epoch, marker)
+    }
+
+    /// The partition of `__consumer_offsets` that holds a group.
+    pub(crate) fn partition_of(&self, group: &str) -> Result<i32, ResponseError> {
+        self.runtime.partition_of(group)
+    }
+
+    fn commit(
+        &self,
+        request: &OffsetCommitRequest,
+        admit: impl FnOnce(i32) -> Result<Option<InTransaction>, ResponseError>,
+    ) -> ErrorsByPartition {
         let known: Vec<i32> = request.topics.iter().map(|topic| self.partitions(&topic.name)).collect();
         let without_group = |error: Option<ResponseError>| -> ErrorsByPartition {
             let of_topic = |(topic, known): (&_, &i32)| unknown_or(topic, *known, error);
             request.topics.iter().zip(&known).map(of_topic).collect()
         };
-        let exists = |(topic, known): (
-            &kafka_protocol::messages::offset_commit_request::OffsetCommitRequestTopic,
-            &i32,
-        )| {
+        let exists = |(topic, known): (&OffsetCommitRequestTopic, &i32)| {
             topic.partitions.iter().any(|partition| (0..*known).contains(&partition.partition_index))
         };
         if !request.topics.iter().zip(&known).any(exists) {
             return without_group(None);
         }
-        let input =
-            |shard: &mut GroupShard, now, effects: &mut _| shard.commit(now, request, &known, effects);
-        match self.runtime.write(&request.group_id, input) {
+        let committed =
+            self.runtime.partition_of(&request.group_id).and_then(admit).and_then(|transaction| {
+                self.runtime.write(&request.group_id, |shard, now, effects| {
+                    shard.commit(now, request, &known, transaction, effects)
+                })
+            });
+        match committed {
             Ok(Ok(errors)) => errors,
             Ok(Err(error)) | Err(error) => without_group(Some(error)),
         }
@@ -304,7 +346,7 @@ impl GroupCoordinator {
 
 /// UNKNOWN_TOPIC_OR_PARTITION for partitions that do not exist, `error` for the others.
 fn unknown_or(
-    topic: &kafka_protocol::messages::offset_commit_request::OffsetCommitRequestTopic,
+    topic: &OffsetCommitRequestTopic,
     known: i32,
     error: Option<ResponseError>,
 ) -> Vec<Option<ResponseError>> {

@@ -17,3 +17,4 @@ mod metadata;
 mod net;
 mod partition;
 mod partitions;
+mod transaction;

@@ -1,16 +1,19 @@
 //! A partition: its log, the rules for what is appended, and the fetches that wait for more.
 
 use crate::config::{CompressionType, TimestampType, TopicConfig};
+use crate::coordinator::Verification;
 use crate::error::{report, response_error};
 use arc_swap::{ArcSwap, Guard};
 use kafka_protocol::ResponseError;
-use milena_protocol::records::{self, BatchHeader, Codec, Level, RecordRejection, Rejected, Rules, Target};
+use milena_protocol::records::{
+    self, BatchHeader, Codec, EndTransactionMarker, HEADER_LEN, Level, RecordRejection, Rejected, Rules,
+    Target,
+};
 use milena_storage::config::LogConfig;
 use milena_storage::error::Error;
 use milena_storage::log::{Append, Appended, Log};
 use milena_storage::producers::Origin;
 use parking_lot::{Mutex, RwLock};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use tokio::sync::Notify;
@@ -218,29 +221,24 @@ impl Partition {
         self.log.load().set_config(log);
     }
 
-    /// Validates and appends what a producer sent, and wakes the fetches that wait for it.
+    /// Validates and appends what a producer sent, and wakes the fetches that wait for it. A batch that opens its
+    /// transaction here was verified before.
     pub(crate) fn produce(
         &self,
         batch: &[u8],
         produce_version: i16,
-        in_transaction: bool,
+        verification: Verification,
         now_ms: i64,
     ) -> Result<Produced, ProduceFailure> {
         let rules = *self.rules.read();
         let validated = records::validate(batch, &rules, now_ms, produce_version)?;
-        if validated.header.attributes.is_transactional() {
-            return Err(self.refuse_transactional(produce_version, in_transaction));
-        }
         let how = Append { leader_epoch: self.leader_epoch, origin: Origin::Client, now_ms };
-        let append = |log: &Log| log.append(&validated.header, &validated.body, &how);
-        let appended = self.on_log(append).map_err(|error| {
-            report("cannot append to", &self.topic, self.index, &error);
-            let message = matches!(error, Error::Producer(_)).then(|| error.to_string());
-            ProduceFailure { error: response_error(&error), message, records: Vec::new() }
-        })?;
-        if !appended.duplicate {
-            self.wake(validated.header.size());
-        }
+        let appended =
+            self.append(&validated.header, &validated.body, &how, verification).map_err(|error| {
+                report("cannot append to", &self.topic, self.index, &error);
+                let message = matches!(error, Error::Producer(_)).then(|| error.to_string());
+                ProduceFailure { error: response_error(&error), message, records: Vec::new() }
+            })?;
         // Of a duplicate Kafka tells the timestamp, whoever gave it.
         let log_append_time =
             if appended.duplicate { Some(appended.timestamp) } else { validated.log_append_time };
@@ -248,34 +246,66 @@ impl Partition {
         Ok(Produced { base_offset: appended.base_offset, log_append_time, flush_upto })
     }
 
-    /// There is no transaction coordinator yet, so no transaction can be open.
-    fn refuse_transactional(&self, produce_version: i16, in_transaction: bool) -> ProduceFailure {
-        let error = match produce_version {
-            _ if !in_transaction => ResponseError::TransactionalIdAuthorizationFailed,
-            ..=10 => ResponseError::InvalidTxnState,
-            _ => ResponseError::TransactionAbortable,
-        };
-        error.into()
-    }
-
-    /// Appends whole batches of a coordinator; returns the offset of the first. They are on the device if
+    /// Appends one batch of a coordinator; returns the offset of its first record. It is on the device if
     /// `flush.messages` asks for it.
     ///
     /// # Errors
-    /// [`Error`] of the first append that failed, or of the flush.
-    pub(crate) fn append_internal(&self, batches: &[u8], now_ms: i64) -> Result<i64, Error> {
+    /// [`Error`] of the append, or of the flush.
+    pub(crate) fn append_internal(
+        &self,
+        batch: &[u8],
+        verification: Verification,
+        now_ms: i64,
+    ) -> Result<i64, Error> {
+        let header = BatchHeader::read(batch).map_err(|error| Error::Corrupt {
+            path: self.log().dir(),
+            position: 0,
+            reason: error.to_string(),
+        })?;
         let how = Append { leader_epoch: self.leader_epoch, origin: Origin::Coordinator, now_ms };
-        // Batch by batch: none is appended twice where the log moves between two of them.
-        let dir = self.log.load().dir();
-        let append = |header: &BatchHeader, body: &[u8]| self.on_log(|log| log.append(header, body, &how));
-        let (base_offset, flush_due) = append_each(batches, &dir, append)?;
-        let base_offset = base_offset.unwrap_or_else(|| self.log.load().end_offset());
-        self.wake(batches.len());
-        if flush_due {
-            let upto = self.log.load().end_offset();
+        let appended = self.append(&header, &batch[HEADER_LEN..], &how, verification)?;
+        if appended.flush_due {
+            let upto = appended.last_offset + 1;
             tokio::task::block_in_place(|| self.flush_together(upto))?;
         }
-        Ok(base_offset)
+        Ok(appended.base_offset)
+    }
+
+    /// Writes the end of a producer's transaction, and lets those go on who waited for it. It is on the device if
+    /// `flush.messages` asks for it.
+    ///
+    /// # Errors
+    /// As [`Partition::append_internal`]; [`Error::Producer`] if a newer producer or coordinator was here.
+    pub(crate) fn end_transaction(
+        &self,
+        producer_id: i64,
+        producer_epoch: i16,
+        marker: EndTransactionMarker,
+        now_ms: i64,
+    ) -> Result<i64, Error> {
+        let epoch = self.leader_epoch;
+        let batch = records::end_transaction_batch(0, epoch, now_ms, producer_id, producer_epoch, marker);
+        self.append_internal(&batch, Verification::Skipped, now_ms)
+    }
+
+    fn append(
+        &self,
+        header: &BatchHeader,
+        body: &[u8],
+        how: &Append,
+        verification: Verification,
+    ) -> Result<Appended, Error> {
+        let appended = self.on_log(|log| match verification {
+            Verification::Skipped => log.append(header, body, how),
+            Verification::Done(guard) => log.append_verified(header, body, how, guard),
+        })?;
+        if header.attributes.is_control() {
+            // The last stable offset may have moved by far more than the bytes of the marker.
+            self.wake_all();
+        } else if !appended.duplicate {
+            self.wake(header.size());
+        }
+        Ok(appended)
     }
 
     fn wake(&self, bytes: usize) {
@@ -321,24 +351,15 @@ impl Partition {
 /// # Errors
 /// [`Error`] of the first append that failed; [`Error::Corrupt`] if the bytes are no batches.
 pub(crate) fn append_batches(log: &Log, batches: &[u8], how: &Append) -> Result<(i64, bool), Error> {
-    let (first, flush_due) = append_each(batches, &log.dir(), |header, body| log.append(header, body, how))?;
-    Ok((first.unwrap_or_else(|| log.end_offset()), flush_due))
-}
-
-fn append_each(
-    batches: &[u8],
-    dir: &Path,
-    mut append: impl FnMut(&BatchHeader, &[u8]) -> Result<Appended, Error>,
-) -> Result<(Option<i64>, bool), Error> {
     let (mut first, mut flush_due) = (None, false);
     for batch in records::Batches::new(batches) {
-        let corrupt = |reason: String| Error::Corrupt { path: dir.to_path_buf(), position: 0, reason };
+        let corrupt = |reason: String| Error::Corrupt { path: log.dir(), position: 0, reason };
         let (header, bytes) = batch.map_err(|e| corrupt(e.to_string()))?;
-        let appended = append(&header, &bytes[records::HEADER_LEN..])?;
+        let appended = log.append(&header, &bytes[HEADER_LEN..], how)?;
         first.get_or_insert(appended.base_offset);
         flush_due |= appended.flush_due;
     }
-    Ok((first, flush_due))
+    Ok((first.unwrap_or_else(|| log.end_offset()), flush_due))
 }
 
 fn rules(config: &TopicConfig) -> Rules {

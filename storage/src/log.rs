@@ -18,6 +18,7 @@ mod read;
 pub(crate) mod recovery;
 mod removal;
 mod retention;
+mod transactions;
 
 pub use append::{Append, Appended};
 pub use compaction::{Cleanable, Cleaned, CleanerMemory, Watch};

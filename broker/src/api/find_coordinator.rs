@@ -1,8 +1,9 @@
-//! FindCoordinator (key 10, versions 0-6): which broker looks after a group. It is this one, always; the first question
-//! creates `__consumer_offsets`, and is answered when the topic is there.
+//! FindCoordinator (key 10, versions 0-6): which broker looks after a group or a transactional id. It is this one,
+//! always; the first question creates `__consumer_offsets` or `__transaction_state`, and is answered when the topic is
+//! there.
 //!
 //! Up to version 3 there is one key, from 4 on a list, each with its own answer. Key types: 0 group, 1 transaction,
-//! 2 share (from version 6 on). Only groups have a coordinator here.
+//! 2 share (from version 6 on), which have no coordinator here.
 
 use super::{Answer, Context};
 use crate::group::text;
@@ -29,29 +30,38 @@ impl Endpoint {
     }
 }
 
+/// What there are coordinators for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CoordinatorOf {
+    Groups,
+    Transactions,
+}
+
 type Found = Result<Endpoint, (ResponseError, String)>;
 
 pub(crate) fn handle(cx: &Context<'_>, request: FindCoordinatorRequest) -> Answer<FindCoordinatorResponse> {
     let (host, port, node_id) = cx.endpoint();
     let here = Endpoint { host, port: port.into(), node_id };
-    let ensure_groups =
-        || cx.broker.groups.ensure_topic().map_err(|error| (error.response(), error.to_string()));
-    answer(cx.version, &request, &here, ensure_groups).into()
+    let ensure = |of: CoordinatorOf| {
+        let ensured = match of {
+            CoordinatorOf::Groups => cx.broker.groups.ensure_topic(),
+            CoordinatorOf::Transactions => cx.broker.transactions.ensure_topic(),
+        };
+        ensured.map_err(|error| (error.response(), error.to_string()))
+    };
+    answer(cx.version, &request, &here, ensure).into()
 }
 
 pub(crate) fn answer(
     version: i16,
     request: &FindCoordinatorRequest,
     here: &Endpoint,
-    ensure_groups: impl Fn() -> Result<(), (ResponseError, String)>,
+    ensure: impl Fn(CoordinatorOf) -> Result<(), (ResponseError, String)>,
 ) -> FindCoordinatorResponse {
     let find = || -> Found {
         match request.key_type {
-            GROUP => ensure_groups().map(|()| here.clone()),
-            TRANSACTION => Err((
-                ResponseError::UnsupportedVersion,
-                "This broker has no transaction coordinator: transactional.id is not supported.".to_owned(),
-            )),
+            GROUP => ensure(CoordinatorOf::Groups).map(|()| here.clone()),
+            TRANSACTION => ensure(CoordinatorOf::Transactions).map(|()| here.clone()),
             SHARE if version >= 6 => Err((
                 ResponseError::UnsupportedVersion,
                 "This broker has no share coordinator: share groups are not supported.".to_owned(),

@@ -1,46 +1,53 @@
-//! InitProducerId (22), versions 0 to 5, for idempotent producers.
+//! InitProducerId (22), versions 0 to 5.
 //!
 //! * Without a transactional id every request gets a new producer id at epoch 0, also one that names the id and epoch
 //!   it had (3 and above): the coordinator knows nothing of such producers. Kafka does the same.
+//! * With one, the producer becomes the only one under that name: it gets the next epoch, and what the one before left
+//!   open is aborted first (CONCURRENT_TRANSACTIONS: ask again). An id and epoch of its own that are not the current
+//!   ones: PRODUCER_FENCED, which before version 4 is INVALID_PRODUCER_EPOCH.
 //! * An id without an epoch, or the reverse: INVALID_REQUEST.
-//! * A transactional id: UNSUPPORTED_VERSION, which clients take as final. There are no transactions yet, and a
-//!   producer that believes it has some would lose what it was promised.
 
 use super::{Answer, Context};
-use crate::controller::Refusal;
+use crate::transaction::Producer;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{InitProducerIdRequest, InitProducerIdResponse, ProducerId};
 
+/// First version whose clients know PRODUCER_FENCED.
+const FENCED: i16 = 4;
+/// Stands for no epoch.
+const NO_EPOCH: i16 = -1;
+/// Stands for no producer id.
+const NO_ID: i64 = -1;
+
 pub(crate) fn handle(cx: &Context<'_>, request: InitProducerIdRequest) -> Answer<InitProducerIdResponse> {
     let response = InitProducerIdResponse::default();
-    match producer_id(cx, &request) {
-        Ok(id) => response.with_producer_id(ProducerId(id)).with_producer_epoch(0).into(),
-        Err(refusal) => {
-            tracing::debug!("InitProducerId from {} refused: {}", cx.connection.peer, refusal.message);
+    match producer(cx, &request) {
+        Ok(producer) => {
+            response.with_producer_id(ProducerId(producer.id)).with_producer_epoch(producer.epoch).into()
+        }
+        Err(error) => {
+            tracing::debug!("InitProducerId from {} refused: {error}", cx.connection.peer);
             response
-                .with_error_code(refusal.code())
-                .with_producer_id(ProducerId(-1))
-                .with_producer_epoch(-1)
+                .with_error_code(super::fenced_as(error, cx.version >= FENCED).code())
+                .with_producer_id(ProducerId(NO_ID))
+                .with_producer_epoch(NO_EPOCH)
                 .into()
         }
     }
 }
 
-fn producer_id(cx: &Context<'_>, request: &InitProducerIdRequest) -> Result<i64, Refusal> {
-    if (request.producer_id.0 == -1) != (request.producer_epoch == -1) {
-        let message = "a producer id needs its epoch, and an epoch its producer id";
-        return Err(Refusal::new(ResponseError::InvalidRequest, message));
-    }
+fn producer(cx: &Context<'_>, request: &InitProducerIdRequest) -> Result<Producer, ResponseError> {
+    let expected = match (request.producer_id.0, request.producer_epoch) {
+        (NO_ID, NO_EPOCH) => None,
+        (NO_ID, _) | (_, NO_EPOCH) => return Err(ResponseError::InvalidRequest),
+        (id, epoch) => Some(Producer { id, epoch }),
+    };
     match &request.transactional_id {
-        None => cx.broker.controller.next_producer_id(),
-        Some(id) if id.is_empty() => {
-            Err(Refusal::new(ResponseError::InvalidRequest, "the transactional id is empty"))
+        None => {
+            let id = cx.broker.controller.next_producer_id().map_err(|refusal| refusal.error)?;
+            Ok(Producer { id, epoch: 0 })
         }
-        Some(id) => {
-            let message =
-                format!("transactional id {} was given, but there are no transactions", id.as_str());
-            Err(Refusal::new(ResponseError::UnsupportedVersion, message))
-        }
+        Some(id) => cx.broker.transactions.init(id, request.transaction_timeout_ms, expected),
     }
 }
 

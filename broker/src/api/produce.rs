@@ -4,11 +4,15 @@
 //! * One batch a partition; each partition is validated and appended by itself.
 //! * 13: topics by id, an unknown one is UNKNOWN_TOPIC_ID. Topics are never created here.
 //! * Internal topics: INVALID_TOPIC_EXCEPTION.
+//! * Transactional batches: up to 11 their partition must have been added to the transaction, 12 adds it.
 //! * `flush.messages` reached: the answer waits for the sync, the connection goes on reading.
 
+mod transactional;
+
 use super::{ApiKey, Context, Outcome, encode};
+use crate::coordinator::Verification;
 use crate::error::response_error;
-use crate::metadata::{Topic, topic_name};
+use crate::metadata::{Image, Topic, topic_name};
 use crate::partition::{Partition, ProduceFailure};
 use indexmap::IndexMap;
 use kafka_protocol::ResponseError;
@@ -98,21 +102,24 @@ fn append_all(
     let now_ms = cx.broker.clock.now_ms();
     let image = cx.broker.controller.image();
     let wanted = once_each(&request.topics);
+    let admissions = transactional::admit(cx, &image, request, &wanted);
     let (mut topics, mut flushes, mut failed) = (Vec::with_capacity(wanted.len()), Vec::new(), None);
-    for data in wanted.iter() {
-        let (topic, unknown) = match data.key {
-            TopicKey::Name(name) => {
-                let topic = std::str::from_utf8(name).ok().and_then(|name| image.topic(name));
-                (topic, ResponseError::UnknownTopicOrPartition)
-            }
-            TopicKey::Id(id) => (image.topic_by_id(id), ResponseError::UnknownTopicId),
+    for (topic_at, data) in wanted.iter().enumerate() {
+        let topic = topic_of(&image, data.key);
+        let unknown = match data.key {
+            TopicKey::Name(_) => ResponseError::UnknownTopicOrPartition,
+            TopicKey::Id(_) => ResponseError::UnknownTopicId,
         };
         let mut partitions = Vec::with_capacity(data.partitions.len());
-        for (index, records) in &data.partitions {
-            let done = match check(request.acks, topic, unknown) {
-                Ok(topic) => append(cx, topic, *index, *records, request, now_ms),
-                Err(error) => Err(error.into()),
+        for (partition_at, (index, records)) in data.partitions.iter().enumerate() {
+            let admitted = match &admissions {
+                Ok(admissions) => admissions.of(topic_at, partition_at),
+                Err(error) => Err((*error).into()),
             };
+            let done = admitted.and_then(|verification| {
+                let topic = check(request.acks, topic, unknown)?;
+                append(cx, topic, *index, *records, verification, now_ms)
+            });
             partitions.push(match done {
                 Ok((partition, produced)) => {
                     let start = partition.log().start_offset();
@@ -158,6 +165,13 @@ fn once_each<'a, 'b>(topics: &'a [TopicData<'b>]) -> Cow<'a, [TopicData<'b>]> {
     Cow::Owned(once.collect())
 }
 
+fn topic_of<'a>(image: &'a Image, key: TopicKey<'_>) -> Option<&'a Arc<Topic>> {
+    match key {
+        TopicKey::Name(name) => std::str::from_utf8(name).ok().and_then(|name| image.topic(name)),
+        TopicKey::Id(id) => image.topic_by_id(id),
+    }
+}
+
 fn check(
     acks: i16,
     topic: Option<&Arc<Topic>>,
@@ -178,7 +192,7 @@ fn append(
     topic: &Topic,
     index: i32,
     records: Option<&[u8]>,
-    request: &ProduceRequest<'_>,
+    verification: Verification,
     now_ms: i64,
 ) -> Result<(Arc<Partition>, crate::partition::Produced), ProduceFailure> {
     let in_range = usize::try_from(index).is_ok_and(|at| at < topic.partitions.len());
@@ -186,12 +200,7 @@ fn append(
         true => ResponseError::KafkaStorageError,
         false => ResponseError::UnknownTopicOrPartition,
     })?;
-    let produced = partition.produce(
-        records.unwrap_or_default(),
-        cx.version,
-        request.transactional_id.is_some(),
-        now_ms,
-    )?;
+    let produced = partition.produce(records.unwrap_or_default(), cx.version, verification, now_ms)?;
     Ok((partition, produced))
 }
 

@@ -1,50 +1,70 @@
-//! What the group coordinator needs of the broker: the partitions of `__consumer_offsets`, and which topics exist.
+//! What the coordinators need of the broker: the partitions of their topics, which topics exist, producer ids, and
+//! markers in the partitions of a transaction.
 
 use crate::clock::Clock;
 use crate::controller::Controller;
 use crate::controller::partition_count;
-use crate::coordinator::{CoordinatorError, StateLog, Topics};
+use crate::coordinator::{CoordinatorError, StateLog, Topics, Verification};
+use crate::error::response_error;
+use crate::group::GroupCoordinator;
 use crate::metadata::topic_name;
 use crate::partition::Partition;
 use crate::partitions::Partitions;
+use crate::transaction::{Completion, Markers, Outcome, Surroundings};
+use kafka_protocol::ResponseError;
+use milena_protocol::records::EndTransactionMarker;
 use milena_storage::error::Error;
 use std::sync::Arc;
 
-/// `__consumer_offsets` over the partition logs.
-pub(super) struct OffsetsLog {
+/// The feature that says how transactions are recorded and fenced.
+const TRANSACTION_VERSION: &str = "transaction.version";
+
+/// The topic of a coordinator over the partition logs.
+pub(super) struct InternalTopic {
+    pub(super) name: &'static str,
     pub(super) controller: Arc<Controller>,
     pub(super) partitions: Arc<Partitions>,
     pub(super) clock: Arc<Clock>,
 }
 
-impl OffsetsLog {
+impl InternalTopic {
     fn partition(&self, index: i32) -> Result<Arc<Partition>, CoordinatorError> {
         let image = self.controller.image();
-        let topic = image.topic(topic_name::CONSUMER_OFFSETS);
+        let topic = image.topic(self.name);
         topic.and_then(|topic| self.partitions.get(topic.id, index)).ok_or_else(|| {
             CoordinatorError::Storage { partition: index, source: "the partition is not there".into() }
         })
     }
 }
 
-impl StateLog for OffsetsLog {
+impl StateLog for InternalTopic {
     fn ensure(&self) -> Result<i32, CoordinatorError> {
         // Creating the topic writes to the disk.
-        tokio::task::block_in_place(|| self.controller.ensure_offsets_topic()).map_err(|refusal| {
-            CoordinatorError::TopicUnavailable {
-                topic: topic_name::CONSUMER_OFFSETS,
-                reason: refusal.message.to_string(),
-            }
+        let topic = tokio::task::block_in_place(|| self.controller.ensure_topic(self.name));
+        topic.map(|topic| partition_count(&topic)).map_err(|refusal| CoordinatorError::TopicUnavailable {
+            topic: self.name,
+            reason: refusal.message.to_string(),
         })
     }
 
     fn exists(&self) -> Option<i32> {
-        self.controller.image().topic(topic_name::CONSUMER_OFFSETS).map(|topic| partition_count(topic))
+        self.controller.image().topic(self.name).map(|topic| partition_count(topic))
     }
 
-    fn append(&self, partition: i32, batch: &[u8]) -> Result<i64, CoordinatorError> {
-        self.partition(partition)?.append_internal(batch, self.clock.now_ms()).map_err(|error| match error {
+    fn append(
+        &self,
+        partition: i32,
+        batch: &[u8],
+        verification: Verification,
+    ) -> Result<i64, CoordinatorError> {
+        let appended = self.partition(partition)?.append_internal(batch, verification, self.clock.now_ms());
+        appended.map_err(|error| match error {
             Error::BatchTooLarge { size, .. } => CoordinatorError::TooLarge { partition, len: size },
+            Error::Producer(reason) => CoordinatorError::Producer {
+                partition,
+                error: response_error(&error),
+                reason: reason.to_string(),
+            },
             source => CoordinatorError::Storage { partition, source: source.into() },
         })
     }
@@ -65,5 +85,100 @@ pub(super) struct ImageTopics(pub(super) Arc<Controller>);
 impl Topics for ImageTopics {
     fn partitions(&self, topic: &str) -> Option<i32> {
         self.0.image().topic(topic).map(|topic| partition_count(topic))
+    }
+}
+
+/// Producer ids and features of the controller.
+pub(super) struct Cluster(pub(super) Arc<Controller>);
+
+impl Surroundings for Cluster {
+    fn next_producer_id(&self) -> Result<i64, ResponseError> {
+        self.0.next_producer_id().map_err(|refusal| refusal.error)
+    }
+
+    fn transaction_version(&self) -> i16 {
+        self.0.image().features().0.get(TRANSACTION_VERSION).copied().unwrap_or(0)
+    }
+}
+
+/// Writes the ends of transactions into the partitions of this broker.
+pub(crate) struct PartitionMarkers {
+    pub(super) controller: Arc<Controller>,
+    pub(super) partitions: Arc<Partitions>,
+    pub(super) groups: Arc<GroupCoordinator>,
+    pub(super) clock: Arc<Clock>,
+}
+
+impl std::fmt::Debug for PartitionMarkers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PartitionMarkers").finish_non_exhaustive()
+    }
+}
+
+impl PartitionMarkers {
+    /// Ends a producer's transaction in one partition. Group offsets count from then on, or are dropped.
+    ///
+    /// # Errors
+    /// UNKNOWN_TOPIC_OR_PARTITION, INVALID_PRODUCER_EPOCH or TRANSACTION_COORDINATOR_FENCED if there is nothing to end
+    /// any more; any other error says that it must be tried again.
+    pub(crate) fn end(
+        &self,
+        (topic, index): (&str, i32),
+        producer_id: i64,
+        producer_epoch: i16,
+        marker: EndTransactionMarker,
+    ) -> Result<(), ResponseError> {
+        let image = self.controller.image();
+        let known = image.topic(topic).filter(|topic| (0..partition_count(topic)).contains(&index));
+        let known = known.ok_or(ResponseError::UnknownTopicOrPartition)?;
+        if topic == topic_name::CONSUMER_OFFSETS {
+            let ended = self.groups.end_transaction(index, producer_id, producer_epoch, marker);
+            return ended.map_err(|error| match error {
+                CoordinatorError::Producer { error, .. } => error,
+                _ => ResponseError::NotLeaderOrFollower,
+            });
+        }
+        let partition = self.partitions.get(known.id, index).ok_or(ResponseError::KafkaStorageError)?;
+        let ended = partition.end_transaction(producer_id, producer_epoch, marker, self.clock.now_ms());
+        ended.map(|_| ()).map_err(|error| response_error(&error))
+    }
+
+    fn coordinator_epoch(&self, coordinator: i32) -> i32 {
+        let image = self.controller.image();
+        let topic = image.topic(topic_name::TRANSACTION_STATE);
+        let partition = topic.and_then(|topic| self.partitions.get(topic.id, coordinator));
+        partition.map_or(0, |partition| partition.leader_epoch)
+    }
+}
+
+impl Markers for PartitionMarkers {
+    fn write(&self, coordinator: i32, completion: &Completion) -> crate::transaction::Partitions {
+        let marker = EndTransactionMarker {
+            commit: completion.outcome == Outcome::Commit,
+            coordinator_epoch: self.coordinator_epoch(coordinator),
+        };
+        let mut left = crate::transaction::Partitions::new();
+        for (topic, indexes) in &completion.partitions {
+            for index in indexes {
+                let place = (&**topic, *index);
+                match self.end(place, completion.producer_id, completion.producer_epoch, marker) {
+                    Ok(()) => {}
+                    Err(ResponseError::UnknownTopicOrPartition) => {
+                        tracing::debug!("{topic}-{index} was deleted in the middle of a transaction");
+                    }
+                    Err(
+                        error @ (ResponseError::InvalidProducerEpoch
+                        | ResponseError::TransactionCoordinatorFenced),
+                    ) => {
+                        // A later producer or coordinator has ended it there.
+                        tracing::warn!("{topic}-{index} does not take the marker of a transaction: {error}");
+                    }
+                    Err(_) => {
+                        left.entry(Arc::clone(topic)).or_default().insert(*index);
+                    }
+                }
+            }
+        }
+        left
     }
 }

@@ -1,10 +1,12 @@
 //! Runs pure state machines over the partitions of an internal topic, one machine a partition.
 
 use super::replay::replay_partition;
-use super::{CoordinatorError, StateLog};
+use super::{CoordinatorError, StateLog, Verification};
 use crate::clock::Clock;
 use kafka_protocol::ResponseError;
-use milena_protocol::records::{BatchBuilder, NO_PRODUCER_EPOCH, NO_PRODUCER_ID};
+use milena_protocol::records::{
+    BatchBuilder, EndTransactionMarker, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, end_transaction_batch,
+};
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
@@ -48,6 +50,9 @@ pub(crate) trait Machine: Send + Sized + 'static {
     /// What it owes to holders of tickets.
     type Reply: Send + 'static;
 
+    /// Base sequence of its batches: Kafka's coordinators do not agree on what stands there without a producer.
+    const BASE_SEQUENCE: i32 = 0;
+
     /// Key and value of a record.
     fn encode(record: &Self::Record) -> Result<(Vec<u8>, Option<Vec<u8>>), String>;
 
@@ -82,10 +87,23 @@ pub(crate) struct Position {
     pub(crate) producer_id: i64,
 }
 
+/// The transaction that records are part of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InTransaction {
+    /// Whose it is.
+    pub(crate) producer_id: i64,
+    /// In which epoch.
+    pub(crate) producer_epoch: i16,
+    /// What the transaction coordinator said.
+    pub(crate) verification: Verification,
+}
+
 /// Records that are stored together, and what follows.
 pub(crate) struct Step<M: Machine> {
     /// One batch.
     pub(crate) records: Vec<M::Record>,
+    /// The transaction it is part of.
+    pub(crate) transaction: Option<InTransaction>,
     /// What follows.
     pub(crate) then: M::Then,
 }
@@ -104,8 +122,18 @@ impl<M: Machine> Effects<M> {
 
     /// Has records stored as one batch.
     pub(crate) fn store(&mut self, records: Vec<M::Record>, then: M::Then) {
+        self.store_in(None, records, then);
+    }
+
+    /// As [`store`](Self::store), as part of a transaction.
+    pub(crate) fn store_in(
+        &mut self,
+        transaction: Option<InTransaction>,
+        records: Vec<M::Record>,
+        then: M::Then,
+    ) {
         if !records.is_empty() {
-            self.steps.push_back(Step { records, then });
+            self.steps.push_back(Step { records, transaction, then });
         }
     }
 
@@ -155,6 +183,9 @@ pub(crate) struct Runtime<M: Machine> {
 }
 
 const NEVER: i64 = i64::MAX;
+
+/// The log fills in its own.
+const NO_LEADER_EPOCH: i32 = -1;
 
 impl<M: Machine> Runtime<M> {
     /// `machine` makes the empty state of a partition, `partition_for` finds the partition of a name.
@@ -210,6 +241,12 @@ impl<M: Machine> Runtime<M> {
         Ok(())
     }
 
+    /// The partition that holds a name; creates the topic if need be.
+    pub(crate) fn partition_of(&self, name: &str) -> Result<i32, ResponseError> {
+        self.ensure().map_err(|error| report(&error))?;
+        Ok((self.partition_for)(name, i32::try_from(self.all().len()).unwrap_or(i32::MAX)))
+    }
+
     /// Hands an input about `name` to its machine, creating the topic if need be, and returns what the machine says once
     /// the records are stored.
     pub(crate) fn write<R>(
@@ -230,6 +267,29 @@ impl<M: Machine> Runtime<M> {
         match self.shard(name) {
             Ok(shard) => {
                 Some(self.enter(shard?, |state, now, effects| input(&mut state.machine, now, effects)))
+            }
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// As [`existing`](Self::existing); `after` looks at what the stored records have led to before anybody else does.
+    /// If they were not stored it does not.
+    pub(crate) fn existing_then<R, T>(
+        &self,
+        name: &str,
+        input: impl FnOnce(&mut M, i64, &mut Effects<M>) -> R,
+        after: impl FnOnce(&mut M) -> T,
+    ) -> Option<Result<(R, T), ResponseError>> {
+        match self.shard(name) {
+            Ok(shard) => {
+                let mut seen = None;
+                let entered = self.enter_then(
+                    shard?,
+                    |state, now, effects| input(&mut state.machine, now, effects),
+                    |machine| seen = Some(after(machine)),
+                );
+                // A machine that was entered was looked at.
+                Some(entered.and_then(|result| Ok((result, seen.ok_or(ResponseError::UnknownServerError)?))))
             }
             Err(error) => Some(Err(error)),
         }
@@ -260,6 +320,30 @@ impl<M: Machine> Runtime<M> {
             Ok(reply) => Parked::Ready(reply),
             Err(_) => Parked::Waiting(Box::pin(async move { receiver.await.ok() })),
         })
+    }
+
+    /// Ends a producer's transaction in one partition: stores the marker, and hands it to the machine. A machine that is
+    /// out of service reads it from the log one day.
+    pub(crate) fn end_transaction(
+        &self,
+        partition: i32,
+        producer_id: i64,
+        producer_epoch: i16,
+        marker: EndTransactionMarker,
+    ) -> Result<(), CoordinatorError> {
+        let shard = usize::try_from(partition).ok().and_then(|index| self.all().get(index));
+        let shard = shard.ok_or(CoordinatorError::Loading { partition })?;
+        let mut state = shard.state.lock();
+        if state.phase == Phase::Loading {
+            return Err(CoordinatorError::Loading { partition });
+        }
+        let now = self.clock.now_ms();
+        let batch = end_transaction_batch(0, NO_LEADER_EPOCH, now, producer_id, producer_epoch, marker);
+        self.log.append(partition, &batch, Verification::Skipped)?;
+        if state.phase == Phase::Active {
+            state.machine.end_transaction(producer_id, marker.commit);
+        }
+        Ok(())
     }
 
     /// Visits all partitions that work.
@@ -297,8 +381,13 @@ impl<M: Machine> Runtime<M> {
     }
 
     /// Waits until there may be a deadline before the one that the last [`tick`](Self::tick) returned.
-    async fn wait_deadline_changed(&self) {
+    pub(crate) async fn wait_deadline_changed(&self) {
         self.deadline_changed.notified().await;
+    }
+
+    /// Ends the wait of [`wait_deadline_changed`](Self::wait_deadline_changed): there is something to do.
+    pub(crate) fn wake(&self) {
+        self.deadline_changed.notify_one();
     }
 
     /// Keeps all deadlines, for as long as it is polled: one task is enough.
@@ -378,6 +467,15 @@ impl<M: Machine> Runtime<M> {
         shard: &Shard<M>,
         input: impl FnOnce(&mut State<M>, i64, &mut Effects<M>) -> R,
     ) -> Result<R, ResponseError> {
+        self.enter_then(shard, input, |_| ())
+    }
+
+    fn enter_then<R>(
+        &self,
+        shard: &Shard<M>,
+        input: impl FnOnce(&mut State<M>, i64, &mut Effects<M>) -> R,
+        after: impl FnOnce(&mut M),
+    ) -> Result<R, ResponseError> {
         let mut state = shard.state.lock();
         match state.phase {
             Phase::Loading => return Err(ResponseError::CoordinatorLoadInProgress),
@@ -389,7 +487,10 @@ impl<M: Machine> Runtime<M> {
         let result = input(&mut state, now, &mut effects);
         let outcome = self.settle(shard.partition, &mut state.machine, now, &mut effects);
         self.fire_due(shard, &mut state, now, effects);
-        outcome.map(|()| result)
+        outcome.map(|()| {
+            after(&mut state.machine);
+            result
+        })
     }
 
     /// Acts on what is due, answers, and publishes the next deadline.
@@ -422,7 +523,7 @@ impl<M: Machine> Runtime<M> {
     ) -> Result<(), ResponseError> {
         let mut outcome = Ok(());
         while let Some(step) = effects.steps.pop_front() {
-            match self.append(partition, &step.records, now) {
+            match self.append(partition, &step, now) {
                 Ok(base_offset) => machine.stored(step, base_offset, now, effects),
                 Err(error) => {
                     machine.not_stored(step, error, now, effects);
@@ -433,10 +534,16 @@ impl<M: Machine> Runtime<M> {
         outcome
     }
 
-    /// One batch, as Kafka's coordinators write it: no producer, but base sequence 0.
-    fn append(&self, partition: i32, records: &[M::Record], now: i64) -> Result<i64, ResponseError> {
-        let mut builder = BatchBuilder::new().producer(NO_PRODUCER_ID, NO_PRODUCER_EPOCH, 0);
-        for record in records {
+    /// One batch, as Kafka's coordinators write it.
+    fn append(&self, partition: i32, step: &Step<M>, now: i64) -> Result<i64, ResponseError> {
+        let mut builder = match step.transaction {
+            // No sequence numbers: every batch of a transaction begins with 0.
+            Some(of) => {
+                BatchBuilder::new().producer(of.producer_id, of.producer_epoch, 0).transactional(true)
+            }
+            None => BatchBuilder::new().producer(NO_PRODUCER_ID, NO_PRODUCER_EPOCH, M::BASE_SEQUENCE),
+        };
+        for record in &step.records {
             let (key, value) = M::encode(record).map_err(|reason| {
                 tracing::error!(partition, "a record cannot be stored: {reason}");
                 ResponseError::UnknownServerError
@@ -447,13 +554,16 @@ impl<M: Machine> Runtime<M> {
             tracing::error!(partition, "a batch cannot be stored: {error}");
             ResponseError::UnknownServerError
         })?;
-        self.log.append(partition, &batch).map_err(|error| report(&error))
+        let verification = step.transaction.map_or(Verification::Skipped, |of| of.verification);
+        self.log.append(partition, &batch, verification).map_err(|error| report(&error))
     }
 }
 
 fn report(error: &CoordinatorError) -> ResponseError {
-    if !matches!(error, CoordinatorError::Loading { .. }) {
-        tracing::error!("{error}");
+    match error {
+        CoordinatorError::Loading { .. } => {}
+        CoordinatorError::Producer { .. } => tracing::debug!("{error}"),
+        _ => tracing::error!("{error}"),
     }
     error.response()
 }

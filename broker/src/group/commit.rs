@@ -17,22 +17,24 @@ use super::rebalance::extend_session;
 use super::records::offset_record;
 use super::shard::{GroupShard, Kind, Then, TimerKey};
 use super::{ErrorsByPartition, text};
-use crate::coordinator::runtime::Effects;
+use crate::coordinator::runtime::{Effects, InTransaction};
 
 /// Tombstones of one batch, so that an expiry of many offsets does not exceed the topic's `max.message.bytes`.
 const TOMBSTONES_A_BATCH: usize = 1000;
 
 impl GroupShard {
-    /// Stores offsets; `known` holds the partition count of each topic of the request, 0 for topics that do not exist.
-    /// The errors of the partitions, topic by topic as in the request.
+    /// Stores offsets, in a transaction if there is one: then they count when it is committed. `known` holds the
+    /// partition count of each topic of the request, 0 for topics that do not exist. The errors of the partitions,
+    /// topic by topic as in the request.
     pub(super) fn commit(
         &mut self,
         now: i64,
         request: &OffsetCommitRequest,
         known: &[i32],
+        transaction: Option<InTransaction>,
         effects: &mut Effects<Self>,
     ) -> Result<ErrorsByPartition, ResponseError> {
-        self.validate_commit(now, request, effects)?;
+        self.validate_commit(now, request, transaction.is_some(), effects)?;
         let mut records = Vec::new();
         let mut errors = Vec::with_capacity(request.topics.len());
         for (topic, known) in request.topics.iter().zip(known) {
@@ -54,7 +56,7 @@ impl GroupShard {
             });
             errors.push(of_topic.collect());
         }
-        effects.store(records, Then::Replay);
+        effects.store_in(transaction, records, Then::Replay);
         Ok(errors)
     }
 
@@ -62,6 +64,7 @@ impl GroupShard {
         &mut self,
         now: i64,
         request: &OffsetCommitRequest,
+        in_transaction: bool,
         effects: &mut Effects<Self>,
     ) -> Result<(), ResponseError> {
         let (generation, member_id) = (request.generation_id_or_member_epoch, request.member_id.as_str());
@@ -76,7 +79,11 @@ impl GroupShard {
             // Who does not use groups may store offsets all the same.
             return if generation < 0 { Ok(()) } else { Err(ResponseError::GroupIdNotFound) };
         };
-        validate_committer(group, member_id, request.group_instance_id.as_deref(), generation)?;
+        let instance_id = request.group_instance_id.as_deref();
+        if in_transaction {
+            return validate_transactional_committer(group, member_id, instance_id, generation);
+        }
+        validate_committer(group, member_id, instance_id, generation)?;
         if matches!(group.state(), State::Stable | State::PreparingRebalance)
             && let Some(member) = group.member(member_id)
         {
@@ -282,6 +289,22 @@ fn validate_committer(
         return Err(ResponseError::IllegalGeneration);
     }
     if group.is(State::CompletingRebalance) { Err(ResponseError::RebalanceInProgress) } else { Ok(()) }
+}
+
+/// Whether offsets may be committed in a transaction now. Old versions of TxnOffsetCommit do not say who commits, and
+/// the transaction fences others, so a rebalance need not be waited for.
+fn validate_transactional_committer(
+    group: &ClassicGroup,
+    member_id: &str,
+    instance_id: Option<&str>,
+    generation: i32,
+) -> Result<(), ResponseError> {
+    let anonymous = generation < 0 && member_id.is_empty() && instance_id.is_none();
+    if anonymous || (generation < 0 && group.is_empty()) {
+        return Ok(());
+    }
+    group.validate_member(member_id, instance_id)?;
+    if generation == group.generation { Ok(()) } else { Err(ResponseError::IllegalGeneration) }
 }
 
 fn committed(partition: &OffsetCommitRequestPartition, now: i64, retention_ms: i64) -> CommittedOffset {

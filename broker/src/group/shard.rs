@@ -220,9 +220,9 @@ impl GroupShard {
         }
     }
 
-    fn replay_step(&mut self, records: Vec<GroupRecord>, base_offset: i64) {
+    fn replay_step(&mut self, records: Vec<GroupRecord>, producer_id: i64, base_offset: i64) {
         for (offset, record) in (base_offset..).zip(records) {
-            self.apply(Position { offset, producer_id: NO_PRODUCER_ID }, record);
+            self.apply(Position { offset, producer_id }, record);
         }
     }
 }
@@ -269,13 +269,15 @@ impl Machine for GroupShard {
     }
 
     fn stored(&mut self, step: Step<Self>, base_offset: i64, now: i64, effects: &mut Effects<Self>) {
+        let producer_id = step.transaction.map_or(NO_PRODUCER_ID, |of| of.producer_id);
         match step.then {
             Then::Nothing => {}
-            Then::Replay => self.replay_step(step.records, base_offset),
+            Then::Replay => self.replay_step(step.records, producer_id, base_offset),
             Then::NewGroup { .. } => {
                 // The tombstones of a group of another protocol come first; the new group is in place already.
                 let (_, tombstones) = step.records.split_last().unzip();
-                self.replay_step(tombstones.map(<[GroupRecord]>::to_vec).unwrap_or_default(), base_offset);
+                let tombstones = tombstones.map(<[GroupRecord]>::to_vec).unwrap_or_default();
+                self.replay_step(tombstones, producer_id, base_offset);
             }
             Then::Assignment(assignment) => self.assignment_stored(assignment, now, effects),
             Then::Takeover(takeover) => self.takeover_stored(&takeover, now, effects),

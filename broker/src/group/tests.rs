@@ -6,12 +6,13 @@ mod golden;
 mod offsets;
 mod restart;
 mod static_members;
+mod transactional;
 mod versions;
 
 use super::{GroupCoordinator, GroupSettings, Joiner};
 use crate::api::{Answer, heartbeat, join_group, leave_group, offset_commit, offset_fetch, sync_group};
 use crate::clock::Clock;
-use crate::coordinator::{CoordinatorError, StateLog, Topics};
+use crate::coordinator::{CoordinatorError, StateLog, Topics, Verification};
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
@@ -62,6 +63,11 @@ struct MemoryLog {
 impl MemoryLog {
     const PARTITIONS: usize = 3;
 
+    /// Appends what is no part of a verified transaction.
+    fn append(&self, partition: i32, batch: &[u8]) -> Result<i64, CoordinatorError> {
+        StateLog::append(self, partition, batch, Verification::Skipped)
+    }
+
     /// Every record, in order, with the header of its batch.
     fn records(&self) -> Vec<(BatchHeader, GroupRecord)> {
         self.map_records(|header, key, value| (*header, GroupRecord::decode(key, value).unwrap()))
@@ -102,7 +108,7 @@ impl StateLog for MemoryLog {
         (count > 0).then_some(count as i32)
     }
 
-    fn append(&self, partition: i32, batch: &[u8]) -> Result<i64, CoordinatorError> {
+    fn append(&self, partition: i32, batch: &[u8], _: Verification) -> Result<i64, CoordinatorError> {
         if self.fails.load(Ordering::Relaxed) {
             return Err(CoordinatorError::Storage { partition, source: "told so".into() });
         }

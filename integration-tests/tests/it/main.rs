@@ -13,4 +13,5 @@ mod producing;
 mod rd;
 mod retention;
 mod tidy;
+mod transactions;
 mod wire;

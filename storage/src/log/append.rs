@@ -8,7 +8,7 @@ use crate::file_name::{SegmentFile, SegmentFileKind};
 use crate::index::aborted::{self, AbortedTransaction};
 use crate::index::{ActiveIndexes, IndexLimits, IndexedBatch};
 use crate::mapped::MappedTail;
-use crate::producers::{Checked, Origin};
+use crate::producers::{Checked, Origin, ProducerError, Producers};
 use crate::segment::{Published, Segment};
 use milena_protocol::records::{BatchHeader, EndTransactionMarker, HEADER_LEN};
 use std::sync::Arc;
@@ -23,6 +23,9 @@ const HOT_BYTES: usize = 64 << 10;
 const HOT_WINDOW_MS: i64 = 1000;
 /// In place of that second's beginning: the kernel refused a mapping, and is not asked again for this segment.
 const NEVER_MAP: i64 = i64::MAX;
+
+/// What is said of a batch before it is appended.
+pub(super) type Checking = std::result::Result<Checked, ProducerError>;
 
 /// How a batch is appended.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +69,19 @@ impl Log {
     /// # Panics
     /// If the header's length is not that of the body: the log would not be readable behind it.
     pub fn append(&self, header: &BatchHeader, body: &[u8], how: &Append) -> Result<Appended> {
+        self.append_checked(header, body, how, |producers, marker| {
+            producers.check(header, marker, how.origin)
+        })
+    }
+
+    /// As [`Log::append`]; `check` decides what becomes of the batch.
+    pub(super) fn append_checked(
+        &self,
+        header: &BatchHeader,
+        body: &[u8],
+        how: &Append,
+        check: impl FnOnce(&Producers, Option<&EndTransactionMarker>) -> Checking,
+    ) -> Result<Appended> {
         assert_eq!(header.size(), HEADER_LEN + body.len(), "a batch is as long as its header says");
         self.disk.check_online()?;
         let mut guard = self.writer.lock();
@@ -74,7 +90,7 @@ impl Log {
             return Err(Error::Closed);
         }
         let marker = super::recovery::marker_of(header, body);
-        match writer.producers.check(header, marker.as_ref(), how.origin)? {
+        match check(&writer.producers, marker.as_ref())? {
             Checked::Append => {}
             Checked::Duplicate { base_offset, last_offset, timestamp } => {
                 // The first copy may still be on its way to the device.

@@ -39,18 +39,22 @@ impl Verifications {
         epoch_bump: bool,
         now: i64,
     ) -> VerificationGuard {
-        let pending = self.pending.entry(producer_id).or_insert_with(|| {
-            self.last_guard += 1;
-            let guard = VerificationGuard(self.last_guard);
-            Verification { guard, begun: now, epoch, lowest_sequence: sequence, epoch_bump }
-        });
-        if epoch > pending.epoch {
-            pending.epoch = epoch;
-            pending.lowest_sequence = sequence;
-        } else if epoch == pending.epoch {
-            pending.lowest_sequence = pending.lowest_sequence.min(sequence);
+        match self.pending.get_mut(&producer_id) {
+            // A question about a lower epoch is stale, and who asked may have been another kind of client.
+            Some(pending) if epoch <= pending.epoch => {
+                if epoch == pending.epoch {
+                    pending.lowest_sequence = pending.lowest_sequence.min(sequence);
+                }
+                pending.guard
+            }
+            _ => {
+                self.last_guard += 1;
+                let guard = VerificationGuard(self.last_guard);
+                let asked = Verification { guard, begun: now, epoch, lowest_sequence: sequence, epoch_bump };
+                self.pending.insert(producer_id, asked);
+                guard
+            }
         }
-        pending.guard
     }
 
     pub(super) fn is_guarded_by(&self, producer_id: i64, guard: Option<VerificationGuard>) -> bool {

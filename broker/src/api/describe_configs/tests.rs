@@ -19,7 +19,7 @@ fn ask(broker: &TestBroker, version: i16, request: DescribeConfigsRequest) -> Ve
 #[test]
 fn every_version_describes_topics_and_the_broker() {
     let broker = TestBroker::new(&[("log.retention.ms", "5000")]);
-    broker.broker.controller.ensure_offsets_topic().unwrap();
+    broker.broker.controller.ensure_topic("__consumer_offsets").unwrap();
     let keys = ["cleanup.policy", "retention.ms"].map(StrBytes::from_static_str).to_vec();
     let topic = resource(2, "__consumer_offsets").with_configuration_keys(Some(keys));
     let request =

@@ -30,7 +30,7 @@ fn what_cannot_be_given_is_refused() {
         idempotent().with_transactional_id(Some(TransactionalId(StrBytes::from_static_str(id))))
     };
     for version in 0..=5 {
-        assert_eq!(ask(&broker, version, transactional("t")), (35, -1, -1));
+        assert_eq!(ask(&broker, version, transactional("t")), (50, -1, -1), "a timeout of 0");
         assert_eq!(ask(&broker, version, transactional("")), (42, -1, -1));
     }
     for version in 3..=5 {

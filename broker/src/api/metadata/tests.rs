@@ -58,7 +58,7 @@ fn every_version_is_told_of_broker_and_topics() {
 fn all_and_none_are_asked_for_as_the_version_has_it() {
     let broker = TestBroker::new(&[]);
     broker.broker.controller.ensure_topic("b").unwrap();
-    broker.broker.controller.ensure_offsets_topic().unwrap();
+    broker.broker.controller.ensure_topic("__consumer_offsets").unwrap();
     let none = MetadataRequest::default().with_topics(Some(Vec::new()));
     let all = MetadataRequest::default().with_topics(None);
     assert_eq!(all_seen(&ask(&broker, 0, none.clone())), [("__consumer_offsets", 0, 50), ("b", 0, 1)]);

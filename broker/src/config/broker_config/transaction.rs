@@ -24,6 +24,8 @@ pub struct TransactionConfig {
     pub abort_timed_out_interval: Duration,
     /// `transaction.remove.expired.transaction.cleanup.interval.ms`
     pub remove_expired_interval: Duration,
+    /// `transaction.partition.verification.enable`
+    pub partition_verification_enable: bool,
     /// `transaction.two.phase.commit.enable`
     pub two_phase_commit_enable: bool,
     /// `producer.id.expiration.ms`
@@ -59,6 +61,7 @@ impl TransactionConfig {
             remove_expired_interval: millis(
                 values.int("transaction.remove.expired.transaction.cleanup.interval.ms").into(),
             ),
+            partition_verification_enable: values.boolean("transaction.partition.verification.enable"),
             two_phase_commit_enable: values.boolean("transaction.two.phase.commit.enable"),
             producer_id_expiration: millis(values.int("producer.id.expiration.ms").into()),
             producer_id_expiration_check_interval: millis(

@@ -4,13 +4,13 @@ use crate::config::key::{Key, boolean, int, short};
 
 #[rustfmt::skip] // a table: one key, then its sentence
 pub(super) const KEYS: &[Key] = &[
-    int("transaction.abort.timed.out.transaction.cleanup.interval.ms", Some("10000")).at_least(1)
+    int("transaction.abort.timed.out.transaction.cleanup.interval.ms", Some("10000")).at_least(1).honoured()
         .doc("Milliseconds between two looks for transactions that ran out of time."),
-    int("transaction.max.timeout.ms", Some("900000")).at_least(1)
+    int("transaction.max.timeout.ms", Some("900000")).at_least(1).honoured()
         .doc("Longest transaction timeout in milliseconds a producer may ask for."),
-    boolean("transaction.partition.verification.enable", Some("true")).cluster_wide()
+    boolean("transaction.partition.verification.enable", Some("true")).cluster_wide().honoured()
         .doc("Whether a produce is checked to belong to a known transaction."),
-    int("transaction.remove.expired.transaction.cleanup.interval.ms", Some("3600000")).at_least(1)
+    int("transaction.remove.expired.transaction.cleanup.interval.ms", Some("3600000")).at_least(1).honoured()
         .doc("Milliseconds between two looks for expired transactional ids."),
     int("transaction.state.log.load.buffer.size", Some("5242880")).at_least(1)
         .doc("Bytes read at a time when transactions are loaded."),
@@ -24,6 +24,6 @@ pub(super) const KEYS: &[Key] = &[
         .doc("Segment size of __transaction_state in bytes."),
     boolean("transaction.two.phase.commit.enable", Some("false"))
         .doc("Whether an outside transaction manager may decide the outcome."),
-    int("transactional.id.expiration.ms", Some("604800000")).at_least(1)
+    int("transactional.id.expiration.ms", Some("604800000")).at_least(1).honoured()
         .doc("Milliseconds an unused transactional id is remembered."),
 ];

@@ -1,7 +1,7 @@
 //! Every response can be written in every version, whatever it says.
 
 use super::{Commit, GROUP, Harness, Join, REBALANCE_MS, name, now};
-use crate::api::find_coordinator::Endpoint;
+use crate::api::find_coordinator::{CoordinatorOf, Endpoint};
 use crate::api::{
     delete_groups, describe_groups, find_coordinator, heartbeat, leave_group, list_groups, offset_commit,
     offset_delete, offset_fetch, sync_group,
@@ -263,11 +263,18 @@ fn describe_list_and_delete() {
 fn find_coordinator() {
     let here = Endpoint { host: "broker.example".to_owned(), port: 9092, node_id: 1 };
     let harness = Harness::new();
-    let ensure = || harness.groups.ensure_topic().map_err(|error| (error.response(), error.to_string()));
+    let ensure = |of| match of {
+        CoordinatorOf::Groups => {
+            harness.groups.ensure_topic().map_err(|error| (error.response(), error.to_string()))
+        }
+        CoordinatorOf::Transactions => Err((ResponseError::CoordinatorNotAvailable, "told so".to_owned())),
+    };
     for version in 0..=6 {
-        for (key_type, error) in
-            [(0, 0), (1, ResponseError::UnsupportedVersion.code()), (9, ResponseError::InvalidRequest.code())]
-        {
+        for (key_type, error) in [
+            (0, 0),
+            (1, ResponseError::CoordinatorNotAvailable.code()),
+            (9, ResponseError::InvalidRequest.code()),
+        ] {
             let request = FindCoordinatorRequest::default()
                 .with_key(name(GROUP))
                 .with_key_type(if version == 0 { 0 } else { key_type })
@@ -294,7 +301,7 @@ fn find_coordinator() {
     harness.log.fails.store(true, std::sync::atomic::Ordering::Relaxed);
     let without = Harness::new();
     without.log.fails.store(true, std::sync::atomic::Ordering::Relaxed);
-    let ensure = || without.groups.ensure_topic().map_err(|error| (error.response(), error.to_string()));
+    let ensure = |_| without.groups.ensure_topic().map_err(|error| (error.response(), error.to_string()));
     let response = find_coordinator::answer(3, &FindCoordinatorRequest::default(), &here, ensure);
     assert_eq!(response.error_code, ResponseError::CoordinatorNotAvailable.code());
     assert_eq!(

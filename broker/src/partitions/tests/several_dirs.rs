@@ -122,7 +122,11 @@ fn append(partition: &Partition, times: usize) -> Result<i64, milena_storage::er
     for _ in 0..times {
         let mut batch = BatchBuilder::new();
         batch.append(1, None, Some(&[b'v'; 1000]), &[]);
-        last = partition.append_internal(&batch.build().unwrap(), 1)?;
+        last = partition.append_internal(
+            &batch.build().unwrap(),
+            crate::coordinator::Verification::Skipped,
+            1,
+        )?;
     }
     Ok(last)
 }

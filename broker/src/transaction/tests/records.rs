@@ -1,0 +1,82 @@
+//! What stands in `__transaction_state`.
+
+use super::{Harness, START, TIMEOUT_MS};
+use milena_protocol::stored::transaction::{TransactionLogValue, TransactionPartitions, TransactionRecord};
+
+fn value(status: i8, epoch: i16, partitions: Option<&[i32]>) -> TransactionLogValue {
+    let topic = |ids: &[i32]| {
+        let topic = TransactionPartitions {
+            topic: "orders".to_owned(),
+            partition_ids: ids.to_vec(),
+            ..TransactionPartitions::default()
+        };
+        if ids.is_empty() { Vec::new() } else { vec![topic] }
+    };
+    TransactionLogValue {
+        producer_epoch: epoch,
+        transaction_timeout_ms: TIMEOUT_MS,
+        transaction_status: status,
+        transaction_partitions: partitions.map(topic),
+        transaction_last_update_timestamp_ms: START,
+        transaction_start_timestamp_ms: if status == 0 { -1 } else { START },
+        client_transaction_version: if status == 0 { 0 } else { 2 },
+        ..TransactionLogValue::default()
+    }
+}
+
+#[test]
+fn records_are_those_of_kafka() {
+    let harness = Harness::new().script(
+        "commit",
+        "
+        init t -> 0 0
+        add2 t 0 0 orders-1
+        end2 t 0 0 commit -> 0 1",
+    );
+    let records = harness.log.records();
+    for (header, _) in &records {
+        let producer = (header.producer_id, header.producer_epoch, header.base_sequence);
+        assert_eq!((producer, header.record_count), ((-1, -1, -1), 1));
+    }
+    let values: Vec<_> = records.into_iter().map(|(_, record)| record).collect();
+    let state = |value| TransactionRecord::State("t".to_owned(), Some(value));
+    assert_eq!(
+        values,
+        [
+            state(value(0, 0, None)),
+            state(value(1, 0, Some(&[1]))),
+            state(value(2, 1, Some(&[1]))),
+            state(value(4, 1, Some(&[]))),
+        ]
+    );
+}
+
+#[test]
+fn the_next_producer_id_is_on_record_while_it_is_pending_and_the_last_one_afterwards() {
+    let harness = Harness::new().script("init", "init t -> 0 0");
+    for epoch in 0..i16::MAX - 1 {
+        harness.play(&format!("end2 t 0 {epoch} abort"));
+    }
+    let told = harness.log.records().len();
+    harness.play("end2 t 0 32766 abort");
+    let ids: Vec<_> = harness
+        .log
+        .records()
+        .into_iter()
+        .skip(told)
+        .map(|(_, record)| match record {
+            TransactionRecord::State(_, Some(value)) => {
+                (value.producer_id, value.producer_epoch, value.previous_producer_id, value.next_producer_id)
+            }
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(ids, [(0, i16::MAX, -1, 1), (1, 0, 0, -1)]);
+}
+
+#[test]
+fn expired_ids_leave_tombstones() {
+    let harness = Harness::new().script("expiry", "init t -> 0 0\nat 604800000\nat 608400000");
+    let last = harness.log.records().pop();
+    assert_eq!(last.map(|(_, record)| record), Some(TransactionRecord::State("t".to_owned(), None)));
+}
