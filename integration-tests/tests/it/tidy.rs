@@ -153,7 +153,7 @@ fn collect(folder: &Path, found: &mut BTreeMap<String, String>) {
 
 /// Whether a file holds tests only.
 fn is_test(path: &str) -> bool {
-    path.split('/').any(|part| matches!(part, "tests" | "tests.rs" | "golden.rs" | "testing.rs"))
+    path.split('/').any(|part| matches!(part, "tests" | "tests.rs" | "table.rs" | "golden.rs" | "testing.rs"))
 }
 
 /// A file up to its tests.
