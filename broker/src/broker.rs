@@ -185,7 +185,10 @@ impl Broker {
         let threads = std::thread::available_parallelism().map_or(1, usize::from).max(asked);
         let elsewhere = partitions.open_all(&controller.image(), threads)?;
         controller.assign_directories(&elsewhere).map_err(|refusal| unreadable(refusal.message))?;
-        skip_seen_producer_ids(&controller, &partitions);
+        skip_producer_ids(
+            &controller,
+            partitions.all().iter().filter_map(|p| p.log().max_producer_id()).max(),
+        );
         let advertiser = Advertiser::new(Surroundings::detect());
         let mut broker =
             Self::assemble(config, clock, cluster_id, controller, partitions, metadata, advertiser);
@@ -378,8 +381,7 @@ impl Broker {
 }
 
 /// A metadata log that was lost, or restored from an older copy, must not give a producer id to a second producer.
-fn skip_seen_producer_ids(controller: &Controller, partitions: &Partitions) {
-    let seen = partitions.all().iter().filter_map(|partition| partition.log().max_producer_id()).max();
+fn skip_producer_ids(controller: &Controller, seen: Option<i64>) {
     if let Some(seen) = seen
         && let Err(refusal) = controller.skip_producer_ids(seen)
     {
@@ -479,6 +481,7 @@ fn open_transactions(
             tracing::error!("__transaction_state: {error}");
         }
     }
+    skip_producer_ids(controller, transactions.max_producer_id());
     transactions
 }
 

@@ -114,6 +114,14 @@ impl TransactionCoordinator {
         loaded
     }
 
+    /// The largest producer id that any transactional id has.
+    pub(crate) fn max_producer_id(&self) -> Option<i64> {
+        let mut max = None;
+        // A partition that is out of service says nothing.
+        let _ = self.runtime.each(|shard, _, _| max = max.max(shard.max_producer_id()));
+        max
+    }
+
     /// Sees to it that `__transaction_state` exists.
     pub(crate) fn ensure_topic(&self) -> Result<(), CoordinatorError> {
         self.runtime.ensure()

@@ -161,7 +161,7 @@ impl TransactionShard {
             End::Fenced => Err(ResponseError::ProducerFenced),
             End::Invalid => {
                 let state = transaction.state.rule().name;
-                tracing::warn!(id = &**id, state, "no transaction that could end with {outcome:?}");
+                tracing::debug!(id = &**id, state, "no transaction that could end with {outcome:?}");
                 Err(ResponseError::InvalidTxnState)
             }
         }

@@ -92,6 +92,11 @@ impl TransactionShard {
         ids.into_iter().filter_map(|id| self.completion(id)).collect()
     }
 
+    /// The largest producer id that was given to anybody.
+    pub(super) fn max_producer_id(&self) -> Option<i64> {
+        self.transactions.values().map(|one| one.producer_id.max(one.next_producer_id)).max()
+    }
+
     /// Whether there are decided outcomes whose markers nobody is writing.
     pub(super) fn is_unfinished(&self) -> bool {
         !self.unfinished.is_empty()

@@ -108,14 +108,17 @@ fn committed(connection: &mut Connection, topic: &str) -> (Vec<String>, i64) {
         let answer = only_partition(connection.call(FETCH, &request));
         let aborted = answer.aborted_transactions.unwrap_or_default();
         assert!(aborted.is_sorted_by_key(|one| one.first_offset), "{aborted:?}");
+        let (mut aborted, mut open) = (aborted.into_iter().peekable(), BTreeSet::new());
         let records = answer.records.unwrap_or_default();
         for batch in batches(&records) {
             offset = batch.last_offset() + 1;
             let producer = i64::from_be_bytes(*batch.bytes[43..].first_chunk().expect("a whole header"));
-            let dropped = aborted
-                .iter()
-                .any(|one| one.producer_id == producer && one.first_offset <= batch.base_offset());
-            if batch.attributes() & 0x20 == 0 && !dropped {
+            while let Some(begun) = aborted.next_if(|one| one.first_offset < offset) {
+                open.insert(begun.producer_id.0);
+            }
+            if batch.attributes() & 0x20 != 0 {
+                open.remove(&producer);
+            } else if !open.contains(&producer) {
                 let texts =
                     batch.values().into_iter().map(|value| String::from_utf8_lossy(value).into_owned());
                 values.extend(texts);

@@ -4,6 +4,9 @@ use super::{Harness, START};
 use crate::transaction::ListFilter;
 use kafka_protocol::ResponseError;
 
+/// States, producer ids, duration and pattern; what is found.
+type Row<'a> = (&'a [&'a str], &'a [i64], i64, Option<&'a str>, &'a str);
+
 fn listed(harness: &Harness, filter: &ListFilter) -> String {
     let mut ids: Vec<_> = harness.coordinator.list(filter).unwrap().into_iter().map(|one| one.id).collect();
     ids.sort();
@@ -27,7 +30,7 @@ fn filters() {
         at 10000",
     );
     #[rustfmt::skip]
-    let rows: [(&[&str], &[i64], i64, Option<&str>, &str); 12] = [
+    let rows: [Row<'_>; 12] = [
         (&[],                        &[],     -1,    None,           "done empty late open"),
         (&["Ongoing"],               &[],     -1,    None,           "late open"),
         (&["CompleteCommit", "no"],  &[],     -1,    None,           "done"),

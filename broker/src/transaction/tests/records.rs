@@ -2,6 +2,7 @@
 
 use super::{Harness, START, TIMEOUT_MS};
 use milena_protocol::stored::transaction::{TransactionLogValue, TransactionPartitions, TransactionRecord};
+use std::sync::atomic::Ordering;
 
 fn value(status: i8, epoch: i16, partitions: Option<&[i32]>) -> TransactionLogValue {
     let topic = |ids: &[i32]| {
@@ -79,4 +80,25 @@ fn expired_ids_leave_tombstones() {
     let harness = Harness::new().script("expiry", "init t -> 0 0\nat 604800000\nat 608400000");
     let last = harness.log.records().pop();
     assert_eq!(last.map(|(_, record)| record), Some(TransactionRecord::State("t".to_owned(), None)));
+}
+
+#[test]
+fn a_cluster_of_transaction_version_0_has_records_without_tags() {
+    let harness = Harness::new();
+    harness.world.version.store(0, Ordering::Relaxed);
+    let harness = harness.script(
+        "commit",
+        "
+        init t -> 0 0
+        add2 t 0 0 orders-1
+        end2 t 0 0 commit -> 0 1",
+    );
+    let versions = harness.log.records().into_iter().map(|(_, record)| match record {
+        TransactionRecord::State(_, Some(value)) => value.client_transaction_version,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(versions.collect::<Vec<_>>(), [0; 4]);
+    let harness = harness.restart();
+    assert_eq!(harness.play("state t"), "CompleteCommit 0 1");
+    assert_eq!(harness.coordinator.max_producer_id(), Some(0));
 }

@@ -2,215 +2,217 @@
 
 use super::Harness;
 
+/// A name, and lines of `input -> answer`.
+#[rustfmt::skip] // a table
+const SCRIPTS: &[(&str, &str)] = &[
+    ("a transaction of a client with one epoch", "
+        init t -> 0 0
+        state t -> Empty 0 0
+        add1 t 0 0 orders-1
+        add1 t 0 0 orders-0 pays-2
+        state t -> Ongoing 0 0 orders-0 orders-1 pays-2
+        end1 t 0 0 commit -> 0 0
+        markers -> orders-0 commit 0 0, orders-1 commit 0 0, pays-2 commit 0 0
+        state t -> CompleteCommit 0 0
+        end1 t 0 0 commit -> 0 0
+        end1 t 0 0 abort -> InvalidTxnState
+        add1 t 0 0 orders-1
+        end1 t 0 0 abort -> 0 0
+        markers -> orders-1 abort 0 0
+        end1 t 0 0 abort -> 0 0
+        end1 t 0 0 commit -> InvalidTxnState"),
+    ("without a transaction a client with one epoch has nothing to end", "
+        init t -> 0 0
+        end1 t 0 0 commit -> InvalidTxnState
+        end1 t 0 0 abort -> InvalidTxnState"),
+    ("every transaction has its own epoch", "
+        init t -> 0 0
+        add2 t 0 0 orders-1
+        end2 t 0 0 commit -> 0 1
+        markers -> orders-1 commit 0 1
+        state t -> CompleteCommit 0 1
+        end2 t 0 0 commit -> 0 1
+        end2 t 0 0 abort -> InvalidTxnState
+        end2 t 0 1 commit -> InvalidTxnState
+        add2 t 0 0 orders-1 -> ProducerFenced
+        add2 t 0 1 orders-1
+        end2 t 0 0 commit -> ProducerFenced
+        end2 t 0 1 abort -> 0 2
+        markers -> orders-1 abort 0 2
+        end2 t 0 1 abort -> 0 2
+        end2 t 0 1 commit -> InvalidTxnState"),
+    ("an abort without a transaction bumps the epoch all the same", "
+        init t -> 0 0
+        end2 t 0 0 commit -> InvalidTxnState
+        end2 t 0 0 abort -> 0 1
+        state t -> CompleteAbort 0 1
+        end2 t 0 0 abort -> 0 1
+        end2 t 0 0 commit -> InvalidTxnState
+        end2 t 0 1 commit -> InvalidTxnState
+        end2 t 0 1 abort -> 0 2
+        add2 t 0 2 orders-0
+        end2 t 0 2 commit -> 0 3
+        end2 t 0 3 abort -> 0 4
+        markers -> orders-0 commit 0 3"),
+    ("who is not the producer", "
+        init t -> 0 0
+        add1 t 7 0 orders-0 -> InvalidProducerIdMapping
+        add1 t 0 1 orders-0 -> ProducerFenced
+        add1 other 0 0 orders-0 -> InvalidProducerIdMapping
+        end1 t 7 0 commit -> InvalidProducerIdMapping
+        end2 t 0 1 abort -> ProducerFenced
+        end2 other 0 0 abort -> InvalidProducerIdMapping
+        verify t 7 0 orders-0 -> InvalidProducerIdMapping
+        verify t 0 1 orders-0 -> ProducerFenced
+        state other -> TransactionalIdNotFound"),
+    ("only what was added is part of the transaction", "
+        init t -> 0 0
+        verify t 0 0 orders-0 ->  
+        add1 t 0 0 orders-0
+        verify t 0 0 orders-0 orders-1 pays-0 -> orders-0
+        end1 t 0 0 commit -> 0 0
+        verify t 0 0 orders-0 -> "),
+    ("a second producer fences the first", "
+        init t -> 0 0
+        add1 t 0 0 orders-0
+        init t -> ConcurrentTransactions
+        markers -> orders-0 abort 0 1
+        add1 t 0 0 orders-1 -> ProducerFenced
+        end1 t 0 0 commit -> ProducerFenced
+        end2 t 0 0 commit -> InvalidTxnState
+        init t -> 0 2
+        add1 t 0 2 orders-0
+        end1 t 0 2 commit -> 0 2"),
+    ("a second producer fences the first where all have one epoch", "
+        epochs off
+        init t -> 0 0
+        add1 t 0 0 orders-0
+        init t -> ConcurrentTransactions
+        markers -> orders-0 abort 0 1
+        state t -> CompleteAbort 0 1
+        init t -> 0 2"),
+    ("a producer that names itself goes on, once", "
+        init t -> 0 0
+        init t 0 0 -> 0 1
+        init t 0 0 -> 0 1
+        init t 0 1 -> 0 2
+        init t 0 0 -> ProducerFenced
+        init t -> 0 3
+        init t 0 2 -> ProducerFenced
+        init t 5 3 -> ProducerFenced
+        init t 0 3 -> 0 4"),
+    ("a producer that names itself has its transaction aborted", "
+        init t -> 0 0
+        add2 t 0 0 orders-0
+        init t 5 0 -> ProducerFenced
+        init t 0 0 -> ConcurrentTransactions
+        markers -> orders-0 abort 0 1
+        init t 0 0 -> 0 1
+        state t -> Empty 0 1"),
+    ("a transaction that is open for too long is aborted and its producer fenced", "
+        init t -> 0 0
+        add1 t 0 0 orders-0
+        at 59999
+        state t -> Ongoing 0 0 orders-0
+        at 60000
+        state t -> Ongoing 0 0 orders-0
+        at 70000
+        state t -> CompleteAbort 0 1
+        markers -> orders-0 abort 0 1
+        end1 t 0 0 commit -> ProducerFenced
+        init t 0 0 -> 0 1"),
+    ("the timeout counts from the first partition, also after a restart", "
+        init t -> 0 0
+        at 100000
+        add1 t 0 0 orders-0
+        at 150000
+        add1 t 0 0 orders-1
+        restart
+        at 160000
+        state t -> Ongoing 0 0 orders-0 orders-1
+        at 170000
+        state t -> CompleteAbort 0 1
+        markers -> orders-0 abort 0 1, orders-1 abort 0 1"),
+    ("markers that cannot be written are tried again, and others wait", "
+        init t -> 0 0
+        add2 t 0 0 orders-0 pays-0
+        orders off
+        end2 t 0 0 commit -> 0 1
+        state t -> PrepareCommit 0 1 orders-0
+        markers -> pays-0 commit 0 1
+        add2 t 0 1 orders-0 -> ConcurrentTransactions
+        verify t 0 1 orders-0 -> ConcurrentTransactions
+        init t -> ConcurrentTransactions
+        end2 t 0 0 commit -> ConcurrentTransactions
+        end2 t 0 0 abort -> InvalidTxnState
+        end2 t 0 1 commit -> ProducerFenced
+        end1 t 0 1 commit -> ConcurrentTransactions
+        end1 t 0 1 abort -> InvalidTxnState
+        orders on
+        at 500
+        markers -> orders-0 commit 0 1
+        state t -> CompleteCommit 0 1
+        add2 t 0 1 orders-0"),
+    ("a decision that was stored outlives the process, and its markers follow", "
+        init t -> 0 0
+        add2 t 0 0 orders-0
+        kill
+        end2 t 0 0 commit -> 0 1
+        restart
+        markers -> orders-0 commit 0 1
+        state t -> CompleteCommit 0 1
+        end2 t 0 0 commit -> 0 1"),
+    ("what is not stored has not happened", "
+        init t -> 0 0
+        log off
+        add1 t 0 0 orders-0 -> NotCoordinator
+        state t -> Empty 0 0
+        init t -> NotCoordinator
+        init u -> NotCoordinator
+        state u -> TransactionalIdNotFound
+        log on
+        add1 t 0 0 orders-0
+        log off
+        end1 t 0 0 commit -> NotCoordinator
+        state t -> Ongoing 0 0 orders-0
+        init t -> NotCoordinator
+        at 70000
+        state t -> Ongoing 0 0 orders-0
+        log on
+        at 80000
+        state t -> CompleteAbort 0 1
+        markers -> orders-0 abort 0 1"),
+    ("an id that nobody uses is forgotten", "
+        init t -> 0 0
+        init u -> 1 0
+        add1 u 1 0 orders-0
+        end1 u 1 0 commit -> 1 0
+        at 604799999
+        state t -> Empty 0 0
+        at 604800000
+        at 608400000
+        state t -> TransactionalIdNotFound
+        state u -> TransactionalIdNotFound
+        restart
+        state t -> TransactionalIdNotFound
+        init t -> 2 0"),
+    ("a transaction without partitions", "
+        init t -> 0 0
+        add1 t 0 0
+        state t -> Ongoing 0 0
+        end1 t 0 0 commit -> 0 0
+        markers -> 
+        state t -> CompleteCommit 0 0"),
+    ("nothing is known before the topic is there", "
+        add1 t 0 0 orders-0 -> NotCoordinator
+        end1 t 0 0 commit -> NotCoordinator
+        state t -> NotCoordinator
+        init t -> 0 0"),
+];
+
 #[test]
 fn scripts() {
-    #[rustfmt::skip]
-    let scripts = [
-        ("a transaction of a client with one epoch", "
-            init t -> 0 0
-            state t -> Empty 0 0
-            add1 t 0 0 orders-1
-            add1 t 0 0 orders-0 pays-2
-            state t -> Ongoing 0 0 orders-0 orders-1 pays-2
-            end1 t 0 0 commit -> 0 0
-            markers -> orders-0 commit 0 0, orders-1 commit 0 0, pays-2 commit 0 0
-            state t -> CompleteCommit 0 0
-            end1 t 0 0 commit -> 0 0
-            end1 t 0 0 abort -> InvalidTxnState
-            add1 t 0 0 orders-1
-            end1 t 0 0 abort -> 0 0
-            markers -> orders-1 abort 0 0
-            end1 t 0 0 abort -> 0 0
-            end1 t 0 0 commit -> InvalidTxnState"),
-        ("without a transaction a client with one epoch has nothing to end", "
-            init t -> 0 0
-            end1 t 0 0 commit -> InvalidTxnState
-            end1 t 0 0 abort -> InvalidTxnState"),
-        ("every transaction has its own epoch", "
-            init t -> 0 0
-            add2 t 0 0 orders-1
-            end2 t 0 0 commit -> 0 1
-            markers -> orders-1 commit 0 1
-            state t -> CompleteCommit 0 1
-            end2 t 0 0 commit -> 0 1
-            end2 t 0 0 abort -> InvalidTxnState
-            end2 t 0 1 commit -> InvalidTxnState
-            add2 t 0 0 orders-1 -> ProducerFenced
-            add2 t 0 1 orders-1
-            end2 t 0 0 commit -> ProducerFenced
-            end2 t 0 1 abort -> 0 2
-            markers -> orders-1 abort 0 2
-            end2 t 0 1 abort -> 0 2
-            end2 t 0 1 commit -> InvalidTxnState"),
-        ("an abort without a transaction bumps the epoch all the same", "
-            init t -> 0 0
-            end2 t 0 0 commit -> InvalidTxnState
-            end2 t 0 0 abort -> 0 1
-            state t -> CompleteAbort 0 1
-            end2 t 0 0 abort -> 0 1
-            end2 t 0 0 commit -> InvalidTxnState
-            end2 t 0 1 commit -> InvalidTxnState
-            end2 t 0 1 abort -> 0 2
-            add2 t 0 2 orders-0
-            end2 t 0 2 commit -> 0 3
-            end2 t 0 3 abort -> 0 4
-            markers -> orders-0 commit 0 3"),
-        ("who is not the producer", "
-            init t -> 0 0
-            add1 t 7 0 orders-0 -> InvalidProducerIdMapping
-            add1 t 0 1 orders-0 -> ProducerFenced
-            add1 other 0 0 orders-0 -> InvalidProducerIdMapping
-            end1 t 7 0 commit -> InvalidProducerIdMapping
-            end2 t 0 1 abort -> ProducerFenced
-            end2 other 0 0 abort -> InvalidProducerIdMapping
-            verify t 7 0 orders-0 -> InvalidProducerIdMapping
-            verify t 0 1 orders-0 -> ProducerFenced
-            state other -> TransactionalIdNotFound"),
-        ("only what was added is part of the transaction", "
-            init t -> 0 0
-            verify t 0 0 orders-0 ->  
-            add1 t 0 0 orders-0
-            verify t 0 0 orders-0 orders-1 pays-0 -> orders-0
-            end1 t 0 0 commit -> 0 0
-            verify t 0 0 orders-0 -> "),
-        ("a second producer fences the first", "
-            init t -> 0 0
-            add1 t 0 0 orders-0
-            init t -> ConcurrentTransactions
-            markers -> orders-0 abort 0 1
-            add1 t 0 0 orders-1 -> ProducerFenced
-            end1 t 0 0 commit -> ProducerFenced
-            end2 t 0 0 commit -> InvalidTxnState
-            init t -> 0 2
-            add1 t 0 2 orders-0
-            end1 t 0 2 commit -> 0 2"),
-        ("a second producer fences the first where all have one epoch", "
-            epochs off
-            init t -> 0 0
-            add1 t 0 0 orders-0
-            init t -> ConcurrentTransactions
-            markers -> orders-0 abort 0 1
-            state t -> CompleteAbort 0 1
-            init t -> 0 2"),
-        ("a producer that names itself goes on, once", "
-            init t -> 0 0
-            init t 0 0 -> 0 1
-            init t 0 0 -> 0 1
-            init t 0 1 -> 0 2
-            init t 0 0 -> ProducerFenced
-            init t -> 0 3
-            init t 0 2 -> ProducerFenced
-            init t 5 3 -> ProducerFenced
-            init t 0 3 -> 0 4"),
-        ("a producer that names itself has its transaction aborted", "
-            init t -> 0 0
-            add2 t 0 0 orders-0
-            init t 5 0 -> ProducerFenced
-            init t 0 0 -> ConcurrentTransactions
-            markers -> orders-0 abort 0 1
-            init t 0 0 -> 0 1
-            state t -> Empty 0 1"),
-        ("a transaction that is open for too long is aborted and its producer fenced", "
-            init t -> 0 0
-            add1 t 0 0 orders-0
-            at 59999
-            state t -> Ongoing 0 0 orders-0
-            at 60000
-            state t -> Ongoing 0 0 orders-0
-            at 70000
-            state t -> CompleteAbort 0 1
-            markers -> orders-0 abort 0 1
-            end1 t 0 0 commit -> ProducerFenced
-            init t 0 0 -> 0 1"),
-        ("the timeout counts from the first partition, also after a restart", "
-            init t -> 0 0
-            at 100000
-            add1 t 0 0 orders-0
-            at 150000
-            add1 t 0 0 orders-1
-            restart
-            at 160000
-            state t -> Ongoing 0 0 orders-0 orders-1
-            at 170000
-            state t -> CompleteAbort 0 1
-            markers -> orders-0 abort 0 1, orders-1 abort 0 1"),
-        ("markers that cannot be written are tried again, and others wait", "
-            init t -> 0 0
-            add2 t 0 0 orders-0 pays-0
-            orders off
-            end2 t 0 0 commit -> 0 1
-            state t -> PrepareCommit 0 1 orders-0
-            markers -> pays-0 commit 0 1
-            add2 t 0 1 orders-0 -> ConcurrentTransactions
-            verify t 0 1 orders-0 -> ConcurrentTransactions
-            init t -> ConcurrentTransactions
-            end2 t 0 0 commit -> ConcurrentTransactions
-            end2 t 0 0 abort -> InvalidTxnState
-            end2 t 0 1 commit -> ProducerFenced
-            end1 t 0 1 commit -> ConcurrentTransactions
-            end1 t 0 1 abort -> InvalidTxnState
-            orders on
-            at 500
-            markers -> orders-0 commit 0 1
-            state t -> CompleteCommit 0 1
-            add2 t 0 1 orders-0"),
-        ("a decision that was stored outlives the process, and its markers follow", "
-            init t -> 0 0
-            add2 t 0 0 orders-0
-            kill
-            end2 t 0 0 commit -> 0 1
-            restart
-            markers -> orders-0 commit 0 1
-            state t -> CompleteCommit 0 1
-            end2 t 0 0 commit -> 0 1"),
-        ("what is not stored has not happened", "
-            init t -> 0 0
-            log off
-            add1 t 0 0 orders-0 -> NotCoordinator
-            state t -> Empty 0 0
-            init t -> NotCoordinator
-            init u -> NotCoordinator
-            state u -> TransactionalIdNotFound
-            log on
-            add1 t 0 0 orders-0
-            log off
-            end1 t 0 0 commit -> NotCoordinator
-            state t -> Ongoing 0 0 orders-0
-            init t -> NotCoordinator
-            at 70000
-            state t -> Ongoing 0 0 orders-0
-            log on
-            at 80000
-            state t -> CompleteAbort 0 1
-            markers -> orders-0 abort 0 1"),
-        ("an id that nobody uses is forgotten", "
-            init t -> 0 0
-            init u -> 1 0
-            add1 u 1 0 orders-0
-            end1 u 1 0 commit -> 1 0
-            at 604799999
-            state t -> Empty 0 0
-            at 604800000
-            at 608400000
-            state t -> TransactionalIdNotFound
-            state u -> TransactionalIdNotFound
-            restart
-            state t -> TransactionalIdNotFound
-            init t -> 2 0"),
-        ("a transaction without partitions", "
-            init t -> 0 0
-            add1 t 0 0
-            state t -> Ongoing 0 0
-            end1 t 0 0 commit -> 0 0
-            markers -> 
-            state t -> CompleteCommit 0 0"),
-        ("nothing is known before the topic is there", "
-            add1 t 0 0 orders-0 -> NotCoordinator
-            end1 t 0 0 commit -> NotCoordinator
-            state t -> NotCoordinator
-            init t -> 0 0"),
-    ];
-    for (name, script) in scripts {
+    for (name, script) in SCRIPTS {
         Harness::new().script(name, script);
     }
 }
