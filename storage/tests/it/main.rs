@@ -2,6 +2,7 @@
 //! cuts and damage. `CONTRIBUTING.md` names the environment variables that make these tests longer or repeat a seed.
 
 mod compacted;
+mod damage;
 mod deaths;
 mod failing_disk;
 mod model;
