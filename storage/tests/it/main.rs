@@ -5,6 +5,7 @@ mod compacted;
 mod damage;
 mod deaths;
 mod failing_disk;
+mod golden;
 mod model;
 mod random;
 mod recorder;
