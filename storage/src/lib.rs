@@ -14,6 +14,7 @@ mod mapped;
 pub mod producers;
 mod segment;
 mod sync;
+mod verified;
 
 #[cfg(test)]
 mod golden;

@@ -4,7 +4,9 @@ use crate::error::{Error, Result};
 use crate::file::Disk;
 use crate::file_name::{FileStage, SegmentFile, SegmentFileKind};
 use crate::index::{ActiveIndexes, IndexLimits, ReadAt, offset, time};
-use milena_protocol::records::{BatchHeader, HEADER_LEN};
+use crate::log::recovery::batch_reader::{BatchReader, Step};
+use crate::verified::Verified;
+use milena_protocol::records::{BatchHeader, HEADER_LEN, crc_matches};
 use parking_lot::{Mutex, RwLock};
 use std::fs::File;
 use std::io;
@@ -80,6 +82,8 @@ pub(crate) struct Segment {
     checked: Mutex<bool>,
     /// Largest timestamp of a closed segment, -1 unknown or none.
     largest_timestamp: AtomicI64,
+    /// Bytes whose CRCs are known to be right.
+    verified: Verified,
 }
 
 impl Segment {
@@ -91,15 +95,28 @@ impl Segment {
         end: Published,
         indexes: ActiveIndexes,
     ) -> Self {
-        Self::with(dir, base_offset, file, end, Indexes::Active(indexes))
+        Self::with(dir, base_offset, file, end, Indexes::Active(indexes), Verified::behind(0))
     }
 
     /// A segment with complete files, which are looked at when they are first needed.
     pub(crate) fn closed(dir: &Path, base_offset: i64, end: Published) -> Self {
-        Self::with(dir, base_offset, None, end, Indexes::Closed)
+        let verified = Verified::behind(end.position);
+        Self::with(dir, base_offset, None, end, Indexes::Closed, verified)
     }
 
-    fn with(dir: &Path, base_offset: i64, file: Option<Arc<File>>, end: Published, indexes: Indexes) -> Self {
+    /// The same, whose batches this process has written.
+    pub(crate) fn written(dir: &Path, base_offset: i64, end: Published) -> Self {
+        Self::with(dir, base_offset, None, end, Indexes::Closed, Verified::behind(0))
+    }
+
+    fn with(
+        dir: &Path,
+        base_offset: i64,
+        file: Option<Arc<File>>,
+        end: Published,
+        indexes: Indexes,
+        verified: Verified,
+    ) -> Self {
         let segment = Self {
             base_offset,
             dir: dir.to_path_buf(),
@@ -108,6 +125,7 @@ impl Segment {
             indexes: RwLock::new(indexes),
             checked: Mutex::new(false),
             largest_timestamp: AtomicI64::new(-1),
+            verified,
         };
         segment.publish(end);
         segment
@@ -312,6 +330,46 @@ impl Segment {
         }
     }
 
+    /// Whether the batches from one position to another need no [`Segment::verify`].
+    pub(crate) fn is_verified(&self, from: u32, to: u32) -> bool {
+        self.verified.covers(from, to)
+    }
+
+    /// Computes the CRCs of the batches from one position to another, which are bounds of batches. Returns where the
+    /// good ones end. Reads all of it.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if the first one is bad, [`Error::Io`].
+    pub(crate) fn verify(&self, file: &File, from: u32, to: u32) -> Result<u32> {
+        let path = || self.path(SegmentFileKind::Log);
+        let mut reader = BatchReader::new(file, u64::from(from), u64::from(to));
+        let (mut good, mut next_offset) = (from, self.base_offset);
+        let reason = loop {
+            match reader.next().map_err(|e| Error::io("read", &path(), e))? {
+                // The CRC does not cover the offset.
+                Step::Batch(header, _) if header.base_offset < next_offset => {
+                    break format!("offset {} where {next_offset} or more is expected", header.base_offset);
+                }
+                Step::Batch(header, bytes) if crc_matches(bytes) => {
+                    (good, next_offset) = (good + header.size() as u32, header.next_offset());
+                }
+                Step::Batch(header, _) => {
+                    break format!("a batch at offset {} with a wrong CRC", header.base_offset);
+                }
+                Step::Tail(reason) => break reason,
+                Step::End => {
+                    self.verified.add(from, good);
+                    return Ok(good);
+                }
+            }
+        };
+        if good == from {
+            return Err(Error::Corrupt { path: path(), position: u64::from(from), reason });
+        }
+        self.verified.add(from, good);
+        Ok(good)
+    }
+
     /// A position at or before the batch that holds `offset`, from the offset index.
     fn floor(&self, disk: &Disk, wanted: i64) -> Result<u32> {
         if let Indexes::Active(indexes) = &*self.indexes.read() {
@@ -320,9 +378,7 @@ impl Segment {
         let kind = SegmentFileKind::OffsetIndex;
         // Without its index a segment is searched from its start: slower, never wrong.
         let Some(file) = self.index_file(disk, kind)? else { return Ok(0) };
-        offset::lookup(&*file, self.base_offset, wanted)
-            .map(|at| at.position)
-            .map_err(|e| self.index_error(kind, &e))
+        Ok(offset::lookup(&*file, self.base_offset, wanted).map_or(0, |at| at.position))
     }
 
     /// What is wrong with one of the index files.
@@ -335,10 +391,7 @@ impl Segment {
         let from = self.floor(disk, offset)?;
         let mut walk = Walk::new(self, disk, from, end.position)?;
         let mut place = walk.next();
-        if from > 0
-            && from < end.position
-            && !matches!(&place, Ok(Some(first)) if first.base_offset <= offset)
-        {
+        if from > 0 && !matches!(&place, Ok(Some(first)) if first.base_offset <= offset) {
             // The index is wrong: no batch begins there, or one that is already behind.
             walk = Walk::new(self, disk, 0, end.position)?;
             place = walk.next();
@@ -377,14 +430,18 @@ impl Segment {
         {
             return Ok(at);
         }
-        self.walk(disk, cut, end, |place| {
+        let walked = self.walk(disk, cut, end, |place| {
             let fits = place.position + place.size <= to;
             if fits {
                 cut = place.position + place.size;
             }
             !fits
-        })?;
-        Ok(cut)
+        });
+        match walked {
+            // What is before the damage can be read.
+            Ok(_) | Err(Error::Corrupt { .. }) => Ok(cut),
+            Err(other) => Err(other),
+        }
     }
 
     /// The offset of the first index entry at or behind a position: no batch that begins before the position has a
@@ -395,9 +452,8 @@ impl Segment {
         }
         let kind = SegmentFileKind::OffsetIndex;
         let Some(file) = self.index_file(disk, kind)? else { return Ok(None) };
-        let found = offset::first_at_or_behind(&*file, self.base_offset, position)
-            .map_err(|e| self.index_error(kind, &e))?;
-        Ok(found.map(|at| at.offset))
+        let found = offset::first_at_or_behind(&*file, self.base_offset, position);
+        Ok(found.ok().flatten().map(|at| at.offset))
     }
 
     /// The largest timestamp of the segment, or `None` if it has no record with one.
@@ -411,9 +467,12 @@ impl Segment {
         }
         let kind = SegmentFileKind::TimeIndex;
         let Some(file) = self.index_file(disk, kind)? else { return Ok(None) };
-        let last = time::last(&*file, self.base_offset).map_err(|e| self.index_error(kind, &e))?;
-        self.largest_timestamp.store(last.timestamp, Ordering::Relaxed);
-        Ok(Some(last.timestamp).filter(|t| *t >= 0))
+        let largest = match time::last(&*file, self.base_offset) {
+            Ok(last) => last.timestamp,
+            Err(_) => self.index_anew(disk, IndexLimits::default())?.max_timestamp().timestamp,
+        };
+        self.largest_timestamp.store(largest, Ordering::Relaxed);
+        Ok(Some(largest).filter(|t| *t >= 0))
     }
 
     /// A position at or before the first batch whose largest timestamp is `timestamp` or later.
@@ -427,7 +486,10 @@ impl Segment {
             Some(entry) => entry,
             None => {
                 let Some(file) = self.index_file(disk, kind)? else { return Ok(0) };
-                time::lookup(&*file, self.base_offset, timestamp).map_err(|e| self.index_error(kind, &e))?
+                match time::lookup(&*file, self.base_offset, timestamp) {
+                    Ok(entry) => entry,
+                    Err(_) => return Ok(0),
+                }
             }
         };
         self.floor(disk, entry.offset)

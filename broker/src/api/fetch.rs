@@ -51,8 +51,8 @@ struct Found {
     partitions: Vec<PartitionResponse>,
     bytes: usize,
     failed: bool,
-    /// Ranges that may have to be read from the disk.
-    cold: Vec<Slice>,
+    /// Ranges that may have to be read from the disk, or be verified, and which of the partitions they belong to.
+    cold: Vec<(usize, Slice)>,
 }
 
 pub(crate) fn handle(cx: &Context<'_>, body: &[u8], out: &mut Gather) -> Outcome {
@@ -284,20 +284,34 @@ impl Fetch {
             records: Records::Empty,
         };
         found.bytes += slice.len;
-        if slice.len > 0 && !slice.fresh && !slice.is_cached() {
-            found.cold.push(slice.clone());
+        if slice.len > 0 && (!slice.is_verified() || !slice.fresh && !slice.is_cached()) {
+            found.cold.push((found.partitions.len(), slice.clone()));
         }
         response.records = Records::range(slice.file, slice.position, slice.len);
         Ok(response)
     }
 
-    /// Brings cold ranges into the page cache without blocking this thread, and writes the answer.
+    /// Brings cold ranges into the page cache and computes the CRCs of what nobody has read since the start, without
+    /// blocking this thread, and writes the answer.
     async fn finish(&self, found: Found) -> Result<Gather, String> {
-        let Found { partitions, cold, .. } = found;
+        let Found { mut partitions, cold, .. } = found;
         if !cold.is_empty() {
-            // A range that cannot be read is noticed when it is sent.
-            let _ =
-                tokio::task::spawn_blocking(move || cold.iter().for_each(|slice| drop(slice.warm()))).await;
+            let prepared = tokio::task::spawn_blocking(move || {
+                cold.into_iter().map(|(at, slice)| (at, prepare(slice))).collect::<Vec<_>>()
+            });
+            for (at, slice) in prepared.await.map_err(|error| error.to_string())? {
+                match slice {
+                    Ok(slice) => {
+                        partitions[at].records = Records::range(slice.file, slice.position, slice.len);
+                    }
+                    Err(error) => {
+                        let (wanted, _) = &self.wanted[at];
+                        report("cannot read", &wanted.topic, wanted.index, &error);
+                        partitions[at] =
+                            PartitionResponse::error(wanted.index, response_error(&error).code());
+                    }
+                }
+            }
         }
         let mut out = Gather::default();
         self.write(partitions, &mut out)?;
@@ -336,6 +350,17 @@ impl Fetch {
         }
         out.end_frame(start).map_err(too_large)
     }
+}
+
+/// Reads a range, so that sending it does not wait for the disk.
+fn prepare(mut slice: Slice) -> Result<Slice, milena_storage::error::Error> {
+    if slice.is_verified() {
+        // A range that cannot be read is noticed when it is sent.
+        let _ = slice.warm();
+    } else {
+        slice.verify()?;
+    }
+    Ok(slice)
 }
 
 /// A partition that is not there: Kafka sends an empty list of aborted transactions then, and null with other errors.

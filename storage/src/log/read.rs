@@ -25,6 +25,8 @@ pub enum Bound {
 }
 
 /// Whole batches in a log file, and the state of the log when they were found.
+///
+/// What an earlier process wrote must be given to [`Slice::verify`] before anybody gets the bytes.
 #[derive(Clone, Debug)]
 pub struct Slice {
     /// The open file; the bytes stay readable and unchanged while it is held.
@@ -43,6 +45,8 @@ pub struct Slice {
     pub last_stable: i64,
     /// For [`Bound::Stable`]: transactions in the range that were aborted, by first offset.
     pub aborted: Vec<AbortedTransaction>,
+    /// Whose CRCs are to be computed first.
+    unverified: Option<Arc<Segment>>,
 }
 
 /// A record's timestamp and offset.
@@ -83,6 +87,7 @@ impl Log {
                 high_watermark: end.next_offset,
                 last_stable: stable,
                 aborted: Vec::new(),
+                unverified: None,
             })
         };
         if offset >= stop {
@@ -101,11 +106,16 @@ impl Log {
         if place.base_offset >= stop {
             return empty(last);
         }
-        let limit = self.limit(segment, segment_end, stop)?;
+        let limit = match self.limit(segment, segment_end, stop) {
+            // Damage before the last stable offset, which is the beginning of a batch: one by one up to there.
+            Err(Error::Corrupt { .. }) => place.position + place.size,
+            limit => limit?,
+        };
         let upto = self.upto(segment, place, limit, max_bytes, at_least_one)?;
         let mut slice = empty(segment)?;
         slice.position = u64::from(place.position);
         slice.len = (upto - place.position) as usize;
+        slice.unverified = (!segment.is_verified(place.position, upto)).then(|| segment.clone());
         slice.fresh = index + 1 == segments.len() && end.position - place.position <= FRESH;
         if bound == Bound::Stable {
             slice.aborted = self.aborted(&segments[index..], offset, slice.position + slice.len as u64)?;
@@ -167,7 +177,8 @@ impl Log {
     /// As [`Log::read`].
     pub fn read_batches(&self, offset: i64, max_bytes: usize) -> Result<Vec<u8>> {
         use std::os::unix::fs::FileExt;
-        let slice = self.read(offset, max_bytes, true, Bound::End)?;
+        let mut slice = self.read(offset, max_bytes, true, Bound::End)?;
+        slice.verify()?;
         let mut bytes = vec![0; slice.len];
         slice
             .file
@@ -325,6 +336,24 @@ fn corrupt(segment: &Segment, place: Place, reason: String) -> Error {
 const PROBE: u64 = 512 << 10;
 
 impl Slice {
+    /// Whether [`Slice::verify`] has nothing to do.
+    #[must_use]
+    pub fn is_verified(&self) -> bool {
+        self.unverified.is_none()
+    }
+
+    /// Computes the CRCs of what an earlier process wrote and nobody has read since the start. The range ends before a
+    /// batch that is not as it was written: it is for the next read to report. Reads the whole range; blocks.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if that is the first batch; [`Error::Io`].
+    pub fn verify(&mut self) -> Result<()> {
+        let Some(segment) = self.unverified.take() else { return Ok(()) };
+        let from = self.position as u32;
+        self.len = (segment.verify(&self.file, from, from + self.len as u32)? - from) as usize;
+        Ok(())
+    }
+
     /// Whether the range is in memory, so that sending it does not wait for the disk. A probe now and then, not a
     /// promise: the kernel may drop pages at any time.
     #[must_use]

@@ -23,7 +23,7 @@
 //! A batch is good if its header makes sense, it is complete, its CRC is right, and its base offset is not below the
 //! end of the batch before it.
 
-pub(super) mod batch_reader;
+pub(crate) mod batch_reader;
 mod epochs;
 mod producers;
 mod scan;

@@ -2,8 +2,10 @@
 //! cuts and damage. `CONTRIBUTING.md` names the environment variables that make these tests longer or repeat a seed.
 
 mod compacted;
+mod damage;
 mod deaths;
 mod failing_disk;
+mod golden;
 mod model;
 mod random;
 mod recorder;

@@ -82,6 +82,8 @@ pub(crate) enum Action {
     NewEpoch,
     Reconfigure,
     Stop,
+    /// No start follows.
+    StopForGood,
     Kill,
 }
 
@@ -210,6 +212,12 @@ impl World {
         self
     }
 
+    /// The same, never compacted.
+    pub(crate) fn without_compaction(mut self) -> Self {
+        self.config.compact = false;
+        self
+    }
+
     pub(crate) fn config(&self) -> &LogConfig {
         &self.config
     }
@@ -285,7 +293,11 @@ impl World {
                 self.log().set_config(self.config.clone());
                 Ok(())
             }
-            Action::Stop => self.stop(),
+            Action::Stop => {
+                self.stop()?;
+                self.start()
+            }
+            Action::StopForGood => self.stop(),
             Action::Kill => {
                 self.kill();
                 self.start()
@@ -329,8 +341,7 @@ impl World {
         let mut promised = self.promised.lock();
         (promised.synced, promised.saved_start) = (end, start);
         drop(promised);
-        drop((dir, log));
-        self.start()
+        Ok(())
     }
 
     fn how(&self, origin: Origin) -> Append {
@@ -486,11 +497,12 @@ impl World {
             promised.compacted = promised.compacted.max(work.first_uncleanable);
         }
         let memory = CleanerMemory { map_bytes: 1 << 16, load_factor: 0.9, io_bytes: 1 << 16 };
-        log.clean(&work, &memory, self.now_ms, &mut |_| true)?;
+        let done = log.clean(&work, &memory, self.now_ms, &mut |_| true);
         let compacted = self.promised.lock().compacted;
         self.promised.lock().checking = true;
+        // A pass that failed has cleaned a part.
         self.model = self.history.compacted(&log, compacted);
         self.promised.lock().checking = false;
-        Ok(())
+        done.map(drop)
     }
 }

@@ -79,10 +79,11 @@ impl Loader<'_> {
     }
 }
 
-/// The indexes of a segment whose end is known, from its batches.
+/// The indexes of a segment whose end is known, from its batches. Behind bytes that are no batch nothing is found any
+/// more; a batch with a wrong CRC is for its reader to report.
 ///
 /// # Errors
-/// [`Error::Corrupt`] if they do not reach that end.
+/// [`Error::Io`] if the file cannot be read.
 pub(crate) fn index_anew(
     file: &File,
     path: &Path,
@@ -91,30 +92,25 @@ pub(crate) fn index_anew(
     limits: IndexLimits,
 ) -> Result<ActiveIndexes> {
     let mut indexes = ActiveIndexes::new(base_offset, limits);
-    let mut reached = Published { next_offset: base_offset, position: 0 };
+    let (mut next_offset, mut position) = (base_offset, 0);
     let mut reader = BatchReader::new(file, 0, u64::from(end.position));
-    let corrupt = |position: u32, reason: String| Error::Corrupt {
-        path: path.to_path_buf(),
-        position: u64::from(position),
-        reason,
-    };
-    loop {
+    let reason = loop {
         match reader.next().map_err(|e| Error::io("read", path, e))? {
             Step::Batch(header, bytes) => {
-                if let Some(reason) = bad(&header, bytes, reached.next_offset) {
-                    return Err(corrupt(reached.position, reason));
+                if let Some(reason) = misplaced(&header, next_offset) {
+                    break reason;
                 }
-                let batch = indexed(&header, reached.position, bytes.len());
-                indexes.append(&batch).map_err(|e| corrupt(reached.position, e.to_string()))?;
-                reached = Published {
-                    next_offset: header.next_offset(),
-                    position: reached.position + bytes.len() as u32,
-                };
+                if let Err(error) = indexes.append(&indexed(&header, position, bytes.len())) {
+                    break error.to_string();
+                }
+                (next_offset, position) = (header.next_offset(), position + bytes.len() as u32);
             }
             Step::End => return Ok(indexes),
-            Step::Tail(reason) => return Err(corrupt(reached.position, format!("no batch there: {reason}"))),
+            Step::Tail(reason) => break format!("no batch there: {reason}"),
         }
-    }
+    };
+    tracing::error!("{} at byte {position}: {reason}; reads from there on will fail", path.display());
+    Ok(indexes)
 }
 
 fn indexed(header: &BatchHeader, position: u32, size: usize) -> IndexedBatch {
@@ -128,14 +124,19 @@ fn indexed(header: &BatchHeader, position: u32, size: usize) -> IndexedBatch {
 
 /// Why a batch cannot be kept, if so.
 fn bad(header: &BatchHeader, bytes: &[u8], expected: i64) -> Option<String> {
+    misplaced(header, expected).or_else(|| {
+        (!crc_matches(bytes)).then(|| format!("a batch at offset {} with a wrong CRC", header.base_offset))
+    })
+}
+
+/// Why a batch cannot be at its place, if so.
+fn misplaced(header: &BatchHeader, expected: i64) -> Option<String> {
     if header.base_offset < expected {
         return Some(format!(
             "a batch with offset {} where {expected} or more is expected",
             header.base_offset
         ));
     }
-    if header.last_offset_delta < 0 {
-        return Some(format!("a batch with last offset delta {}", header.last_offset_delta));
-    }
-    (!crc_matches(bytes)).then(|| format!("a batch at offset {} with a wrong CRC", header.base_offset))
+    (header.last_offset_delta < 0)
+        .then(|| format!("a batch with last offset delta {}", header.last_offset_delta))
 }
