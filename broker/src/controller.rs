@@ -8,8 +8,9 @@
 //! **Invariant:** a published image is the replay of the log up to its offset. The draft is changed by
 //! [`Image::apply`] alone, with the very records that are appended.
 //!
-//! After a failed append nobody knows whether its records will be there after a restart; the controller then refuses
-//! every further change, and only the start finds out.
+//! A full disk refuses an append and leaves the log as it was: so the request is refused, and the next may succeed. After
+//! any other failure nobody knows whether its records will be there after a restart; the controller then refuses every
+//! further change, and only the start finds out.
 
 mod configs;
 mod error;
@@ -22,7 +23,7 @@ mod writer;
 
 pub(crate) use configs::{ConfigChange, ConfigEdit};
 pub(crate) use error::{ControllerError, Refusal, outcome};
-pub(crate) use log::{LogStore, MetadataLog, StorageFailure};
+pub(crate) use log::{AppendFailure, LogStore, MetadataLog, StorageFailure};
 pub(crate) use new_topics::{Assignment, NewTopic};
 pub(crate) use partitions::NewPartitions;
 pub(crate) use start::{Snapshot, Start};

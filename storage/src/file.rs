@@ -151,22 +151,13 @@ impl Disk {
         self.0.offline.load(Ordering::Relaxed)
     }
 
-    /// Whether a store into a mapped, reserved range cannot meet a full disk on this file system: not on one that
-    /// copies on write, and not over a network, where appends go by `pwrite`.
+    /// Whether a store into a mapped, reserved range cannot meet a full disk on this file system; why, is written at the
+    /// top of `mapped.rs`. On all others appends go by `pwrite`.
     #[must_use]
     pub fn maps_safely(&self) -> bool {
-        use nix::sys::statfs::{self, statfs};
-        /// `ZFS_SUPER_MAGIC`, which the kernel's headers do not have.
-        const ZFS: i64 = 0x2fc1_2fc1;
-        let Ok(found) = statfs(&self.0.root) else { return false };
-        let unsafe_types = [
-            statfs::BTRFS_SUPER_MAGIC.0,
-            statfs::NFS_SUPER_MAGIC.0,
-            statfs::SMB_SUPER_MAGIC.0,
-            statfs::FUSE_SUPER_MAGIC.0,
-        ];
-        let found = found.filesystem_type().0;
-        !unsafe_types.contains(&found) && found != ZFS
+        use nix::sys::statfs::{EXT4_SUPER_MAGIC, TMPFS_MAGIC, statfs};
+        statfs(&self.0.root)
+            .is_ok_and(|found| [EXT4_SUPER_MAGIC, TMPFS_MAGIC].contains(&found.filesystem_type()))
     }
 
     /// # Errors
@@ -340,17 +331,36 @@ impl Disk {
     /// # Errors
     /// [`Error::Full`], or [`Error::Io`] and the directory is offline.
     pub fn allocate(&self, file: &File, path: &Path, from: u64, len: u64) -> Result<()> {
-        let flags = nix::fcntl::FallocateFlags::empty();
+        self.fallocate(file, path, from, len, nix::fcntl::FallocateFlags::empty())
+    }
+
+    fn fallocate(
+        &self,
+        file: &File,
+        path: &Path,
+        from: u64,
+        len: u64,
+        flags: nix::fcntl::FallocateFlags,
+    ) -> Result<()> {
         let done = self.allowed(Op::Write, path).and_then(|()| {
             let from = i64::try_from(from).map_err(io::Error::other)?;
             let len = i64::try_from(len).map_err(io::Error::other)?;
             match nix::fcntl::fallocate(file, flags, from, len) {
-                // The zeros that are written next reserve the blocks instead.
+                // What is written next reserves the blocks instead.
                 Err(nix::errno::Errno::EOPNOTSUPP | nix::errno::Errno::ENOSYS) => Ok(()),
                 other => Ok(other?),
             }
         });
         self.poisoning("reserve space for", path, done)
+    }
+
+    /// Reserves disk blocks for `from..from + len` behind the end of a file without making it longer: what is written
+    /// there does not meet a full disk. A file system that cannot do this is let off.
+    ///
+    /// # Errors
+    /// [`Error::Full`], or [`Error::Io`] and the directory is offline.
+    pub fn reserve(&self, file: &File, path: &Path, from: u64, len: u64) -> Result<()> {
+        self.fallocate(file, path, from, len, nix::fcntl::FallocateFlags::FALLOC_FL_KEEP_SIZE)
     }
 
     /// Cuts or extends the file to `len` bytes.
@@ -467,7 +477,12 @@ impl Disk {
             }
         };
         let done = self.allowed(Op::Write, path).and_then(|()| write());
-        self.poisoning("write", path, done)
+        let done = self.poisoning("write", path, done);
+        if matches!(done, Err(Error::Full(_))) {
+            // A part of it would be taken for the whole.
+            let _ = fs::remove_file(path);
+        }
+        done
     }
 
     /// Replaces a small file so that a crash leaves the old or the new one: `.tmp`, sync, rename, and, if `durable`,
@@ -480,11 +495,15 @@ impl Disk {
         tmp.push(".tmp");
         let tmp = PathBuf::from(tmp);
         let file = self.create(&tmp)?;
-        self.write_at(&file, &tmp, bytes, 0)?;
-        if durable {
-            self.sync(&file, &tmp)?;
+        let written = self
+            .write_at(&file, &tmp, bytes, 0)
+            .and_then(|()| if durable { self.sync(&file, &tmp) } else { Ok(()) })
+            .and_then(|()| self.rename(&tmp, path));
+        if written.is_err() {
+            // What a full disk has taken of it is of no use to anybody.
+            let _ = fs::remove_file(&tmp);
         }
-        self.rename(&tmp, path)?;
+        written?;
         if durable && let Some(parent) = path.parent() {
             self.sync_dir(parent)?;
         }

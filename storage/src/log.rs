@@ -106,6 +106,10 @@ struct Writer {
     /// The log end for which the files were found complete: while nothing is appended, a stop has nothing to write.
     complete_at: Option<i64>,
     closed: bool,
+    /// The log was deleted: its files are nobody's business any more.
+    retired: bool,
+    /// Up to this position of the active segment disk space is kept for it.
+    set_aside: u32,
 }
 
 /// What decides when the active segment is old enough to roll.
@@ -348,7 +352,8 @@ impl Log {
         self.writer.lock().producers.remove_expired(now_ms, expiration);
     }
 
-    /// Ends the log cleanly: every file has its exact length, indexes and the producer snapshot are complete.
+    /// Ends the log cleanly: every file has its exact length, indexes and the producer snapshot are complete. What a full
+    /// disk has refused is done by the next call.
     /// Nothing is synced: the caller syncs the file system once for all logs.
     ///
     /// # Errors
@@ -358,23 +363,51 @@ impl Log {
         let _cleaning = self.cleaning.lock();
         let _no_other_writes_epochs = self.epochs_file.lock();
         let mut writer = self.writer.lock();
-        if writer.closed {
+        writer.closed = true;
+        if writer.retired {
             return Ok(());
         }
-        writer.closed = true;
+        let complete = writer.complete_at == Some(writer.next_offset);
+        if !complete {
+            // First of all: on a full disk this gives room to the rest.
+            self.unmap(&mut writer)?;
+        }
         if writer.epochs_changed {
             let path = self.dir().join(file_name::LEADER_EPOCH_CHECKPOINT);
             self.disk.write_atomically(&path, &writer.epochs.encode(), false)?;
             writer.epochs_changed = false;
         }
-        if writer.complete_at == Some(writer.next_offset) {
+        if complete {
             return Ok(());
         }
-        self.unmap(&mut writer)?;
         let active = writer.active.clone();
         self.write_indexes(&active)?;
         if writer.next_offset > 0 {
             self.write_snapshot(&writer)?;
+        }
+        writer.complete_at = Some(writer.next_offset);
+        Ok(())
+    }
+
+    /// Keeps at least `bytes` of disk space aside for what is appended next by `pwrite`, so that a full disk does not
+    /// refuse it. A disk that is full already leaves it as it is.
+    ///
+    /// # Errors
+    /// [`Error::Io`], and the log directory is offline.
+    pub fn set_aside(&self, bytes: u32) -> Result<()> {
+        let mut writer = self.writer.lock();
+        let wanted = writer.end.saturating_add(bytes);
+        if writer.closed || writer.set_aside >= wanted {
+            return Ok(());
+        }
+        // Twice as much, so that not every append has to ask.
+        let upto = wanted.saturating_add(bytes);
+        let file = writer.active.file(&self.disk)?;
+        let (path, end) = (writer.active.path(SegmentFileKind::Log), writer.end);
+        match self.disk.reserve(&file, &path, end.into(), (upto - end).into()) {
+            Ok(()) => writer.set_aside = upto,
+            Err(Error::Full(_)) => {}
+            Err(other) => return Err(other),
         }
         Ok(())
     }
@@ -394,7 +427,7 @@ impl Log {
         self.stopping.store(true, Ordering::Release);
         let _removing = self.removing.lock();
         let mut writer = self.writer.lock();
-        writer.closed = true;
+        (writer.closed, writer.retired) = (true, true);
         writer.tail = Tail::COLD;
         self.mapped.store(false, Ordering::Relaxed);
         let mut dir = self.dir.write();
@@ -416,6 +449,7 @@ impl Log {
         let file = writer.active.file(&self.disk)?;
         let len = file.metadata().map_err(|e| Error::io("stat", &path, e))?.len();
         if len != u64::from(writer.end) {
+            writer.set_aside = 0;
             self.disk.truncate(&file, &path, u64::from(writer.end))?;
         }
         Ok(())

@@ -274,9 +274,19 @@ impl LogDir {
     ) -> Result<Log> {
         self.disk.check_online()?;
         let dir = self.path_of(topic, partition);
-        self.disk.create_dir(&dir)?;
-        self.write_topic_id(&dir, topic_id)?;
-        Log::open(&self.disk, &dir, config, &Start { clean: true, now_ms, ..Start::default() })
+        let is_new = !dir.exists();
+        let made = self
+            .disk
+            .create_dir(&dir)
+            .and_then(|()| self.write_topic_id(&dir, topic_id))
+            .and_then(|()| {
+                Log::open(&self.disk, &dir, config, &Start { clean: true, now_ms, ..Start::default() })
+            });
+        if made.is_err() && is_new {
+            // A full disk may have taken a part of it.
+            let _ = self.disk.remove_dir(&dir);
+        }
+        made
     }
 
     /// Writes `partition.metadata`.

@@ -10,6 +10,18 @@
 //! of `prepare`, never a SIGBUS of `put`. Pages are brought in by writing zeros ahead of the end and then populating
 //! the page tables, in steps that grow with the traffic of the segment: two system calls for up to 1 MiB instead of
 //! a fault per page, and large folios where the file system has them.
+//!
+//! Why a reserved block is enough, file system by file system ([`Disk::maps_safely`] knows the list):
+//!
+//! | file system | a store to a page that was written back, or let go, needs |
+//! |---|---|
+//! | ext4 (and ext2, ext3) | nothing: blocks are overwritten in place, there are no shared ones, and `fallocate` took them. Turning an unwritten extent into a written one may split it, for which ext4 keeps blocks of its own aside. Without `fallocate` (no extents) the zeros take them |
+//! | tmpfs | nothing: `fallocate` made the pages, which count against its size from then on; at most they come back from the swap |
+//! | XFS, btrfs, ZFS, bcachefs | a new block, where the old one is shared with a reflink copy (`cp` makes such by default) or always: not mapped |
+//! | FUSE, NFS, SMB, overlayfs, anything else | unknown: not mapped |
+//!
+//! What remains is a device that fails, or a file that somebody else cuts short: reading back a page that the kernel
+//! has dropped then raises SIGBUS, and the process ends. Nothing acknowledged is lost by that which was not lost already.
 
 use crate::error::{Error, Result};
 use crate::file::Disk;
@@ -100,7 +112,7 @@ impl MappedTail {
             let error = std::io::Error::last_os_error();
             // A kernel before 5.14 does not know the advice: the stores fault the pages in, which only costs time.
             if error.raw_os_error() != Some(libc::EINVAL) {
-                return Err(Error::io("populate", path, error));
+                return Err(disk.fail(Error::io("populate", path, error)));
             }
         }
         self.ready = to;

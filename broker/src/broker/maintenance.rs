@@ -9,14 +9,20 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 /// Chores are looked at this often.
 const TICK: Duration = Duration::from_secs(1);
-/// They are looked at no more often than this, however short `log.retention.check.interval.ms` is.
+/// They are looked at no more often than this, however short the intervals of the configuration are.
 const TICK_MIN: Duration = Duration::from_millis(50);
-/// Recovery points move this often, so that a start after a crash reads little.
+/// Recovery points move and checkpoints are written this often, so that a start after a crash reads little; more often if
+/// `log.flush.offset.checkpoint.interval.ms` or `log.flush.start.offset.checkpoint.interval.ms` say so.
 const CHECKPOINT: Duration = Duration::from_secs(5);
+/// What is longer than this counts as never.
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// When the rarer chores are due.
 struct Calendar {
+    flush: Instant,
+    flush_every: Duration,
     checkpoint: Instant,
+    checkpoint_every: Duration,
     expire: Instant,
     /// `producer.id.expiration.check.interval.ms`
     expire_every: Duration,
@@ -27,6 +33,7 @@ struct Calendar {
 
 /// What is due in one round.
 struct Due {
+    flush: bool,
     checkpoint: bool,
     expire: bool,
     retain: bool,
@@ -42,26 +49,39 @@ impl Calendar {
             due
         };
         Due {
-            checkpoint: pass(&mut self.checkpoint, CHECKPOINT),
+            flush: pass(&mut self.flush, self.flush_every),
+            checkpoint: pass(&mut self.checkpoint, self.checkpoint_every),
             expire: pass(&mut self.expire, self.expire_every),
             retain: pass(&mut self.retain, self.retain_every),
         }
     }
 }
 
+/// How long logs are not looked at for `flush.ms`: `log.flush.scheduler.interval.ms`. Kafka leaves that at "never", and
+/// then `flush.ms` of a topic does nothing; here it is looked at in every round.
+fn flush_every(scheduler: Duration) -> Duration {
+    if scheduler > DAY { Duration::ZERO } else { scheduler }
+}
+
 /// Runs until the task is aborted.
 pub(super) async fn run(broker: Arc<Broker>) {
     let log = &broker.config.log;
     let expire_every = broker.config.transaction.producer_id_expiration_check_interval;
+    let checkpoint_every =
+        CHECKPOINT.min(log.recovery_point_checkpoint_interval).min(log.start_offset_checkpoint_interval);
     let start = Instant::now();
     let mut calendar = Calendar {
-        checkpoint: start + CHECKPOINT,
+        flush: start,
+        flush_every: flush_every(log.flush_scheduler_interval),
+        checkpoint: start + checkpoint_every,
+        checkpoint_every,
         expire: start + expire_every,
         expire_every,
         retain: start + log.initial_task_delay,
         retain_every: log.retention_check_interval,
     };
-    let mut ticks = tokio::time::interval(TICK.min(log.retention_check_interval).max(TICK_MIN));
+    let shortest = log.retention_check_interval.min(log.flush_scheduler_interval).min(checkpoint_every);
+    let mut ticks = tokio::time::interval(TICK.min(shortest).max(TICK_MIN));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut saved = Vec::new();
     loop {
@@ -76,7 +96,9 @@ fn chores(broker: &Broker, due: &Due, saved: &mut Vec<(i64, i64)>) {
     let partitions = broker.partitions.all();
     for partition in &partitions {
         let log = &partition.log();
-        log.flush_overdue(now_ms);
+        if due.flush {
+            log.flush_overdue(now_ms);
+        }
         log.release_idle(now_ms);
         if due.checkpoint {
             log.flush_closed();
@@ -120,5 +142,19 @@ fn retain(partition: &Partition, now_ms: i64) {
             log.start_offset()
         ),
         Err(error) => tracing::warn!("{topic}-{index}: old segments cannot be deleted: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::flush_every;
+    use std::time::Duration;
+
+    #[test]
+    fn logs_are_looked_at_as_often_as_the_scheduler_is_told_to() {
+        let ms = Duration::from_millis;
+        for (set, found) in [(0, 0), (200, 200), (60_000, 60_000), (i64::MAX as u64, 0)] {
+            assert_eq!(flush_every(ms(set)), ms(found), "{set} ms");
+        }
     }
 }

@@ -7,13 +7,27 @@ use uuid::Uuid;
 /// Why the storage did not do what was asked, with its context (path, offset, cause).
 pub(crate) type StorageFailure = Box<dyn std::error::Error + Send + Sync>;
 
+/// What became of records that could not be appended.
+#[derive(Debug)]
+pub(crate) enum AppendFailure {
+    /// The disk is full. Neither the batch that met it nor those behind it are in the log, those before it are:
+    /// [`MetadataLog::end_offset`] tells. The next append may succeed.
+    Undone(StorageFailure),
+    /// Nobody knows how much of them will be there after a restart; nothing may be appended any more.
+    Unknown(StorageFailure),
+}
+
+impl<E: Into<StorageFailure>> From<E> for AppendFailure {
+    fn from(error: E) -> Self {
+        Self::Unknown(error.into())
+    }
+}
+
 /// The log of `__cluster_metadata-0`.
 pub(crate) trait MetadataLog: Send + Sync {
     /// Appends one or more whole batches whose offsets and epochs are filled in, the first at
     /// [`end_offset`](Self::end_offset), and returns that offset. They are on the disk when it returns.
-    ///
-    /// After an error nobody knows how much of it will be there after a restart; nothing may be appended any more.
-    fn append(&self, batches: &[u8]) -> Result<i64, StorageFailure>;
+    fn append(&self, batches: &[u8]) -> Result<i64, AppendFailure>;
 
     /// Whole batches from the one that holds offset `from` on: at least one, whatever its size, and no more than
     /// `max_bytes` of them otherwise. Empty at the end of the log.

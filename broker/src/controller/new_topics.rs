@@ -69,7 +69,11 @@ impl Controller {
         if validate_only {
             return Ok(results);
         }
-        self.commit(&mut writer, draft)?;
+        if let Err(refusal) = self.commit(&mut writer, draft) {
+            // Their logs are there, but the topics are not.
+            results.iter().flatten().for_each(|topic| self.store.delete(topic));
+            return Err(refusal);
+        }
         for topic in results.iter().flatten() {
             writer.collisions.insert(&topic.name);
             tracing::info!(

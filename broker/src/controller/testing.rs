@@ -1,6 +1,6 @@
 //! A controller over memory, for the tests of this crate.
 
-use super::{Controller, ControllerError, LogStore, MetadataLog, Start, StorageFailure};
+use super::{AppendFailure, Controller, ControllerError, LogStore, MetadataLog, Start, StorageFailure};
 use crate::api::{Answer, ConnectionInfo, Context};
 use crate::broker::Broker;
 use crate::clock::Clock;
@@ -29,6 +29,8 @@ pub(crate) struct MemoryLog {
     bytes: Mutex<Vec<u8>>,
     /// The next appends fail.
     pub(crate) broken: AtomicBool,
+    /// The next batches that hold records of metadata do not fit.
+    pub(crate) full: AtomicBool,
     /// Appends so far: each is a wait for the disk.
     pub(crate) appends: AtomicI64,
 }
@@ -48,19 +50,22 @@ impl MemoryLog {
 }
 
 impl MetadataLog for MemoryLog {
-    fn append(&self, batches: &[u8]) -> Result<i64, StorageFailure> {
+    fn append(&self, batches: &[u8]) -> Result<i64, AppendFailure> {
         if self.broken.load(Ordering::Relaxed) {
-            return Err("no space left".into());
+            return Err("the device is gone".into());
         }
         self.appends.fetch_add(1, Ordering::Relaxed);
         let mut end = self.end_offset();
         let base = end;
         for batch in Batches::new(batches) {
-            let (header, _) = batch?;
+            let (header, bytes) = batch?;
             assert_eq!(header.base_offset, end, "offsets have a gap");
+            if self.full.load(Ordering::Relaxed) && !header.attributes.is_control() {
+                return Err(AppendFailure::Undone("no space left".into()));
+            }
             end = header.next_offset();
+            self.bytes.lock().extend_from_slice(bytes);
         }
-        self.bytes.lock().extend_from_slice(batches);
         Ok(base)
     }
 

@@ -373,11 +373,33 @@ fn a_failed_append_ends_all_changes_and_shows_nothing() {
     bench.log.broken.store(true, Ordering::Relaxed);
     let (error, message) = refusal(create(&bench, topic("lost", 1)));
     assert_eq!(error, ResponseError::KafkaStorageError);
-    assert!(message.contains("no space left"), "{message}");
+    assert!(message.contains("the device is gone"), "{message}");
     bench.log.broken.store(false, Ordering::Relaxed);
     assert_eq!(refusal(create(&bench, topic("later", 1))).0, ResponseError::KafkaStorageError);
     assert_eq!(refusal(bench.controller.next_producer_id()).0, ResponseError::KafkaStorageError);
     assert_eq!(dump_all(&bench.controller.image()), seen);
+    assert_replays(&bench);
+}
+
+#[test]
+fn a_full_disk_refuses_a_change_and_takes_the_next() {
+    let bench = Bench::new();
+    create(&bench, topic("before", 1)).unwrap();
+    // Another process, whose announcement still finds room.
+    let bench = Bench::over(Arc::clone(&bench.log), Start::default()).unwrap();
+    let seen = dump_all(&bench.controller.image());
+    bench.log.full.store(true, Ordering::Relaxed);
+    for _ in 0..2 {
+        let (error, message) = refusal(create(&bench, topic("later", 1)));
+        assert_eq!(error, ResponseError::KafkaStorageError);
+        assert!(message.contains("no space left"), "{message}");
+    }
+    assert_eq!(dump_all(&bench.controller.image()), seen);
+    let calls = bench.store.calls();
+    assert_eq!(calls[calls.len() - 2..], ["create later 0..1", "delete later 0..1"], "no log is left behind");
+    bench.log.full.store(false, Ordering::Relaxed);
+    create(&bench, topic("later", 1)).unwrap();
+    assert!(bench.controller.image().topic("later").is_some());
     assert_replays(&bench);
 }
 

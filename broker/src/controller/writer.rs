@@ -1,6 +1,7 @@
 //! From a draft to stored records to a published image.
 
 use super::error::Refusal;
+use super::log::AppendFailure;
 use super::{Controller, TOO_LARGE};
 use crate::metadata::topic_name::Collisions;
 use crate::metadata::{Image, ReplayError};
@@ -25,7 +26,7 @@ pub(crate) struct Writer {
     /// It is said together with the first change, not at the start: a start that changes nothing writes nothing, and
     /// does not wait for the disk.
     pub(super) announced: bool,
-    /// An append has failed.
+    /// An append has failed, and nobody knows how much of it is in the log.
     pub(super) failed: bool,
     /// Producer ids of the current block that were not handed out.
     pub(super) producer_ids: Range<i64>,
@@ -109,20 +110,25 @@ impl Controller {
                 format!("metadata records cannot be batched: {reason}"),
             )
         })?;
-        match self.log.append(&batches) {
-            Ok(offset) if offset == base_offset => {}
-            appended => {
-                writer.failed = true;
-                let reason = match appended {
-                    Ok(offset) => format!("appended at offset {offset} instead of {base_offset}"),
-                    Err(error) => error.to_string(),
-                };
-                tracing::error!("the metadata log cannot be written, no more changes are taken: {reason}");
-                return Err(Refusal::new(
-                    ResponseError::KafkaStorageError,
-                    format!("The metadata log could not be written: {reason}"),
-                ));
+        let reason = match self.log.append(&batches) {
+            Ok(offset) if offset == base_offset => None,
+            Err(AppendFailure::Undone(error)) => {
+                // The announcement is a batch of its own, before the records.
+                writer.announced |= self.log.end_offset() > base_offset;
+                let message = format!("The metadata log has no room: {error}");
+                tracing::warn!(
+                    "a change of metadata is refused: {error}; free some space, no restart is needed"
+                );
+                return Err(Refusal::new(ResponseError::KafkaStorageError, message));
             }
+            Ok(offset) => Some(format!("appended at offset {offset} instead of {base_offset}")),
+            Err(AppendFailure::Unknown(error)) => Some(error.to_string()),
+        };
+        if let Some(reason) = reason {
+            writer.failed = true;
+            tracing::error!("the metadata log cannot be written, no more changes are taken: {reason}");
+            let message = format!("The metadata log could not be written: {reason}");
+            return Err(Refusal::new(ResponseError::KafkaStorageError, message));
         }
         writer.announced = true;
         self.image.store(Arc::new(draft.image.at_epoch(writer.epoch)));

@@ -215,8 +215,10 @@ impl Partitions {
         // Kafka would open them, and their logs were not closed.
         self.remove_doomed(i64::MAX);
         self.close_moves();
-        for partition in self.all() {
-            let log = partition.log();
+        let unclosed =
+            self.all().into_iter().map(|partition| partition.log()).filter(|log| log.close().is_err());
+        // On a full disk the first round has made room: a log that was written to gives back what it had reserved.
+        for log in unclosed.collect::<Vec<_>>() {
             if let (Err(error), Some(at)) = (log.close(), self.dirs.of(&log)) {
                 self.left_unclean(at, &error);
             }

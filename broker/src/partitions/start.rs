@@ -2,7 +2,7 @@
 
 use super::progress::Progress;
 use super::{Members, Partitions, log_config, offline};
-use crate::controller::{MetadataLog, StorageFailure};
+use crate::controller::{AppendFailure, MetadataLog, StorageFailure};
 use crate::metadata::{Image, Topic};
 use crate::partition::{Partition, append_batches};
 use milena_storage::config::LogConfig;
@@ -21,6 +21,9 @@ use uuid::Uuid;
 /// Topic and id of the metadata log.
 pub(super) const METADATA_TOPIC: &str = "__cluster_metadata";
 const METADATA_TOPIC_ID: Uuid = Uuid::from_u128(1);
+
+/// Disk space kept for the metadata log, in bytes: on a full disk topics can be deleted, which is what makes room.
+const SET_ASIDE: u32 = 64 << 10;
 
 /// The metadata log and what lies beside it.
 #[derive(Debug)]
@@ -65,6 +68,7 @@ impl MetadataDir {
         let start =
             Start { clean: false, recovery_point: 0, log_start: if has_log { 0 } else { log_start }, now_ms };
         let log = Log::open(&disk, &path, config, &start)?;
+        log.set_aside(SET_ASIDE)?;
         let snapshot = match snapshot {
             Some(found) => Some(SnapshotFile {
                 bytes: disk.read(&path.join(found.to_string()))?,
@@ -104,16 +108,21 @@ impl MetadataDir {
 }
 
 impl MetadataLog for MetadataDir {
-    fn append(&self, batches: &[u8]) -> std::result::Result<i64, StorageFailure> {
+    fn append(&self, batches: &[u8]) -> std::result::Result<i64, AppendFailure> {
         let header = milena_protocol::records::BatchHeader::read(batches)?;
         let how = Append {
             leader_epoch: header.partition_leader_epoch,
             origin: Origin::Coordinator,
             now_ms: self.now_ms,
         };
-        let (base_offset, _) = append_batches(&self.log, batches, &how)?;
+        let base_offset = match append_batches(&self.log, batches, &how) {
+            Ok((base_offset, _)) => base_offset,
+            Err(error @ Error::Full(_)) => return Err(AppendFailure::Undone(error.into())),
+            Err(error) => return Err(error.into()),
+        };
         // Other connections of this thread go on meanwhile.
         tokio::task::block_in_place(|| self.log.flush())?;
+        self.log.set_aside(SET_ASIDE)?;
         Ok(base_offset)
     }
 

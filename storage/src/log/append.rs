@@ -180,7 +180,8 @@ impl Log {
         Ok(())
     }
 
-    /// Copies the batch behind the end. The bytes are invisible until they are published.
+    /// Copies the batch behind the end. The bytes are invisible until they are published. After an error the file ends
+    /// where it did before, unless the directory is offline.
     pub(super) fn store(
         &self,
         writer: &mut Writer,
@@ -193,14 +194,22 @@ impl Log {
         let path = || active.path(SegmentFileKind::Log);
         let (end, size) = (writer.end as usize, header.size());
         self.map_if_hot(writer, size, config, now_ms)?;
+        if let Tail::Mapped(tail) = &mut writer.tail {
+            let reach = end + size + TERMINATOR.len();
+            if !tail.is_ready(reach)
+                && let Err(error) = tail.prepare(&self.disk, &*active.file(&self.disk)?, &path(), reach)
+            {
+                // Gives back what is reserved, too: there may be room for this batch without a step ahead of it.
+                self.unmap(writer)?;
+                if !matches!(error, Error::Full(_)) {
+                    return Err(error);
+                }
+            }
+        }
         let mut head = [0; HEADER_LEN];
         header.write(&mut head);
         match &mut writer.tail {
             Tail::Mapped(tail) => {
-                let reach = end + size + TERMINATOR.len();
-                if !tail.is_ready(reach) {
-                    tail.prepare(&self.disk, &*active.file(&self.disk)?, &path(), reach)?;
-                }
                 // The terminator of the new end first, the prefix that makes the batch one last: a process that dies
                 // in between leaves a tail that ends where it did before.
                 tail.put(end + size, &TERMINATOR);
@@ -211,7 +220,12 @@ impl Log {
             }
             Tail::Cold { .. } => {
                 let file = active.file(&self.disk)?;
-                self.disk.write_both_at(&file, &path(), (&head, body), end as u64)?;
+                let wrote = self.disk.write_both_at(&file, &path(), (&head, body), end as u64);
+                if wrote.is_err() {
+                    // A full disk takes a part of it. If that cannot be cut off, the next batch goes over it.
+                    let _ = self.unmap(writer);
+                }
+                wrote?;
             }
         }
         Ok(())
@@ -317,6 +331,7 @@ impl Log {
         writer.active = active;
         writer.resumed = false;
         writer.end = 0;
+        writer.set_aside = 0;
         writer.roll =
             RollClock { first_timestamp: None, created_ms: now_ms, jitter_ms: jitter(config, base) };
         writer.tail = if hot { Tail::Cold { since_ms: now_ms, bytes: HOT_BYTES } } else { Tail::COLD };

@@ -253,7 +253,8 @@ impl Log {
             Ok(()) => Ok(Some(path)),
             Err(error) => {
                 self.writer.lock().epochs_changed = true;
-                Err(error)
+                // The batches carry their epochs: a full disk need not hold up those that found room.
+                if matches!(error, Error::Full(_)) { Ok(None) } else { Err(error) }
             }
         }
     }

@@ -225,6 +225,8 @@ impl Loader<'_> {
             last_append_ms: 0,
             resumed,
             closed: false,
+            retired: false,
+            set_aside: 0,
         };
         let recovery_point = recovery_point.clamp(0, end.next_offset);
         Ok(Loaded { segments, writer, log_start, recovery_point, complete_below })

@@ -46,11 +46,11 @@ pub(super) const KEYS: &[Key] = &[
         .doc("Records after which a partition is forced to disk, at least 1."),
     long("log.flush.interval.ms", None).honoured().cluster_wide()
         .doc("Milliseconds after which unforced records are forced to disk; unset, log.flush.scheduler.interval.ms counts."),
-    int("log.flush.offset.checkpoint.interval.ms", Some("60000")).at_least(0)
+    int("log.flush.offset.checkpoint.interval.ms", Some("60000")).at_least(0).honoured()
         .doc("Milliseconds between writes of the recovery point checkpoint."),
     long("log.flush.scheduler.interval.ms", Some("9223372036854775807")).honoured()
         .doc("Milliseconds between looks for logs that are due to be forced to disk."),
-    int("log.flush.start.offset.checkpoint.interval.ms", Some("60000")).at_least(0)
+    int("log.flush.start.offset.checkpoint.interval.ms", Some("60000")).at_least(0).honoured()
         .doc("Milliseconds between writes of the log start offset checkpoint."),
     int("log.index.interval.bytes", Some("4096")).at_least(0).honoured().cluster_wide()
         .doc("Bytes of records between two entries of the offset index."),
