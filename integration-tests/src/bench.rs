@@ -6,6 +6,7 @@
 //! printed are medians.
 
 mod consume;
+mod idle;
 mod paced;
 mod produce;
 mod requests;
@@ -28,7 +29,8 @@ KAFKA_SERVER=COMMAND measures Apache Kafka beside milena, if java is there: COMM
 MILENA_BINARY=PATH measures that binary.
 
 Scenarios: produce 64 KiB, produce 64 KiB idempotent, fetch, produce 16 KiB, produce one record, durable, end to end,
-ApiVersions, after the load, start. CPU is user and system time of the broker alone.";
+ApiVersions, after the load, start, idle partitions (10,000; Apache Kafka takes minutes for them and is measured only with
+only=\"idle partitions\"). CPU is user and system time of the broker alone.";
 
 /// What was asked for on the command line.
 #[derive(Clone, Debug)]
@@ -90,6 +92,18 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
             under_load(kind, &options, &mut |scenario, metric, value| {
                 table.add(column, scenario, metric, value)
             });
+            if options.wants("idle partitions") {
+                if kind.is_kafka() && options.only.is_empty() {
+                    eprintln!(
+                        "SKIPPED {} with 10,000 partitions: only=\"idle partitions\" measures it",
+                        kind.name
+                    );
+                } else {
+                    idle::run(kind, &options, &mut |scenario, metric, value| {
+                        table.add(column, scenario, metric, value)
+                    });
+                }
+            }
             if options.wants("start") {
                 starts(kind, &options, &mut |scenario, metric, value| {
                     table.add(column, scenario, metric, value)

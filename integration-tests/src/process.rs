@@ -13,6 +13,8 @@ pub struct Usage {
     pub anonymous: u64,
     /// Open file descriptors.
     pub descriptors: usize,
+    /// Mapped ranges of addresses.
+    pub mappings: usize,
     /// Threads.
     pub threads: usize,
 }
@@ -32,6 +34,7 @@ pub fn usage(pid: u32) -> Option<Usage> {
         resident: field("VmRSS:") * 1024,
         anonymous: field("RssAnon:") * 1024,
         descriptors: fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count),
+        mappings: fs::read_to_string(format!("/proc/{pid}/maps")).map_or(0, |maps| maps.lines().count()),
         threads: usize::try_from(field("Threads:")).unwrap_or(0),
     })
 }

@@ -62,7 +62,8 @@ pub struct Log {
     first_unstable: AtomicI64,
     /// Everything below is on the device.
     recovery_point: AtomicI64,
-    /// The segments that begin below are on the device as they were when they were closed, their indexes, too.
+    /// The segments that begin below are on the device as they were when they were closed, their indexes, too. After a
+    /// clean stop that holds of the last one until something is appended.
     complete_below: AtomicI64,
     /// Whether the tail is mapped, for the thread that looks for idle ones.
     mapped: AtomicBool,

@@ -36,6 +36,11 @@ impl Kind {
         Self { name: "Apache Kafka".to_owned(), script: Some(script) }
     }
 
+    /// Whether it is Apache Kafka.
+    pub(super) fn is_kafka(&self) -> bool {
+        self.script.is_some()
+    }
+
     /// Bytes of the executable, where there is one.
     pub(super) fn binary_size(&self) -> Option<u64> {
         if self.script.is_some() { None } else { std::fs::metadata(binary()).ok().map(|file| file.len()) }
@@ -153,7 +158,12 @@ impl Server {
 
     /// Stops it and keeps its folder.
     pub(super) fn stop_and_keep(self, signal: Signal) -> TempDir {
-        let _ended = self.process.end(signal);
-        self.folder
+        self.stop_timed(signal).0
+    }
+
+    /// Stops it and keeps its folder; how long that took.
+    pub(super) fn stop_timed(self, signal: Signal) -> (TempDir, Duration) {
+        let took = self.process.end(signal).1;
+        (self.folder, took)
     }
 }

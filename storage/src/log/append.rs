@@ -103,6 +103,10 @@ impl Log {
         let mut header = *header;
         header.base_offset = writer.next_offset;
         header.partition_leader_epoch = how.leader_epoch;
+        if writer.complete_at == Some(writer.next_offset) {
+            // The last segment grows again.
+            self.complete_below.fetch_min(writer.active.base_offset, Ordering::AcqRel);
+        }
         if writer.resumed {
             self.take_up(writer, &config)?;
         }
@@ -328,6 +332,7 @@ impl Log {
             *segments = Arc::new(list);
         }
         let hot = matches!(writer.tail, Tail::Mapped(_)) || now_ms - writer.last_append_ms < HOT_WINDOW_MS;
+        self.complete_below.fetch_min(base, Ordering::AcqRel);
         writer.active = active;
         writer.resumed = false;
         writer.end = 0;

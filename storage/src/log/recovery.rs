@@ -199,14 +199,16 @@ impl Loader<'_> {
         } else {
             self.start.recovery_point
         };
-        let bases: Vec<i64> = segments.iter().map(|s| s.base_offset).collect();
-        let complete_below = match self.scanned.first() {
-            Some(scanned) => self.first_unsynced(&bases).min(*scanned),
-            None => self.first_unsynced(&bases),
-        };
         let complete = (end.next_offset == 0 || self.snapshots.contains(&end.next_offset))
             && self.has_indexes(active.base_offset);
         let untouched = (self.start.clean || resumed) && !self.repaired && complete;
+        let bases: Vec<i64> = segments.iter().map(|s| s.base_offset).collect();
+        let complete_below = match self.scanned.first() {
+            // Until the first append.
+            _ if untouched => i64::MAX,
+            Some(scanned) => self.first_unsynced(&bases).min(*scanned),
+            None => self.first_unsynced(&bases),
+        };
         let writer = Writer {
             complete_at: untouched.then_some(end.next_offset),
             active: active.clone(),

@@ -210,6 +210,31 @@ fn every_row_holds() {
     }
 }
 
+/// A broker that was killed must find what an idle log was not appended to, however often it was killed.
+#[test]
+fn the_checkpoint_of_an_idle_log_says_that_nothing_need_be_read() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path();
+    stopped_log(dir);
+    let disk = Disk::new(dir);
+    let mut start = Start { clean: true, recovery_point: END, ..Start::default() };
+    for _ in 0..3 {
+        let log = Log::open(&disk, dir, config(), &start).unwrap();
+        log.release_idle(i64::MAX);
+        start = Start { clean: false, recovery_point: log.recovery_checkpoint(), ..start };
+        assert_eq!((start.recovery_point, disk.scanned()), (END, 0));
+    }
+    let log = Log::open(&disk, dir, config(), &start).unwrap();
+    append(&log);
+    append(&log);
+    log.flush().unwrap();
+    assert_eq!(log.recovery_checkpoint(), END + 1, "inside the segment that grows");
+    drop(log);
+    let log = Log::open(&disk, dir, config(), &start).unwrap();
+    let of_new_segment = fs::metadata(file(dir, END, "log")).unwrap().len();
+    assert_eq!((log.end_offset(), disk.scanned()), (END + 2, of_new_segment));
+}
+
 #[test]
 fn a_log_without_a_segment_begins_at_its_start() {
     let temp = tempfile::tempdir().unwrap();
