@@ -28,6 +28,7 @@ mod incremental_alter_configs;
 mod init_producer_id;
 pub(crate) mod join_group;
 pub(crate) mod leave_group;
+mod list_config_resources;
 pub(crate) mod list_groups;
 mod list_offsets;
 mod list_transactions;
@@ -198,6 +199,7 @@ pub(crate) static TABLE: &[Row] = &[
     typed!(DescribeProducers, 0..=0, describe_producers),
     typed!(DescribeTransactions, 0..=0, describe_transactions),
     typed!(ListTransactions, 0..=2, list_transactions),
+    typed!(ListConfigResources, 0..=1, list_config_resources),
     typed!(DescribeTopicPartitions, 0..=0, describe_topic_partitions),
 ];
 

@@ -135,6 +135,12 @@ impl Image {
         self.cluster.configs.get(&(resource_type, name.to_owned()))
     }
 
+    /// Names of the resources of a type that have settings; topics do not belong to them.
+    pub(crate) fn configured(&self, resource_type: i8) -> impl Iterator<Item = &str> {
+        let of_type = move |key: &&(i8, String)| key.0 == resource_type;
+        self.cluster.configs.keys().filter(of_type).map(|(_, name)| name.as_str())
+    }
+
     /// Client quotas. They are kept through restarts and enforced by nobody yet.
     #[cfg(test)]
     pub(crate) fn quotas(&self) -> &BTreeMap<QuotaEntity, BTreeMap<String, f64>> {
