@@ -2,6 +2,7 @@
 
 mod clients;
 mod configs;
+mod compaction;
 mod crash;
 mod disk_full;
 mod fetching;
