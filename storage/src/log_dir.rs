@@ -253,7 +253,7 @@ impl LogDir {
         self.disk.check_online()?;
         let role = PartitionDirRole::Future(Uuid::new_v4());
         let dir = self.disk.root().join(name.clone().with_role(role).to_string());
-        self.disk.create_dir(&dir)?;
+        self.disk.create_dir_within(&dir)?;
         self.write_topic_id(&dir, topic_id)?;
         let start = Start { clean: true, recovery_point: base_offset, log_start: base_offset, now_ms };
         Log::open(&self.disk, &dir, config, &start)
@@ -274,7 +274,7 @@ impl LogDir {
     ) -> Result<Log> {
         self.disk.check_online()?;
         let dir = self.path_of(topic, partition);
-        self.disk.create_dir(&dir)?;
+        self.disk.create_dir_within(&dir)?;
         self.write_topic_id(&dir, topic_id)?;
         Log::open(&self.disk, &dir, config, &Start { clean: true, now_ms, ..Start::default() })
     }

@@ -3,6 +3,7 @@
 mod clients;
 mod configs;
 mod crash;
+mod dirs;
 mod disk_full;
 mod fetching;
 mod hostile;
