@@ -204,6 +204,17 @@ impl Disk {
             .map_err(|e| Error::io("create directory", path, e))
     }
 
+    /// Creates a directory in one that is there; it may be there already.
+    ///
+    /// # Errors
+    /// [`Error::Io`], for example when the one around it has gone, or [`Error::Full`].
+    pub fn create_dir_within(&self, path: &Path) -> Result<()> {
+        match self.allowed(Op::Open, path).and_then(|()| fs::create_dir(path)) {
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(Error::io("create directory", path, e)),
+            _ => Ok(()),
+        }
+    }
+
     /// Reads a whole small file.
     ///
     /// # Errors

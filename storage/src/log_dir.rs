@@ -253,7 +253,7 @@ impl LogDir {
         self.disk.check_online()?;
         let role = PartitionDirRole::Future(Uuid::new_v4());
         let dir = self.disk.root().join(name.clone().with_role(role).to_string());
-        self.disk.create_dir(&dir)?;
+        self.disk.create_dir_within(&dir)?;
         self.write_topic_id(&dir, topic_id)?;
         let start = Start { clean: true, recovery_point: base_offset, log_start: base_offset, now_ms };
         Log::open(&self.disk, &dir, config, &start)
@@ -275,13 +275,10 @@ impl LogDir {
         self.disk.check_online()?;
         let dir = self.path_of(topic, partition);
         let is_new = !dir.exists();
-        let made = self
-            .disk
-            .create_dir(&dir)
-            .and_then(|()| self.write_topic_id(&dir, topic_id))
-            .and_then(|()| {
-                Log::open(&self.disk, &dir, config, &Start { clean: true, now_ms, ..Start::default() })
-            });
+        let made =
+            self.disk.create_dir_within(&dir).and_then(|()| self.write_topic_id(&dir, topic_id)).and_then(
+                |()| Log::open(&self.disk, &dir, config, &Start { clean: true, now_ms, ..Start::default() }),
+            );
         if made.is_err() && is_new {
             // A full disk may have taken a part of it.
             let _ = self.disk.remove_dir(&dir);

@@ -282,9 +282,15 @@ impl Partitions {
             note(&moved.partition.topic, moved.partition.index, &moved.copy);
         }
         let online = self.dirs.online.iter().zip(&offsets).filter(|(dir, _)| !dir.disk().is_offline());
-        online
-            .map(|(dir, (recovery, starts, watermarks))| dir.save_checkpoints(recovery, starts, watermarks))
-            .fold(Ok(()), Result::and)
+        let saved = online.map(|(dir, (recovery, starts, watermarks))| {
+            dir.save_checkpoints(recovery, starts, watermarks).inspect_err(|error| {
+                // A directory that takes no file any more is not there any more.
+                if matches!(error, Error::Io { .. }) {
+                    dir.disk().poison(error);
+                }
+            })
+        });
+        saved.fold(Ok(()), Result::and)
     }
 
     /// Writes up to where compaction has cleaned each log, where that has changed.

@@ -1,9 +1,10 @@
 //! milena from outside: real clients and raw frames against the built binary.
 
 mod clients;
-mod configs;
 mod compaction;
+mod configs;
 mod crash;
+mod dirs;
 mod disk_full;
 mod fetching;
 mod hostile;
