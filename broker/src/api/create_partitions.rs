@@ -11,6 +11,7 @@ use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
 use kafka_protocol::messages::{CreatePartitionsRequest, CreatePartitionsResponse, TopicName};
 use std::collections::HashMap;
+use tokio::task::block_in_place;
 
 pub(crate) fn handle(cx: &Context<'_>, request: CreatePartitionsRequest) -> Answer<CreatePartitionsResponse> {
     let mut count: HashMap<TopicName, usize> = HashMap::new();
@@ -26,7 +27,8 @@ pub(crate) fn handle(cx: &Context<'_>, request: CreatePartitionsRequest) -> Answ
     let wanted: Vec<NewPartitions> =
         request.topics.iter().filter(|topic| is_wanted(&topic.name)).map(new_partitions).collect();
     let mut created =
-        cx.broker.controller.create_partitions(&wanted, request.validate_only).map(Vec::into_iter);
+        block_in_place(|| cx.broker.controller.create_partitions(&wanted, request.validate_only))
+            .map(Vec::into_iter);
     let results = names.into_iter().map(|name| {
         let result = match &mut created {
             Ok(_) if !is_wanted(&name) => {

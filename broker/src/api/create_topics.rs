@@ -37,7 +37,9 @@ pub(crate) fn handle(cx: &Context<'_>, request: CreateTopicsRequest) -> Answer<C
     let is_wanted = |name: &TopicName| count.get(name) == Some(&1) && name.as_str() != CLUSTER_METADATA;
     let wanted: Vec<NewTopic> =
         request.topics.iter().filter(|topic| is_wanted(&topic.name)).map(new_topic).collect();
-    let created = cx.broker.controller.create_topics(wanted, request.validate_only);
+    // Makes directories and syncs the metadata log; the other connections of this thread go on meanwhile.
+    let created =
+        tokio::task::block_in_place(|| cx.broker.controller.create_topics(wanted, request.validate_only));
     let mut created = created.map(Vec::into_iter);
     let topics = names.into_iter().map(|name| {
         let result = match &mut created {

@@ -81,7 +81,7 @@ fn delete(cx: &Context<'_>, asked: Vec<Asked>) -> Vec<DeletableTopicResult> {
     let name_of = |id: Uuid| {
         image.topic_by_id(id).map(|topic| TopicName(StrBytes::from_string(topic.name.to_string())))
     };
-    let mut deleted = match controller.delete_topics(&ids) {
+    let mut deleted = match tokio::task::block_in_place(|| controller.delete_topics(&ids)) {
         Ok(results) => results,
         Err(refusal) => ids.iter().map(|_| Err(refusal.clone())).collect(),
     }

@@ -120,7 +120,7 @@ fn create_missing(cx: &Context<'_>, asked: &[MetadataRequestTopic]) -> HashMap<S
         return HashMap::new();
     }
     let names: Vec<String> = missing.iter().map(|topic| topic.name.clone()).collect();
-    match controller.create_topics(missing, false) {
+    match tokio::task::block_in_place(|| controller.create_topics(missing, false)) {
         Ok(results) => names.into_iter().zip(results.iter().map(|result| outcome(result).0)).collect(),
         Err(refusal) => names.into_iter().map(|name| (name, refusal.code())).collect(),
     }

@@ -83,6 +83,7 @@ fn the_metadata_directory_may_be_one_of_its_own() {
 }
 
 type Prepare = fn(&Path, &Path);
+type Spoil = fn(&Path);
 
 #[test]
 fn what_is_not_ours_is_refused_and_left_as_it_is() {
@@ -152,7 +153,7 @@ fn a_directory_that_is_in_use_is_refused_and_nothing_is_written_to_the_others() 
 
 #[test]
 fn a_broken_directory_is_offline_unless_it_holds_the_metadata() {
-    let cases: [(&str, fn(&Path)); 4] = [
+    let cases: [(&str, Spoil); 4] = [
         ("a file", |root| fs::write(root, "").unwrap()),
         ("not properties", |root| meta(root, "version=one\n")),
         ("a newer version", |root| meta(root, "version=2\ncluster.id=c\nnode.id=1\n")),

@@ -232,7 +232,7 @@ fn wishes_that_cannot_be_fulfilled_are_refused() {
     partitions.create(&topic, 0).unwrap();
     let long = "x".repeat(249);
     let ask = |name: &str, index: i32, topic: Option<&Topic>, path: &str| {
-        partitions.begin_move(name, index, topic, path).map_err(|error| error)
+        partitions.begin_move(name, index, topic, path)
     };
     let b = bench.path("b");
     assert_eq!(ask(&long, 0, None, &b), Err(ResponseError::InvalidTopicException));
