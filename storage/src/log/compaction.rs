@@ -227,6 +227,19 @@ impl Log {
     ) -> Result<Cleaned> {
         // One pass at a time, and none when the log has been closed.
         let _pass = self.cleaning.lock();
+        let done = self.clean_once(work, memory, now_ms, watch);
+        // The next chores close the files that it has opened.
+        self.stir();
+        done
+    }
+
+    fn clean_once(
+        &self,
+        work: &Cleanable,
+        memory: &CleanerMemory,
+        now_ms: i64,
+        watch: &mut Watch<'_>,
+    ) -> Result<Cleaned> {
         self.disk.check_online()?;
         let piece = (memory.io_bytes / 2).max(PIECE_MIN);
         let mut progress = Progress { log: self, watch, piece: piece as u64, pending: 0 };

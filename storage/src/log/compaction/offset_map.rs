@@ -10,7 +10,12 @@
 //! ```
 //!
 //! A key is looked for from the slot on that its first hash names, one after the other, until it or an empty slot is
-//! found. A part of the slots stays empty, so that such runs stay short.
+//! found. A part of the slots stays empty, so that such runs stay short. Nothing wraps around: behind the slots that
+//! hashes name come [`SPARE`] more for the last run.
+//!
+//! The table is reserved once at its full size, but only its first part is used, and so in memory; when that is full,
+//! twice as much is. Home slots ascend with the hash whatever the size, so growing goes from the last run to the first,
+//! and each run moves up into slots that nothing else is in any more.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
@@ -19,12 +24,20 @@ pub(super) const SLOT_BYTES: usize = size_of::<Slot>();
 
 type Slot = [u64; 3];
 
+/// Slots behind the last home slot.
+const SPARE: usize = 4096;
+/// Home slots that a map begins with.
+const FIRST: usize = 1024;
+
 /// Keys to their last offsets.
 pub(super) struct OffsetMap {
+    /// `homes_max` and the spare ones; behind `homes` and the spare ones they are empty.
     slots: Vec<Slot>,
+    /// Slots that hashes name.
+    homes: usize,
+    homes_max: usize,
     filled: usize,
-    /// Keys that may be in it.
-    most: usize,
+    load_factor: f64,
     hash_key: RandomState,
 }
 
@@ -33,15 +46,18 @@ pub(super) struct OffsetMap {
 pub(super) struct MapFull;
 
 impl OffsetMap {
-    /// A map for `keys` keys, or as many as fit into `bytes` when `load_factor` of the slots may be in use. Memory that
-    /// no key falls into is not touched.
+    /// A map for `keys` keys, or as many as fit into `bytes` when `load_factor` of the slots may be in use.
     pub(super) fn new(keys: u64, bytes: usize, load_factor: f64) -> Self {
-        let slots_max = (bytes / SLOT_BYTES).max(1);
-        // At least one slot stays empty: a search ends there.
-        let most = |slots: usize| ((slots as f64 * load_factor) as usize).min(slots.saturating_sub(1));
         let wanted = (keys as f64 / load_factor).ceil() as usize + 1;
-        let slots = wanted.min(slots_max);
-        Self { slots: vec![[0; 3]; slots], filled: 0, most: most(slots), hash_key: RandomState::new() }
+        let homes_max = wanted.min(bytes / SLOT_BYTES).max(1);
+        Self {
+            slots: vec![[0; 3]; homes_max + SPARE],
+            homes: homes_max.min(FIRST),
+            homes_max,
+            filled: 0,
+            load_factor,
+            hash_key: RandomState::new(),
+        }
     }
 
     /// Notes the offset of a key, which is above the one that it may have.
@@ -50,20 +66,22 @@ impl OffsetMap {
     /// The key is new and there is no room for it.
     pub(super) fn insert(&mut self, key: &[u8], offset: i64) -> Result<(), MapFull> {
         let hash = self.hash(key);
-        let at = self.find(hash);
-        if self.slots[at][2] == 0 {
-            if self.filled >= self.most {
-                return Err(MapFull);
+        let mut at = self.find(hash);
+        if at.is_none_or(|at| self.slots[at][2] == 0) {
+            while at.is_none() || self.filled >= self.most() {
+                self.grow()?;
+                at = self.find(hash);
             }
             self.filled += 1;
         }
+        let at = at.ok_or(MapFull)?;
         self.slots[at] = [hash.0, hash.1, offset as u64 + 1];
         Ok(())
     }
 
     /// The last offset of a key; -1 if it is not there.
     pub(super) fn get(&self, key: &[u8]) -> i64 {
-        self.slots[self.find(self.hash(key))][2] as i64 - 1
+        self.find(self.hash(key)).map_or(-1, |at| self.slots[at][2] as i64 - 1)
     }
 
     /// Number of keys.
@@ -71,9 +89,14 @@ impl OffsetMap {
         self.filled
     }
 
-    /// Bytes of the slots.
+    /// Bytes of the slots in use.
     pub(super) fn bytes(&self) -> usize {
-        self.slots.len() * SLOT_BYTES
+        (self.homes + SPARE) * SLOT_BYTES
+    }
+
+    /// Keys that may be in it at its present size. At least one home stays empty.
+    fn most(&self) -> usize {
+        ((self.homes as f64 * self.load_factor) as usize).min(self.homes - 1)
     }
 
     fn hash(&self, key: &[u8]) -> (u64, u64) {
@@ -86,25 +109,50 @@ impl OffsetMap {
         (half(0), half(1))
     }
 
-    /// The slot of a key, or the empty one where it belongs.
-    fn find(&self, hash: (u64, u64)) -> usize {
-        let mut at = ((u128::from(hash.0) * self.slots.len() as u128) >> 64) as usize;
-        loop {
-            let [first, second, offset] = self.slots[at];
-            if offset == 0 || (first, second) == hash {
-                return at;
-            }
-            at += 1;
-            if at == self.slots.len() {
-                at = 0;
+    fn home(&self, hash: u64) -> usize {
+        ((u128::from(hash) * self.homes as u128) >> 64) as usize
+    }
+
+    /// The slot of a key, or the empty one where it belongs; `None` if the last run leaves no room.
+    fn find(&self, hash: (u64, u64)) -> Option<usize> {
+        (self.home(hash.0)..self.homes + SPARE).find(|at| {
+            let [first, second, offset] = self.slots[*at];
+            offset == 0 || (first, second) == hash
+        })
+    }
+
+    /// Uses twice as many slots.
+    fn grow(&mut self) -> Result<(), MapFull> {
+        if self.homes == self.homes_max {
+            return Err(MapFull);
+        }
+        let mut end = self.homes + SPARE;
+        self.homes = self.homes.saturating_mul(2).min(self.homes_max);
+        let mut run = Vec::new();
+        while end > 0 {
+            end -= 1;
+            if self.slots[end][2] != 0 {
+                run.push(std::mem::take(&mut self.slots[end]));
+            } else if !run.is_empty() {
+                self.put_back(&mut run)?;
             }
         }
+        self.put_back(&mut run)
+    }
+
+    fn put_back(&mut self, run: &mut Vec<Slot>) -> Result<(), MapFull> {
+        for slot in run.drain(..) {
+            // With more homes than before, the last run has room for what it had.
+            let at = self.find((slot[0], slot[1])).ok_or(MapFull)?;
+            self.slots[at] = slot;
+        }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{MapFull, OffsetMap, SLOT_BYTES};
+    use super::{FIRST, MapFull, OffsetMap, SLOT_BYTES, SPARE};
     use std::collections::HashMap;
 
     #[test]
@@ -131,19 +179,24 @@ mod tests {
             (10, 1 << 20, 0.5, 10),
             (1000, 100 * SLOT_BYTES, 0.9, 90),
             (1000, 100 * SLOT_BYTES, 1.0, 99),
+            (100_000, 3000 * SLOT_BYTES, 0.9, 2700),
+            (100_000, 3001 * SLOT_BYTES, 1.0, 3000),
             (0, 1 << 20, 0.9, 0),
             (5, 1, 0.9, 0),
         ];
         for (keys, bytes, load_factor, fit) in cases {
             let mut map = OffsetMap::new(keys, bytes, load_factor);
-            assert!(map.bytes() <= bytes.max(SLOT_BYTES), "{keys} {bytes}");
-            assert!(map.bytes() <= (keys as usize * 3 + 2) * SLOT_BYTES, "{keys} {bytes}");
-            for i in 0..fit {
-                assert_eq!(map.insert(&[i as u8], i), Ok(()), "{keys} {bytes} {i}");
+            let spare = SPARE * SLOT_BYTES;
+            for i in 0i64..fit {
+                assert_eq!(map.insert(&i.to_be_bytes(), i), Ok(()), "{keys} {bytes} {i}");
+                let needed = FIRST.max(3 * (i as usize + 1)) * SLOT_BYTES;
+                assert!(map.bytes() - spare <= bytes.max(SLOT_BYTES).min(needed), "{keys} {bytes} {i}");
             }
-            let full = (fit..fit + 3).find_map(|i| map.insert(&[i as u8, 1], i).err());
+            let full = (fit..fit + 3).find_map(|i| map.insert(&i.to_be_bytes(), i).err());
             assert_eq!(full, Some(MapFull), "{keys} {bytes}");
-            assert_eq!(map.insert(&[0], 7).is_ok(), fit > 0, "a key that is there may always move on");
+            assert!((0..fit).all(|i| map.get(&i.to_be_bytes()) == i), "{keys} {bytes}");
+            let again = map.insert(&0i64.to_be_bytes(), 7);
+            assert_eq!(again.is_ok(), fit > 0, "a key that is there may always move on");
         }
     }
 }

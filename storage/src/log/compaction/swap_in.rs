@@ -22,7 +22,6 @@ use crate::log::Log;
 use crate::segment::{Published, Segment};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 impl Log {
     /// Replaces `old`, neighbours in the list, by `new`. On an error before step 4 the log is as before.
@@ -72,9 +71,7 @@ impl Log {
             self.rename(dir, segment, FileStage::Swap, FileStage::Live)?;
         }
         self.replace(dir, old, new);
-        self.disk.sync_dir(dir)?;
-        self.move_recovery_point(old);
-        Ok(())
+        self.disk.sync_dir(dir)
     }
 
     fn rename(&self, dir: &Path, segment: &Finished, from: FileStage, to: FileStage) -> Result<()> {
@@ -105,14 +102,6 @@ impl Log {
         let mut replaced: Vec<_> = list.iter().filter(kept).cloned().chain(new).collect();
         replaced.sort_by_key(|segment| segment.base_offset);
         *list = Arc::new(replaced);
-    }
-
-    /// The new segments are on the device: if everything before them is, too, so is everything up to their end.
-    fn move_recovery_point(&self, old: &[Arc<Segment>]) {
-        let (from, to) = (old[0].base_offset, old[old.len() - 1].published().next_offset);
-        let _ = self.recovery_point.fetch_update(Ordering::AcqRel, Ordering::Acquire, |point| {
-            (from..to).contains(&point).then_some(to)
-        });
     }
 }
 
