@@ -19,7 +19,7 @@ const UNPACKED_MAX: usize = 1 << 22;
 
 /// The records field of a Produce request: what is accepted is a whole batch with a right CRC and as many records as
 /// it says.
-pub fn batch(data: &[u8]) {
+pub(super) fn batch(data: &[u8]) {
     let rules = |compression| Rules {
         max_message_bytes: 1 << 20,
         compacted: data.len().is_multiple_of(2),
@@ -47,7 +47,7 @@ pub fn batch(data: &[u8]) {
 }
 
 /// A frame from a socket, as far as it is decoded by hand: length, header, Produce body.
-pub fn request(data: &[u8]) {
+pub(super) fn request(data: &[u8]) {
     let _ = frame::next(data, 1 << 20);
     let _ = header::peek(data);
     for flexible in [false, true] {
@@ -73,7 +73,7 @@ fn produce_body(body: &[u8]) {
 }
 
 /// A log file after a death of the process: the log opens, its batches are right, a second start finds the same.
-pub fn recovery(data: &[u8]) {
+pub(super) fn recovery(data: &[u8]) {
     let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder");
     fs::write(dir.path().join("00000000000000000000.log"), data).expect("a file");
     let mut ends = Vec::new();
@@ -98,7 +98,7 @@ pub fn recovery(data: &[u8]) {
 }
 
 /// The small files of a data directory: what is read and written again is read the same.
-pub fn stored(data: &[u8]) {
+pub(super) fn stored(data: &[u8]) {
     if let Ok(entries) = checkpoint::parse_leader_epochs(data) {
         let text = checkpoint::format_leader_epochs(&entries);
         assert_eq!(checkpoint::parse_leader_epochs(text.as_bytes()).as_ref(), Ok(&entries));
