@@ -96,7 +96,7 @@ fn every_operation_may_fail_once() {
     for_seeds(1, |seed| {
         for failure in FAILURES {
             let mut n = 0;
-            while run(seed, 40, n, failure) {
+            while run(seed, 25, n, failure) {
                 n += 1;
             }
             assert!(n > 20, "a run of {n} operations");
