@@ -56,7 +56,8 @@ mod tests {
     #[test]
     fn ranges_that_touch_become_one() {
         let verified = Verified::behind(1000);
-        let cases: [(&[(u32, u32)], &[(u32, u32)]); 4] = [
+        type Ranges<'a> = &'a [(u32, u32)];
+        let cases: [(Ranges<'_>, Ranges<'_>); 4] = [
             (&[(0, 10)], &[(0, 10)]),
             (&[(20, 30)], &[(0, 10), (20, 30)]),
             (&[(10, 20)], &[(0, 30)]),

@@ -80,8 +80,8 @@ fn go_on(
 
 #[test]
 fn the_death_of_the_process_at_any_operation_loses_nothing_that_was_acknowledged() {
-    for_seeds(3, |seed| {
-        let (states, model, config) = record(seed, 50, false);
+    for_seeds(2, |seed| {
+        let (states, model, config) = record(seed, 40, false);
         let mut random = Random::new(seed);
         for (at, state) in states.iter().enumerate() {
             let legal = state.promised.after_death();
@@ -102,8 +102,8 @@ fn the_death_of_the_process_at_any_operation_loses_nothing_that_was_acknowledged
 
 #[test]
 fn a_power_cut_at_any_operation_loses_nothing_that_was_synced() {
-    for_seeds(3, |seed| {
-        let (states, model, config) = record(seed, 50, true);
+    for_seeds(2, |seed| {
+        let (states, model, config) = record(seed, 40, true);
         let mut random = Random::new(seed);
         let mut device = Device::default();
         for (at, state) in states.iter().enumerate() {

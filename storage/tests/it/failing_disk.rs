@@ -96,7 +96,7 @@ fn every_operation_may_fail_once() {
     for_seeds(1, |seed| {
         for failure in FAILURES {
             let mut n = 0;
-            while run(seed, 40, n, failure) {
+            while run(seed, 25, n, failure) {
                 n += 1;
             }
             assert!(n > 20, "a run of {n} operations");
@@ -106,7 +106,7 @@ fn every_operation_may_fail_once() {
 
 #[test]
 fn any_operation_of_a_long_run_may_fail() {
-    for_seeds(10, |seed| {
+    for_seeds(8, |seed| {
         let n = (seed as usize).wrapping_mul(7919) % 400;
         run(seed, 120, n, FAILURES[seed as usize % FAILURES.len()]);
     });

@@ -20,7 +20,7 @@ const BLOCK: usize = 512;
 type Files = BTreeMap<String, Vec<u8>>;
 
 /// The files of the archive, with the zeros at their ends that it leaves out.
-fn unpack() -> Files {
+pub(crate) fn unpack() -> Files {
     let tar = decompress(Codec::Gzip, DIRECTORIES, 1 << 24).unwrap();
     let (mut files, mut at) = (Files::new(), 0);
     let text = |field: &[u8]| String::from_utf8(field.split(|b| *b == 0).next().unwrap().to_vec()).unwrap();

@@ -5,6 +5,7 @@ mod compacted;
 mod damage;
 mod deaths;
 mod failing_disk;
+mod fuzz;
 mod golden;
 mod model;
 mod random;

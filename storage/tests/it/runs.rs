@@ -5,7 +5,7 @@ use crate::world::{Action, World};
 
 #[test]
 fn any_history_equals_the_model_through_stops_and_deaths() {
-    for_seeds(12, |seed| {
+    for_seeds(6, |seed| {
         let dir = tempfile::tempdir().unwrap();
         let mut world = World::new(dir.path(), seed);
         for step in 0..150 {
