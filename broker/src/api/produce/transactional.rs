@@ -13,6 +13,11 @@ use milena_protocol::records::BatchHeader;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// The byte of a batch with the lower bits of its attributes.
+const ATTRIBUTES: usize = 22;
+/// The bit of transactional batches.
+const TRANSACTIONAL: u8 = 1 << 4;
+
 /// How each partition may be appended to, by the places of topic and partition in the request.
 #[derive(Default)]
 pub(super) struct Admissions(HashMap<(usize, usize), Result<Verification, ResponseError>>);
@@ -96,9 +101,13 @@ fn transactional_batches(wanted: &[TopicData<'_>]) -> Vec<Batch> {
     let mut batches = Vec::new();
     for (topic, data) in wanted.iter().enumerate() {
         for (partition, (index, records)) in data.partitions.iter().enumerate() {
+            let records = records.unwrap_or_default();
+            // Most batches are of no transaction, and read once more below.
+            if records.get(ATTRIBUTES).is_none_or(|bits| bits & TRANSACTIONAL == 0) {
+                continue;
+            }
             // What is no batch is refused when it is validated.
-            let Ok(header) = BatchHeader::read(records.unwrap_or_default()) else { continue };
-            if header.attributes.is_transactional() {
+            if let Ok(header) = BatchHeader::read(records) {
                 batches.push(Batch { topic, partition, index: *index, header });
             }
         }
