@@ -17,6 +17,7 @@ mod log;
 mod new_topics;
 mod partitions;
 mod producer_ids;
+mod snapshot;
 mod start;
 mod writer;
 

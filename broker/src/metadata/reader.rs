@@ -3,7 +3,8 @@
 use super::image::Image;
 use super::replay::ReplayError;
 use milena_protocol::records::{
-    BatchHeader, Batches, Codec, ControlType, HEADER_LEN, KRaftVersion, Records, crc_matches,
+    BatchHeader, Batches, Codec, ControlType, HEADER_LEN, KRaftVersion, KRaftVoters, Records, SnapshotHeader,
+    crc_matches,
 };
 use milena_protocol::stored::metadata::MetadataRecord;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ pub(crate) struct Replay {
     transaction: Option<Vec<(i64, MetadataRecord)>>,
     next_offset: i64,
     epoch: i32,
+    timestamp_ms: i64,
 }
 
 impl Replay {
@@ -60,6 +62,7 @@ impl Replay {
             self.feed_batch(&header, &batch[HEADER_LEN..])?;
             self.next_offset = header.next_offset();
             self.epoch = self.epoch.max(header.partition_leader_epoch);
+            self.timestamp_ms = self.timestamp_ms.max(header.max_timestamp);
         }
         Ok(batches.position())
     }
@@ -73,6 +76,7 @@ impl Replay {
     pub(crate) fn finish(self) -> (Image, bool) {
         let mut image = self.image;
         image.epoch = self.epoch;
+        image.timestamp_ms = self.timestamp_ms;
         image.offset = self.next_offset - 1;
         (image, self.transaction.is_some())
     }
@@ -98,9 +102,20 @@ impl Replay {
 
     fn feed_control(&mut self, key: &[u8], value: &[u8]) -> Result<(), ReplayError> {
         let control = ControlType::from_key(key).map_err(|error| self.damaged(error.to_string()))?;
-        if control == ControlType::KRaftVersion {
-            let version = KRaftVersion::read(value).map_err(|error| self.damaged(error.to_string()))?;
-            Arc::make_mut(&mut self.image.cluster).kraft_version = version.kraft_version;
+        match control {
+            ControlType::KRaftVersion => {
+                let version = KRaftVersion::read(value).map_err(|error| self.damaged(error.to_string()))?;
+                Arc::make_mut(&mut self.image.cluster).kraft_version = version.kraft_version;
+            }
+            ControlType::KRaftVoters => {
+                let voters = KRaftVoters::read(value).map_err(|error| self.damaged(error.to_string()))?;
+                Arc::make_mut(&mut self.image.cluster).voters = Some(voters);
+            }
+            ControlType::SnapshotHeader => {
+                let header = SnapshotHeader::read(value).map_err(|error| self.damaged(error.to_string()))?;
+                self.timestamp_ms = header.last_contained_log_timestamp;
+            }
+            _ => {}
         }
         Ok(())
     }

@@ -73,7 +73,7 @@ impl Partitions {
         let mut found: HashMap<(String, i32), Candidates> = HashMap::new();
         for (at, dir) in self.dirs.online.iter().enumerate() {
             for entry in self.dirs.or_fail(dir, dir.partitions())?.unwrap_or_default() {
-                if entry.name.topic == super::start::METADATA_TOPIC {
+                if entry.name.topic == super::metadata_dir::METADATA_TOPIC {
                     continue;
                 }
                 let candidates = found.entry((entry.name.topic.clone(), entry.name.partition)).or_default();

@@ -160,9 +160,7 @@ impl Loader<'_> {
             let cut = cut && bases.get(i + 1).is_none_or(|next| end.next_offset != *next);
             if is_last || cut || self.is_hole(&bases, i, end.next_offset) {
                 self.quarantine(&bases[i + 1..])?;
-                if !self.start.clean || self.scanned.contains(&base) {
-                    self.remove_indexes(base)?;
-                }
+                self.remove_stale_indexes(base, &indexes)?;
                 segments.push(Arc::new(Segment::active(self.dir, base, None, end, indexes)));
                 break;
             }
