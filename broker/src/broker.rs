@@ -183,7 +183,7 @@ impl Broker {
         let asked = controller.config().log.recovery_threads_per_dir;
         let asked = usize::try_from(asked).unwrap_or(1) * config.log.dirs.len();
         let threads = std::thread::available_parallelism().map_or(1, usize::from).max(asked);
-        let elsewhere = partitions.open_all(&controller.image(), threads)?;
+        let elsewhere = partitions.open_all(&controller.image(), controller.removed_topics(), threads)?;
         controller.assign_directories(&elsewhere).map_err(|refusal| unreadable(refusal.message))?;
         skip_seen_producer_ids(&controller, &partitions);
         let advertiser = Advertiser::new(Surroundings::detect());

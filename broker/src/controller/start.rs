@@ -70,7 +70,9 @@ impl Controller {
         clock: Arc<Clock>,
         start: Start<'_>,
     ) -> Result<Self, ControllerError> {
-        let (image, in_transaction, bytes) = replay(&*log, start.snapshot)?;
+        let (replay, bytes) = replay(&*log, start.snapshot)?;
+        let removed_topics = replay.removed_topics().clone();
+        let (image, in_transaction) = replay.finish();
         features::check(image.features().0).map_err(ControllerError::Feature)?;
         let mut collisions = Collisions::default();
         for topic in image.topics() {
@@ -92,7 +94,8 @@ impl Controller {
         store.begin().map_err(ControllerError::Store)?;
         let image = ArcSwap::from_pointee(image);
         let node_id = config.load().node_id;
-        let controller = Self { image, writer: Mutex::new(writer), log, store, config, node_id, clock };
+        let controller =
+            Self { image, writer: Mutex::new(writer), log, store, config, node_id, clock, removed_topics };
         controller.prepare(in_transaction, start.bootstrap)?;
         controller.adopt_configs(&controller.image());
         Ok(controller)
@@ -178,11 +181,8 @@ impl Controller {
     }
 }
 
-/// The image, whether a transaction was left open, and the bytes of log behind the snapshot.
-fn replay(
-    log: &dyn MetadataLog,
-    snapshot: Option<Snapshot<'_>>,
-) -> Result<(Image, bool, u64), ControllerError> {
+/// The whole log, and the bytes of it behind the snapshot.
+fn replay(log: &dyn MetadataLog, snapshot: Option<Snapshot<'_>>) -> Result<(Replay, u64), ControllerError> {
     let mut size = 0;
     let mut replay = match snapshot {
         Some(snapshot) => Replay::from_snapshot(snapshot.bytes, snapshot.end_offset, snapshot.epoch)?,
@@ -210,8 +210,7 @@ fn replay(
         let source = format!("it ends at offset {end}, but what was read ends at {read}").into();
         return Err(ControllerError::Log { action: "read", source });
     }
-    let (image, in_transaction) = replay.finish();
-    Ok((image, in_transaction, size))
+    Ok((replay, size))
 }
 
 /// The records that make this broker the leader of its partitions. A registration that is in service is fenced: a

@@ -7,7 +7,9 @@ use milena_protocol::records::{
     crc_matches,
 };
 use milena_protocol::stored::metadata::MetadataRecord;
+use std::collections::HashSet;
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// Replays whole batches in the order of the log.
 ///
@@ -21,6 +23,7 @@ pub(crate) struct Replay {
     next_offset: i64,
     epoch: i32,
     timestamp_ms: i64,
+    removed: HashSet<Uuid>,
 }
 
 impl Replay {
@@ -70,6 +73,11 @@ impl Replay {
     /// Offset of the next record.
     pub(crate) fn next_offset(&self) -> i64 {
         self.next_offset
+    }
+
+    /// Ids of the topics that were deleted behind the snapshot.
+    pub(crate) fn removed_topics(&self) -> &HashSet<Uuid> {
+        &self.removed
     }
 
     /// The image, and whether a transaction was left open at the end: its records must then be declared void.
@@ -125,7 +133,7 @@ impl Replay {
             (MetadataRecord::BeginTransaction(_), None) => self.transaction = Some(Vec::new()),
             (MetadataRecord::EndTransaction(_), Some(_)) => {
                 for (offset, record) in self.transaction.take().into_iter().flatten() {
-                    self.image.apply(offset, &record)?;
+                    self.apply(offset, &record)?;
                 }
             }
             (MetadataRecord::AbortTransaction(_), Some(_)) => self.transaction = None,
@@ -139,7 +147,15 @@ impl Replay {
                 return Err(ReplayError::Contradiction { offset, reason });
             }
             (record, Some(transaction)) => transaction.push((offset, record)),
-            (record, None) => self.image.apply(offset, &record)?,
+            (record, None) => self.apply(offset, &record)?,
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, offset: i64, record: &MetadataRecord) -> Result<(), ReplayError> {
+        self.image.apply(offset, record)?;
+        if let MetadataRecord::RemoveTopic(removed) = record {
+            self.removed.insert(removed.topic_id);
         }
         Ok(())
     }

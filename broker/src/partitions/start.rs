@@ -7,7 +7,7 @@ use crate::partition::Partition;
 use milena_storage::error::{Error, Result};
 use milena_storage::log_dir::{Found, LogDir};
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,9 +27,16 @@ impl Partitions {
     /// Opens the log of every partition of the image, several at a time, and sets directories aside that belong to
     /// none. A log that cannot be opened leaves its partition offline; the others serve.
     ///
+    /// `removed` are topics whose deletion is in the metadata: of them nothing is kept.
+    ///
     /// Returns the partitions that are in another directory than the image says, each with that directory's id.
-    pub(crate) fn open_all(&self, image: &Image, threads: usize) -> Result<Vec<(Uuid, i32, Uuid)>> {
-        let jobs = self.sort_out(image)?;
+    pub(crate) fn open_all(
+        &self,
+        image: &Image,
+        removed: &HashSet<Uuid>,
+        threads: usize,
+    ) -> Result<Vec<(Uuid, i32, Uuid)>> {
+        let jobs = self.sort_out(image, removed)?;
         self.run(&jobs, threads);
         let node = self.config.load().node_id;
         let mut elsewhere = Vec::new();
@@ -47,17 +54,23 @@ impl Partitions {
     }
 
     /// Sets a directory aside after its log was recovered: Kafka opens such directories, too, and after a clean stop
-    /// it trusts them.
-    pub(super) fn set_stray(&self, at: usize, entry: &Found) -> Result<PathBuf> {
+    /// it trusts them. One that never held a record is what a death has left of a creation, and goes.
+    pub(super) fn set_aside(&self, at: usize, entry: &Found, why: &str) -> Result<()> {
         let (name, config) =
             (&entry.name, log_config(&self.config.load().topic_defaults, &self.config.load(), self.mapped));
         let dir = &self.dirs.online[at];
         let opened = dir.open_log_at(&entry.path, (&name.topic, name.partition), config, self.clock.now_ms());
-        if let Err(error) = opened.and_then(|log| log.close()) {
-            tracing::warn!("{}: {error}", entry.path.display());
-            self.unopened.lock().insert(at);
+        match opened.and_then(|log| log.close().map(|()| log.end_offset())) {
+            Ok(0) => return dir.disk().remove_dir(&entry.path),
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!("{}: {error}", entry.path.display());
+                self.unopened.lock().insert(at);
+            }
         }
-        dir.set_stray(entry)
+        let to = dir.set_stray(entry)?;
+        tracing::warn!("{} {why}; it is kept as {}", entry.path.display(), to.display());
+        Ok(())
     }
 
     fn run(&self, jobs: &[Job], threads: usize) {

@@ -94,7 +94,7 @@ public final class Exchange {
 
     private void turn(Server.Kind kind, boolean kill, Step more) throws Exception {
         long began = System.nanoTime();
-        FileTime before = Files.exists(dir) ? newestSnapshot() : FileTime.fromMillis(0);
+        FileTime before = Files.exists(dir.resolve("__cluster_metadata-0")) ? newestSnapshot() : FileTime.fromMillis(0);
         Server server = kind == Server.Kind.KAFKA ? Server.kafka(dir, port, quorum) : Server.milena(binary, dir, port);
         double started = (System.nanoTime() - began) / 1e9;
         try {
