@@ -180,7 +180,8 @@ impl MetadataLog for MetadataDir {
             let old = |max| now_ms - last_timestamp(&self.disk, &path).unwrap_or(now_ms) > max;
             // One below the log start is of no use: whoever put it there has died before it was removed.
             let useless = next.end_offset <= self.log.start_offset();
-            if !useless && !max_bytes.is_some_and(|max| size > max) && !max_ms.is_some_and(old) {
+            let due = useless || max_bytes.is_some_and(|max| size > max) || max_ms.is_some_and(old);
+            if !due {
                 break;
             }
             self.delete_before(next, now_ms)?;
