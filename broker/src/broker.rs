@@ -159,7 +159,7 @@ impl Broker {
         let addresses = listeners.iter().filter_map(|(_, l)| l.local_addr().ok()).collect();
         let root = dirs.metadata().disk().root().to_path_buf();
         let cluster_id = dirs.metadata().identity().cluster_id.clone();
-        let (metadata, snapshot) = MetadataDir::open(dirs.metadata(), clock.now_ms())?;
+        let (metadata, snapshot) = MetadataDir::open(dirs.metadata(), &config.metadata, clock.now_ms())?;
         let metadata = Arc::new(metadata);
         let bootstrap_path = root.join(milena_storage::file_name::BOOTSTRAP_CHECKPOINT);
         let bootstrap = dirs.metadata().disk().read_if_there(&bootstrap_path)?;
@@ -183,7 +183,7 @@ impl Broker {
         let asked = controller.config().log.recovery_threads_per_dir;
         let asked = usize::try_from(asked).unwrap_or(1) * config.log.dirs.len();
         let threads = std::thread::available_parallelism().map_or(1, usize::from).max(asked);
-        let elsewhere = partitions.open_all(&controller.image(), threads)?;
+        let elsewhere = partitions.open_all(&controller.image(), controller.removed_topics(), threads)?;
         controller.assign_directories(&elsewhere).map_err(|refusal| unreadable(refusal.message))?;
         skip_producer_ids(
             &controller,
@@ -250,7 +250,8 @@ impl Broker {
         let wanted = Wanted { roots: &roots, metadata: dir, node_id: config.node_id, cluster_id: None };
         let dirs = Survey::of(&wanted, Disk::new).and_then(|survey| survey.open(0));
         let dirs = dirs.expect("a new directory opens");
-        let (metadata, _) = MetadataDir::open(dirs.metadata(), 0).expect("an empty log opens");
+        let (metadata, _) =
+            MetadataDir::open(dirs.metadata(), &config.metadata, 0).expect("an empty log opens");
         let partitions = Partitions::new(dirs, Arc::new(ArcSwap::new(config.clone())), clock.clone());
         let partitions = Arc::new(partitions);
         let (controller, metadata) = (Arc::new(controller), Arc::new(metadata));

@@ -27,7 +27,7 @@ mod value;
 
 pub use broker_config::{
     Authorizer, BrokerConfig, CleanerConfig, ConsumerGroupConfig, DynamicConfigs, GroupConfig, LogConfig,
-    NetworkConfig, OffsetsConfig, TransactionConfig, default_log_dir,
+    MetadataConfig, NetworkConfig, OffsetsConfig, TransactionConfig, default_log_dir,
 };
 pub use environment::property_name;
 pub use error::ConfigError;

@@ -18,6 +18,7 @@ mod log;
 mod new_topics;
 mod partitions;
 mod producer_ids;
+mod snapshot;
 mod start;
 mod writer;
 
@@ -35,6 +36,7 @@ use arc_swap::{ArcSwap, Guard};
 use kafka_protocol::ResponseError;
 use milena_protocol::stored::metadata::RemoveTopicRecord;
 use parking_lot::Mutex;
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -56,6 +58,7 @@ pub(crate) struct Controller {
     config: Arc<ArcSwap<BrokerConfig>>,
     node_id: i32,
     clock: Arc<Clock>,
+    removed_topics: HashSet<Uuid>,
 }
 
 impl fmt::Debug for Controller {
@@ -74,6 +77,11 @@ impl Controller {
     /// What the cluster is right now. Hold it for the length of a request, not longer.
     pub(crate) fn image(&self) -> Guard<Arc<Image>> {
         self.image.load()
+    }
+
+    /// Ids of topics whose deletion was found in the log at the start: the process may have died before their logs went.
+    pub(crate) fn removed_topics(&self) -> &HashSet<Uuid> {
+        &self.removed_topics
     }
 
     /// Node id of this broker, which is also the controller.

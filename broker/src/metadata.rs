@@ -8,6 +8,7 @@ pub(crate) mod advertise;
 pub(crate) mod features;
 mod image;
 mod reader;
+mod records;
 mod replay;
 mod shards;
 mod topic;

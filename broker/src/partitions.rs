@@ -5,14 +5,15 @@
 
 mod dirs;
 mod found;
+mod metadata_dir;
 mod moves;
 mod peek;
 mod progress;
 mod start;
 
+pub(crate) use metadata_dir::MetadataDir;
 pub(crate) use moves::{Move, Step};
 pub(crate) use peek::features;
-pub(crate) use start::MetadataDir;
 
 use self::dirs::Dirs;
 use crate::clock::Clock;

@@ -1,5 +1,5 @@
 //! Chores in the background, one task for all of them: flush by time, idle logs, expired producers, retention, deleted
-//! files and directories, checkpoints.
+//! files and directories, metadata snapshots, checkpoints.
 
 use super::Broker;
 use crate::partition::Partition;
@@ -112,6 +112,7 @@ fn chores(broker: &Broker, due: &Due, saved: &mut Vec<(i64, i64)>) {
         log.remove_doomed(now_ms);
     }
     broker.partitions.remove_doomed(now_ms);
+    broker.controller.keep_snapshots();
     if let Some(reason) = broker.partitions.check_dirs() {
         broker.failure.send_replace(Some(reason));
     }

@@ -3,6 +3,7 @@
 mod checks;
 mod group;
 mod log;
+mod metadata;
 mod network;
 mod transaction;
 mod values;
@@ -15,6 +16,7 @@ use std::time::Duration;
 pub use self::checks::Authorizer;
 pub use self::group::{ConsumerGroupConfig, GroupConfig, OffsetsConfig};
 pub use self::log::{CleanerConfig, LogConfig, default_log_dir};
+pub use self::metadata::MetadataConfig;
 pub use self::network::NetworkConfig;
 pub use self::transaction::TransactionConfig;
 pub(super) use self::values::Values;
@@ -53,6 +55,8 @@ pub struct BrokerConfig {
     pub network: NetworkConfig,
     /// Data directories and the chores on them.
     pub log: LogConfig,
+    /// The metadata log and its snapshots.
+    pub metadata: MetadataConfig,
     /// What a topic gets where it sets nothing itself.
     pub topic_defaults: TopicConfig,
     /// `num.partitions`
@@ -140,6 +144,7 @@ impl BrokerConfig {
             is_controller_only,
             network,
             log,
+            metadata: MetadataConfig::new(&values),
             topic_defaults: TopicConfig::broker_defaults(&values),
             num_partitions: values.int("num.partitions"),
             default_replication_factor: values.int("default.replication.factor"),

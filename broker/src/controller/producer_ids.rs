@@ -34,7 +34,7 @@ impl Controller {
     fn take_block(&self, writer: &mut Writer, first: i64) -> Result<(), Refusal> {
         let end = first.checked_add(BLOCK).ok_or_else(exhausted)?;
         let broker_id = self.node_id;
-        let broker_epoch = self.image().registration(broker_id).map_or(-1, |broker| broker.epoch);
+        let broker_epoch = self.image().registration(broker_id).map_or(-1, |broker| broker.broker_epoch);
         let record = ProducerIdsRecord {
             broker_id,
             broker_epoch,

@@ -1,6 +1,7 @@
 //! From a directory to a controller: replay, first records of a new log, taking over from Kafka.
 
 use super::log::{LogStore, MetadataLog};
+use super::snapshot::SinceSnapshot;
 use super::writer::{Draft, Writer};
 use super::{Controller, ControllerError, Refusal};
 use crate::clock::Clock;
@@ -69,7 +70,9 @@ impl Controller {
         clock: Arc<Clock>,
         start: Start<'_>,
     ) -> Result<Self, ControllerError> {
-        let (image, in_transaction) = replay(&*log, start.snapshot)?;
+        let (replay, bytes) = replay(&*log, start.snapshot)?;
+        let removed_topics = replay.removed_topics().clone();
+        let (image, in_transaction) = replay.finish();
         features::check(image.features().0).map_err(ControllerError::Feature)?;
         let mut collisions = Collisions::default();
         for topic in image.topics() {
@@ -81,11 +84,18 @@ impl Controller {
             failed: false,
             producer_ids: 0..0,
             collisions,
+            since_snapshot: SinceSnapshot {
+                covered: start.snapshot.map_or(0, |snapshot| snapshot.end_offset),
+                bytes,
+                since_ms: clock.now_ms(),
+                trim_ms: clock.now_ms(),
+            },
         };
         store.begin().map_err(ControllerError::Store)?;
         let image = ArcSwap::from_pointee(image);
         let node_id = config.load().node_id;
-        let controller = Self { image, writer: Mutex::new(writer), log, store, config, node_id, clock };
+        let controller =
+            Self { image, writer: Mutex::new(writer), log, store, config, node_id, clock, removed_topics };
         controller.prepare(in_transaction, start.bootstrap)?;
         controller.adopt_configs(&controller.image());
         Ok(controller)
@@ -171,7 +181,9 @@ impl Controller {
     }
 }
 
-fn replay(log: &dyn MetadataLog, snapshot: Option<Snapshot<'_>>) -> Result<(Image, bool), ControllerError> {
+/// The whole log, and the bytes of it behind the snapshot.
+fn replay(log: &dyn MetadataLog, snapshot: Option<Snapshot<'_>>) -> Result<(Replay, u64), ControllerError> {
+    let mut size = 0;
     let mut replay = match snapshot {
         Some(snapshot) => Replay::from_snapshot(snapshot.bytes, snapshot.end_offset, snapshot.epoch)?,
         None => Replay::default(),
@@ -187,7 +199,7 @@ fn replay(log: &dyn MetadataLog, snapshot: Option<Snapshot<'_>>) -> Result<(Imag
         if bytes.is_empty() {
             break;
         }
-        replay.feed(&bytes)?;
+        size += replay.feed(&bytes)? as u64;
         if replay.next_offset() == from {
             let source = format!("{} bytes at offset {from} hold no whole batch", bytes.len()).into();
             return Err(ControllerError::Log { action: "read", source });
@@ -198,7 +210,7 @@ fn replay(log: &dyn MetadataLog, snapshot: Option<Snapshot<'_>>) -> Result<(Imag
         let source = format!("it ends at offset {end}, but what was read ends at {read}").into();
         return Err(ControllerError::Log { action: "read", source });
     }
-    Ok(replay.finish())
+    Ok((replay, size))
 }
 
 /// The records that make this broker the leader of its partitions. A registration that is in service is fenced: a
@@ -206,7 +218,7 @@ fn replay(log: &dyn MetadataLog, snapshot: Option<Snapshot<'_>>) -> Result<(Imag
 fn take_over(image: &Image, node: i32) -> Vec<MetadataRecord> {
     let mut records = Vec::new();
     if let Some(broker) = image.registration(node).filter(|broker| !broker.fenced) {
-        let (broker_id, broker_epoch, fenced) = (node, broker.epoch, 1);
+        let (broker_id, broker_epoch, fenced) = (node, broker.broker_epoch, 1);
         let default = BrokerRegistrationChangeRecord::default();
         records.push(BrokerRegistrationChangeRecord { broker_id, broker_epoch, fenced, ..default }.into());
     }

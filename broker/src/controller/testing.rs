@@ -33,6 +33,8 @@ pub(crate) struct MemoryLog {
     pub(crate) full: AtomicBool,
     /// Appends so far: each is a wait for the disk.
     pub(crate) appends: AtomicI64,
+    /// Snapshots that were stored: end offset, epoch and bytes.
+    pub(crate) snapshots: Mutex<Vec<(i64, i32, Vec<u8>)>>,
 }
 
 impl MemoryLog {
@@ -92,6 +94,24 @@ impl MetadataLog for MemoryLog {
     fn start_offset(&self) -> i64 {
         let bytes = self.bytes.lock();
         Batches::new(&bytes).map_while(Result::ok).next().map_or(0, |(header, _)| header.base_offset)
+    }
+
+    fn store_snapshot(
+        &self,
+        end_offset: i64,
+        epoch: i32,
+        bytes: &[u8],
+        _: i64,
+    ) -> Result<(), StorageFailure> {
+        if self.broken.load(Ordering::Relaxed) {
+            return Err("no space left".into());
+        }
+        self.snapshots.lock().push((end_offset, epoch, bytes.to_vec()));
+        Ok(())
+    }
+
+    fn trim(&self, _: Option<u64>, _: Option<i64>, _: i64) -> Result<(), StorageFailure> {
+        Ok(())
     }
 }
 

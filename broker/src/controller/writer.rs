@@ -2,6 +2,7 @@
 
 use super::error::Refusal;
 use super::log::AppendFailure;
+use super::snapshot::SinceSnapshot;
 use super::{Controller, TOO_LARGE};
 use crate::metadata::topic_name::Collisions;
 use crate::metadata::{Image, ReplayError};
@@ -14,7 +15,7 @@ use std::sync::Arc;
 /// Bytes of the largest batch (`KafkaRaftClient.MAX_BATCH_SIZE_BYTES`): Kafka reads no larger one.
 const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// What a record takes in a batch besides its value, and the header of the batch, generously.
-const RECORD_OVERHEAD: usize = 32;
+pub(super) const RECORD_OVERHEAD: usize = 32;
 
 /// What only the writer needs; whoever holds it decides.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub(crate) struct Writer {
     pub(super) producer_ids: Range<i64>,
     /// Names that new topics may not come too close to.
     pub(super) collisions: Collisions,
+    /// What the next snapshot waits for.
+    pub(super) since_snapshot: SinceSnapshot,
 }
 
 /// A copy of the image with records applied that are not stored yet.
@@ -104,7 +107,8 @@ impl Controller {
             return Ok(());
         }
         let base_offset = self.log.end_offset();
-        let batches = self.batches(writer, &draft.values, base_offset).map_err(|reason| {
+        let now_ms = self.clock.now_ms();
+        let batches = self.batches(writer, &draft.values, base_offset, now_ms).map_err(|reason| {
             Refusal::new(
                 ResponseError::UnknownServerError,
                 format!("metadata records cannot be batched: {reason}"),
@@ -131,12 +135,18 @@ impl Controller {
             return Err(Refusal::new(ResponseError::KafkaStorageError, message));
         }
         writer.announced = true;
-        self.image.store(Arc::new(draft.image.at_epoch(writer.epoch)));
+        writer.since_snapshot.bytes += batches.len() as u64;
+        self.image.store(Arc::new(draft.image.appended(writer.epoch, now_ms)));
         Ok(())
     }
 
-    fn batches(&self, writer: &Writer, values: &[Vec<u8>], base_offset: i64) -> Result<Vec<u8>, String> {
-        let now = self.clock.now_ms();
+    fn batches(
+        &self,
+        writer: &Writer,
+        values: &[Vec<u8>],
+        base_offset: i64,
+        now: i64,
+    ) -> Result<Vec<u8>, String> {
         let mut batches = Vec::new();
         if !writer.announced {
             let node = VoterId { id: self.node_id, directory_id: None };

@@ -2,6 +2,8 @@
 
 use super::shards::Shards;
 use super::topic::Topic;
+use milena_protocol::records::KRaftVoters;
+use milena_protocol::stored::metadata::{MetadataRecord, RegisterBrokerRecord, RegisterControllerRecord};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -27,6 +29,7 @@ pub(crate) type QuotaEntity = Vec<(String, Option<String>)>;
 pub(crate) struct Image {
     pub(super) offset: i64,
     pub(super) epoch: i32,
+    pub(super) timestamp_ms: i64,
     pub(super) topics: Shards<Uuid, Arc<Topic>>,
     pub(super) ids: Shards<Arc<str>, Uuid>,
     pub(super) partition_count: usize,
@@ -39,22 +42,25 @@ pub(super) struct Cluster {
     pub(super) features: BTreeMap<String, i16>,
     pub(super) configs: BTreeMap<(i8, String), BTreeMap<String, String>>,
     pub(super) quotas: BTreeMap<QuotaEntity, BTreeMap<String, f64>>,
-    pub(super) brokers: BTreeMap<i32, BrokerRegistration>,
+    /// As Kafka registers one at each start, with what changed since; milena registers none.
+    pub(super) brokers: BTreeMap<i32, RegisterBrokerRecord>,
+    pub(super) controllers: BTreeMap<i32, RegisterControllerRecord>,
     pub(super) next_producer_id: i64,
     pub(super) kraft_version: i16,
+    pub(super) voters: Option<KRaftVoters>,
+    /// What nothing here reads, and Kafka would miss.
+    pub(super) kept: BTreeMap<Kept, MetadataRecord>,
+    /// A record of a type that Kafka 4.1 does not have went by: nobody knows what it adds up to.
+    pub(super) incomplete: bool,
 }
 
-/// A registration of a broker, as Kafka writes one at each start. milena writes none.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct BrokerRegistration {
-    /// Offset of the registration.
-    pub(crate) epoch: i64,
-    /// Registered, but not in service.
-    pub(crate) fenced: bool,
-    /// About to leave.
-    pub(crate) in_controlled_shutdown: bool,
-    /// Its log directories.
-    pub(crate) directories: Vec<Uuid>,
+/// What a record that is only kept is known by.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kept {
+    AccessControl(Uuid),
+    /// Name of the user and number of the mechanism.
+    Scram(String, i8),
+    DelegationToken(String),
 }
 
 impl Default for Image {
@@ -63,6 +69,7 @@ impl Default for Image {
         Self {
             offset: -1,
             epoch: 0,
+            timestamp_ms: 0,
             topics: Shards::default(),
             ids: Shards::default(),
             partition_count: 0,
@@ -114,9 +121,15 @@ impl Image {
         self.epoch
     }
 
-    /// The same as of a later epoch.
-    pub(crate) fn at_epoch(mut self, epoch: i32) -> Self {
+    /// When its last batch was appended, in milliseconds since 1970; 0 for none.
+    pub(crate) fn timestamp_ms(&self) -> i64 {
+        self.timestamp_ms
+    }
+
+    /// The same as of a later epoch, by records that were appended now.
+    pub(crate) fn appended(mut self, epoch: i32, now_ms: i64) -> Self {
         self.epoch = epoch;
+        self.timestamp_ms = now_ms;
         self
     }
 
@@ -148,7 +161,7 @@ impl Image {
     }
 
     /// The registration of a broker, if one was written.
-    pub(crate) fn registration(&self, broker: i32) -> Option<&BrokerRegistration> {
+    pub(crate) fn registration(&self, broker: i32) -> Option<&RegisterBrokerRecord> {
         self.cluster.brokers.get(&broker)
     }
 
@@ -160,5 +173,15 @@ impl Image {
     /// 0 for a static quorum, 1 where the voters are kept in the log (KIP-853).
     pub(crate) fn kraft_version(&self) -> i16 {
         self.cluster.kraft_version
+    }
+
+    /// The voters of a dynamic quorum, as Kafka wrote them.
+    pub(crate) fn voters(&self) -> Option<&KRaftVoters> {
+        self.cluster.voters.as_ref()
+    }
+
+    /// Whether [`records`](Self::records) would bring all of it back.
+    pub(crate) fn is_complete(&self) -> bool {
+        !self.cluster.incomplete
     }
 }

@@ -3,10 +3,13 @@
 use super::image::Image;
 use super::replay::ReplayError;
 use milena_protocol::records::{
-    BatchHeader, Batches, Codec, ControlType, HEADER_LEN, KRaftVersion, Records, crc_matches,
+    BatchHeader, Batches, Codec, ControlType, HEADER_LEN, KRaftVersion, KRaftVoters, Records, SnapshotHeader,
+    crc_matches,
 };
 use milena_protocol::stored::metadata::MetadataRecord;
+use std::collections::HashSet;
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// Replays whole batches in the order of the log.
 ///
@@ -19,6 +22,8 @@ pub(crate) struct Replay {
     transaction: Option<Vec<(i64, MetadataRecord)>>,
     next_offset: i64,
     epoch: i32,
+    timestamp_ms: i64,
+    removed: HashSet<Uuid>,
 }
 
 impl Replay {
@@ -60,6 +65,7 @@ impl Replay {
             self.feed_batch(&header, &batch[HEADER_LEN..])?;
             self.next_offset = header.next_offset();
             self.epoch = self.epoch.max(header.partition_leader_epoch);
+            self.timestamp_ms = self.timestamp_ms.max(header.max_timestamp);
         }
         Ok(batches.position())
     }
@@ -69,10 +75,16 @@ impl Replay {
         self.next_offset
     }
 
+    /// Ids of the topics that were deleted behind the snapshot.
+    pub(crate) fn removed_topics(&self) -> &HashSet<Uuid> {
+        &self.removed
+    }
+
     /// The image, and whether a transaction was left open at the end: its records must then be declared void.
     pub(crate) fn finish(self) -> (Image, bool) {
         let mut image = self.image;
         image.epoch = self.epoch;
+        image.timestamp_ms = self.timestamp_ms;
         image.offset = self.next_offset - 1;
         (image, self.transaction.is_some())
     }
@@ -98,9 +110,20 @@ impl Replay {
 
     fn feed_control(&mut self, key: &[u8], value: &[u8]) -> Result<(), ReplayError> {
         let control = ControlType::from_key(key).map_err(|error| self.damaged(error.to_string()))?;
-        if control == ControlType::KRaftVersion {
-            let version = KRaftVersion::read(value).map_err(|error| self.damaged(error.to_string()))?;
-            Arc::make_mut(&mut self.image.cluster).kraft_version = version.kraft_version;
+        match control {
+            ControlType::KRaftVersion => {
+                let version = KRaftVersion::read(value).map_err(|error| self.damaged(error.to_string()))?;
+                Arc::make_mut(&mut self.image.cluster).kraft_version = version.kraft_version;
+            }
+            ControlType::KRaftVoters => {
+                let voters = KRaftVoters::read(value).map_err(|error| self.damaged(error.to_string()))?;
+                Arc::make_mut(&mut self.image.cluster).voters = Some(voters);
+            }
+            ControlType::SnapshotHeader => {
+                let header = SnapshotHeader::read(value).map_err(|error| self.damaged(error.to_string()))?;
+                self.timestamp_ms = header.last_contained_log_timestamp;
+            }
+            _ => {}
         }
         Ok(())
     }
@@ -110,7 +133,7 @@ impl Replay {
             (MetadataRecord::BeginTransaction(_), None) => self.transaction = Some(Vec::new()),
             (MetadataRecord::EndTransaction(_), Some(_)) => {
                 for (offset, record) in self.transaction.take().into_iter().flatten() {
-                    self.image.apply(offset, &record)?;
+                    self.apply(offset, &record)?;
                 }
             }
             (MetadataRecord::AbortTransaction(_), Some(_)) => self.transaction = None,
@@ -124,7 +147,15 @@ impl Replay {
                 return Err(ReplayError::Contradiction { offset, reason });
             }
             (record, Some(transaction)) => transaction.push((offset, record)),
-            (record, None) => self.image.apply(offset, &record)?,
+            (record, None) => self.apply(offset, &record)?,
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, offset: i64, record: &MetadataRecord) -> Result<(), ReplayError> {
+        self.image.apply(offset, record)?;
+        if let MetadataRecord::RemoveTopic(removed) = record {
+            self.removed.insert(removed.topic_id);
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! How records change an image.
 
-use super::image::{BrokerRegistration, Cluster, Image, TOPIC_RESOURCE};
+use super::image::{Cluster, Image, Kept, TOPIC_RESOURCE};
 use super::topic::{PartitionInfo, Topic};
 use milena_protocol::stored::StoredError;
 use milena_protocol::stored::metadata::{
@@ -201,6 +201,35 @@ impl Cluster {
             MetadataRecord::UnregisterBroker(record) => {
                 self.brokers.remove(&record.broker_id);
             }
+            MetadataRecord::RegisterController(record) => {
+                self.controllers.insert(record.controller_id, record.clone());
+            }
+            MetadataRecord::Other { .. } => self.incomplete = true,
+            record => self.keep(record),
+        }
+    }
+
+    fn keep(&mut self, record: &MetadataRecord) {
+        let scram = |name: &String, mechanism| Kept::Scram(name.clone(), mechanism);
+        match record {
+            MetadataRecord::AccessControlEntry(r) => {
+                self.kept.insert(Kept::AccessControl(r.id), record.clone());
+            }
+            MetadataRecord::RemoveAccessControlEntry(r) => {
+                self.kept.remove(&Kept::AccessControl(r.id));
+            }
+            MetadataRecord::UserScramCredential(r) => {
+                self.kept.insert(scram(&r.name, r.mechanism), record.clone());
+            }
+            MetadataRecord::RemoveUserScramCredential(r) => {
+                self.kept.remove(&scram(&r.name, r.mechanism));
+            }
+            MetadataRecord::DelegationToken(r) => {
+                self.kept.insert(Kept::DelegationToken(r.token_id.clone()), record.clone());
+            }
+            MetadataRecord::RemoveDelegationToken(r) => {
+                self.kept.remove(&Kept::DelegationToken(r.token_id.clone()));
+            }
             _ => {}
         }
     }
@@ -229,13 +258,7 @@ impl Cluster {
     }
 
     fn apply_registration(&mut self, record: &RegisterBrokerRecord) {
-        let registration = BrokerRegistration {
-            epoch: record.broker_epoch,
-            fenced: record.fenced,
-            in_controlled_shutdown: record.in_controlled_shutdown,
-            directories: record.log_dirs.clone(),
-        };
-        self.brokers.insert(record.broker_id, registration);
+        self.brokers.insert(record.broker_id, record.clone());
     }
 
     fn apply_registration_change(&mut self, record: &BrokerRegistrationChangeRecord) {
@@ -247,7 +270,10 @@ impl Cluster {
             broker.in_controlled_shutdown = record.in_controlled_shutdown > 0;
         }
         if !record.log_dirs.is_empty() {
-            broker.directories.clone_from(&record.log_dirs);
+            broker.log_dirs.clone_from(&record.log_dirs);
+        }
+        if record.cordoned_log_dirs.is_some() {
+            broker.cordoned_log_dirs.clone_from(&record.cordoned_log_dirs);
         }
     }
 

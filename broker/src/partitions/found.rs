@@ -11,6 +11,8 @@
 //! | nothing, no directory is recorded, all of them serve | the same |
 //! | nothing otherwise | the partition is offline |
 //! | another topic's id | kept as `-stray` |
+//! | the id of a topic whose deletion is in the metadata log | removed: the process died within the deletion |
+//! | no topic's, and no record was ever in it | removed: the process died within the creation |
 
 use super::Partitions;
 use super::start::Job;
@@ -18,7 +20,7 @@ use crate::metadata::{Image, Topic};
 use milena_storage::error::Result;
 use milena_storage::file_name::PartitionDirRole;
 use milena_storage::log_dir::Found;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -33,8 +35,8 @@ struct Candidates {
 
 impl Partitions {
     /// What is to be opened for the partitions of the image. What belongs to none of them is set aside.
-    pub(super) fn sort_out(&self, image: &Image) -> Result<Vec<Job>> {
-        let mut found = self.find()?;
+    pub(super) fn sort_out(&self, image: &Image, removed: &HashSet<Uuid>) -> Result<Vec<Job>> {
+        let mut found = self.find(removed)?;
         let (mut jobs, mut missing) = (Vec::new(), BTreeMap::<Uuid, usize>::new());
         let node = self.config.load().node_id;
         for topic in image.topics() {
@@ -55,8 +57,7 @@ impl Partitions {
             }
         }
         for (at, entry) in found.into_values().flat_map(|c| c.live.into_iter().chain(c.copies)) {
-            let to = self.set_stray(at, &entry)?;
-            tracing::warn!("{} belongs to no topic; it is kept as {}", entry.path.display(), to.display());
+            self.set_aside(at, &entry, "belongs to no topic")?;
         }
         for (id, count) in missing {
             self.some_missing.store(true, Ordering::Relaxed);
@@ -69,11 +70,15 @@ impl Partitions {
         Ok(jobs)
     }
 
-    fn find(&self) -> Result<HashMap<(String, i32), Candidates>> {
+    fn find(&self, removed: &HashSet<Uuid>) -> Result<HashMap<(String, i32), Candidates>> {
         let mut found: HashMap<(String, i32), Candidates> = HashMap::new();
         for (at, dir) in self.dirs.online.iter().enumerate() {
             for entry in self.dirs.or_fail(dir, dir.partitions())?.unwrap_or_default() {
-                if entry.name.topic == super::start::METADATA_TOPIC {
+                if entry.name.topic == super::metadata_dir::METADATA_TOPIC {
+                    continue;
+                }
+                if entry.topic_id.is_some_and(|id| removed.contains(&id)) {
+                    dir.disk().remove_dir(&entry.path)?;
                     continue;
                 }
                 let candidates = found.entry((entry.name.topic.clone(), entry.name.partition)).or_default();
@@ -102,13 +107,7 @@ impl Partitions {
         let mut live = live.into_iter();
         let mut chosen = live.next().map(|(at, _)| at);
         for (at, entry) in live {
-            let to = self.set_stray(at, &entry)?;
-            tracing::error!(
-                "{} is in two directories; {} is kept as {}",
-                entry.name,
-                entry.path.display(),
-                to.display()
-            );
+            self.set_aside(at, &entry, "is in another directory, too, which serves")?;
         }
         let mut copy: Option<(usize, PathBuf)> = None;
         for (at, entry) in candidates.copies {
@@ -134,12 +133,7 @@ impl Partitions {
         match entry.topic_id {
             Some(id) if id == topic.id => Ok(Some(at)),
             Some(_) => {
-                let to = self.set_stray(at, entry)?;
-                tracing::warn!(
-                    "{} is of another topic of that name; it is kept as {}",
-                    entry.path.display(),
-                    to.display()
-                );
+                self.set_aside(at, entry, "is of another topic of that name")?;
                 Ok(None)
             }
             None => {

@@ -1,6 +1,6 @@
 //! A look at the features of a cluster before its directory is touched.
 
-use super::start::METADATA_TOPIC;
+use super::metadata_dir::METADATA_TOPIC;
 use milena_protocol::records::{Batches, HEADER_LEN, Records};
 use milena_protocol::stored::metadata::MetadataRecord;
 use milena_storage::error::Result;

@@ -16,7 +16,7 @@ use milena_storage::file_name::CLEAN_SHUTDOWN_FILE;
 use milena_storage::log::Append;
 use milena_storage::log_dirs::{Survey, Wanted};
 use milena_storage::producers::Origin;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -88,7 +88,7 @@ fn a_log_is_recovered_before_it_is_set_aside() {
     let file = fs::File::options().write(true).open(temp.path().join("a-0").join(NAME)).unwrap();
     file.set_len(1 << 16).unwrap();
     let partitions = start(temp.path());
-    partitions.open_all(&Image::default(), 1).unwrap();
+    partitions.open_all(&Image::default(), &HashSet::new(), 1).unwrap();
     stop(&partitions);
     let [stray] = &dirs(temp.path())[..] else { panic!("one directory is expected") };
     assert!(stray.to_str().unwrap().ends_with("-stray"), "{}", stray.display());
@@ -97,11 +97,34 @@ fn a_log_is_recovered_before_it_is_set_aside() {
 }
 
 #[test]
+fn what_a_death_left_of_a_deletion_or_a_creation_goes() {
+    let temp = tempfile::tempdir().unwrap();
+    let partitions = start(temp.path());
+    fill(&partitions);
+    drop(partitions);
+    let partitions = start(temp.path());
+    partitions.open_all(&Image::default(), &HashSet::from([topic().id]), 1).unwrap();
+    stop(&partitions);
+    drop(partitions);
+    assert!(dirs(temp.path()).is_empty(), "the topic was deleted");
+
+    let partitions = start(temp.path());
+    partitions.create(&topic(), 0).unwrap();
+    drop(partitions);
+    assert_eq!(dirs(temp.path()).len(), 1);
+    let partitions = start(temp.path());
+    partitions.open_all(&Image::default(), &HashSet::new(), 1).unwrap();
+    stop(&partitions);
+    assert!(dirs(temp.path()).is_empty(), "the topic was never made");
+    assert!(temp.path().join(CLEAN_SHUTDOWN_FILE).exists());
+}
+
+#[test]
 fn a_directory_with_a_log_that_did_not_open_is_not_marked() {
     let temp = tempfile::tempdir().unwrap();
     fs::create_dir_all(temp.path().join("a-0").join(NAME)).unwrap();
     let partitions = start(temp.path());
-    partitions.open_all(&Image::default(), 1).unwrap();
+    partitions.open_all(&Image::default(), &HashSet::new(), 1).unwrap();
     stop(&partitions);
     assert!(!temp.path().join(CLEAN_SHUTDOWN_FILE).exists());
 }

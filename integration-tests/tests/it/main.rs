@@ -9,6 +9,7 @@ mod disk_full;
 mod fetching;
 mod hostile;
 mod lifecycle;
+mod marathon;
 mod orders;
 mod peak;
 mod producing;

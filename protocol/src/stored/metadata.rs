@@ -3,12 +3,11 @@
 //! ```text
 //! uvarint frame version = 1 | uvarint api key | uvarint version | message
 //! ```
-//! Data records are [`MetadataRecord`], the records of control batches are [`MetadataControlRecord`].
+//! Data records are [`MetadataRecord`]; the records of control batches are in [`records`](crate::records).
 //! All messages are flexible. The versions written are those of a Kafka 4.1 cluster (metadata.version 27).
 
 mod broker;
 mod cluster;
-mod control;
 mod security;
 mod topic;
 
@@ -23,10 +22,6 @@ pub use broker::{
 pub use cluster::{
     AbortTransactionRecord, BeginTransactionRecord, ClientQuotaEntity, ClientQuotaRecord,
     EndTransactionRecord, FeatureLevelRecord, NoOpRecord, ProducerIdsRecord, ZkMigrationStateRecord,
-};
-pub use control::{
-    KRaftVersionFeature, KRaftVersionRecord, LeaderChangeMessage, LeaderChangeVoter, MetadataControlRecord,
-    SnapshotFooterRecord, SnapshotHeaderRecord, Voter, VoterEndpoint, VotersRecord,
 };
 pub use security::{
     AccessControlEntryRecord, DelegationTokenRecord, RemoveAccessControlEntryRecord,

@@ -276,6 +276,20 @@ impl Log {
         Ok(())
     }
 
+    /// Ends the active segment unless it is empty: what is appended next lies in a segment of its own, and can stay when
+    /// the one before goes.
+    ///
+    /// # Errors
+    /// [`Error::Io`] and [`Error::Full`].
+    pub fn begin_segment(&self, now_ms: i64) -> Result<()> {
+        let config = self.config();
+        let mut writer = self.writer.lock();
+        if writer.closed || writer.end == 0 {
+            return Ok(());
+        }
+        self.roll(&mut writer, &config, now_ms)
+    }
+
     pub(super) fn roll_if_due(
         &self,
         writer: &mut Writer,

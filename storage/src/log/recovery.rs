@@ -15,7 +15,7 @@
 //! | first bad batch of a scan | segment cut there, later segments set aside as `.quarantined` | the same |
 //! | a scanned segment that ends before the next one begins, not compacted | later segments set aside | the same |
 //! | index files without a log file | removed | removed |
-//! | index files of a scanned active segment | removed: in memory until it rolls | the same |
+//! | index files of a scanned active segment | removed unless they hold what was found | the same |
 //! | newest producer snapshot at or below the end | loaded, the rest replayed from the log | the same |
 //! | leader epochs | kept up to the end | the same, newer ones are found while scanning |
 //! | no segment | an empty one at the log start | the same |
@@ -160,9 +160,7 @@ impl Loader<'_> {
             let cut = cut && bases.get(i + 1).is_none_or(|next| end.next_offset != *next);
             if is_last || cut || self.is_hole(&bases, i, end.next_offset) {
                 self.quarantine(&bases[i + 1..])?;
-                if !self.start.clean || self.scanned.contains(&base) {
-                    self.remove_indexes(base)?;
-                }
+                self.remove_stale_indexes(base, &indexes)?;
                 segments.push(Arc::new(Segment::active(self.dir, base, None, end, indexes)));
                 break;
             }

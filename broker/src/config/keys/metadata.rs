@@ -34,19 +34,19 @@ pub(super) const KEYS: &[Key] = &[
         .doc("Most bytes of one metadata fetch."),
     string("metadata.log.dir", None).honoured()
         .doc("Directory of the metadata log; unset, the first data directory."),
-    long("metadata.log.max.record.bytes.between.snapshots", Some("20971520")).at_least(1)
+    long("metadata.log.max.record.bytes.between.snapshots", Some("20971520")).at_least(1).honoured()
         .doc("Bytes of metadata after which a snapshot is written."),
-    long("metadata.log.max.snapshot.interval.ms", Some("3600000")).at_least(0)
+    long("metadata.log.max.snapshot.interval.ms", Some("3600000")).at_least(0).honoured()
         .doc("Milliseconds after which a snapshot is written if anything changed; 0 never."),
-    int("metadata.log.segment.bytes", Some("1073741824")).at_least(8_388_608)
+    int("metadata.log.segment.bytes", Some("1073741824")).at_least(8_388_608).honoured()
         .doc("Size of a metadata segment in bytes, at least 8388608."),
-    long("metadata.log.segment.ms", Some("604800000"))
+    long("metadata.log.segment.ms", Some("604800000")).honoured()
         .doc("Milliseconds after which a new metadata segment starts."),
     int("metadata.max.idle.interval.ms", Some("500")).at_least(0)
         .doc("Milliseconds between no-op metadata records while nothing happens; 0 writes none."),
-    long("metadata.max.retention.bytes", Some("104857600"))
+    long("metadata.max.retention.bytes", Some("104857600")).honoured()
         .doc("Bytes of metadata log and snapshots kept."),
-    long("metadata.max.retention.ms", Some("604800000"))
+    long("metadata.max.retention.ms", Some("604800000")).honoured()
         .doc("Milliseconds old metadata log and snapshots are kept."),
     boolean("unstable.api.versions.enable", Some("false")).internal()
         .doc("Whether unfinished API versions are offered."),

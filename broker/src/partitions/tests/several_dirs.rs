@@ -14,6 +14,7 @@ use milena_protocol::stored::metadata::{MetadataRecord, PartitionRecord, TopicRe
 use milena_storage::file::{Disk, Op};
 use milena_storage::file_name::CLEAN_SHUTDOWN_FILE;
 use milena_storage::log_dirs::{Survey, Wanted};
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -194,7 +195,11 @@ fn a_partition_moves_and_its_producers_and_readers_do_not_notice() {
     assert!(bench.logs("a").is_empty());
     drop((partitions, partition, moved));
     let partitions = bench.start();
-    assert_eq!(partitions.open_all(&image(&topic), 1).unwrap(), [(TOPIC, 0, ids[1])], "the record is told");
+    assert_eq!(
+        partitions.open_all(&image(&topic), &HashSet::new(), 1).unwrap(),
+        [(TOPIC, 0, ids[1])],
+        "the record is told"
+    );
     assert_eq!(partitions.get(TOPIC, 0).unwrap().log().end_offset(), 3002);
 }
 
@@ -286,7 +291,7 @@ fn a_directory_that_is_taken_away_takes_its_partitions_along_until_it_is_back() 
     drop(partitions);
     bench.names = vec!["a", "new"];
     let partitions = bench.start();
-    let elsewhere = partitions.open_all(&image(&topic), 1).unwrap();
+    let elsewhere = partitions.open_all(&image(&topic), &HashSet::new(), 1).unwrap();
     assert_eq!(elsewhere.len(), 1, "only the partition without a place gets one");
     assert!(partitions.get(TOPIC, 0).is_some() && partitions.get(TOPIC, 1).is_none());
     assert!(partitions.get(TOPIC, 2).is_some() && partitions.some_offline());
@@ -295,7 +300,7 @@ fn a_directory_that_is_taken_away_takes_its_partitions_along_until_it_is_back() 
     drop(partitions);
     bench.names = vec!["b", "new", "a"];
     let partitions = bench.start();
-    partitions.open_all(&image(&topic), 1).unwrap();
+    partitions.open_all(&image(&topic), &HashSet::new(), 1).unwrap();
     assert_eq!(partitions.get(TOPIC, 1).unwrap().log().end_offset(), 5);
     assert!(!partitions.some_offline());
 }
@@ -316,7 +321,7 @@ fn an_interrupted_move_goes_on_after_a_start() {
         }
         drop(partitions);
         let partitions = bench.start();
-        partitions.open_all(&image(&topic), 1).unwrap();
+        partitions.open_all(&image(&topic), &HashSet::new(), 1).unwrap();
         assert!(partitions.moves()[0].copy.end_offset() > 0, "clean {clean}: it does not begin anew");
         assert!(run_move(&partitions), "clean {clean}");
         assert_eq!(partitions.get(TOPIC, 0).unwrap().log().end_offset(), 2500);
@@ -371,7 +376,7 @@ fn what_a_start_finds_is_decided_by_a_table() {
         }
         let partitions = bench.start();
         let topic = topic_in(&[recorded.map_or(Uuid::nil(), |at| ids[at])]);
-        let elsewhere = partitions.open_all(&image(&topic), 1).unwrap();
+        let elsewhere = partitions.open_all(&image(&topic), &HashSet::new(), 1).unwrap();
         let partition = partitions.get(TOPIC, 0);
         assert_eq!(partition.as_ref().map(|p| p.log().end_offset()), *end, "row {row}");
         let found = format!("a: {}; b: {}", bench.logs("a").join(" "), bench.logs("b").join(" "));

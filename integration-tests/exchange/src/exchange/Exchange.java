@@ -1,7 +1,9 @@
 package exchange;
 
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -92,6 +94,7 @@ public final class Exchange {
 
     private void turn(Server.Kind kind, boolean kill, Step more) throws Exception {
         long began = System.nanoTime();
+        FileTime before = Files.exists(dir.resolve("__cluster_metadata-0")) ? newestSnapshot() : FileTime.fromMillis(0);
         Server server = kind == Server.Kind.KAFKA ? Server.kafka(dir, port, quorum) : Server.milena(binary, dir, port);
         double started = (System.nanoTime() - began) / 1e9;
         try {
@@ -105,7 +108,11 @@ public final class Exchange {
                 ledger = new Ledger(port);
             }
             ledger.send(2000, 500);
-            int files = kind == Server.Kind.MILENA ? Dump.check(dir, Dump.State.RUNNING) : 0;
+            int files = 0;
+            if (kind == Server.Kind.MILENA) {
+                awaitSnapshot(before);
+                files += Dump.check(dir, Dump.State.RUNNING);
+            }
             remember(Describe.broker(port));
             if (kill) {
                 ledger.send(4000, 1000);
@@ -130,6 +137,26 @@ public final class Exchange {
         }
         killed = kill;
         turn++;
+    }
+
+    /** When the newest snapshot of the metadata was written, 1970 for none. */
+    private FileTime newestSnapshot() throws Exception {
+        FileTime newest = FileTime.fromMillis(0);
+        try (DirectoryStream<Path> all = Files.newDirectoryStream(dir.resolve("__cluster_metadata-0"), "*.checkpoint")) {
+            for (Path path : all) {
+                FileTime written = Files.getLastModifiedTime(path);
+                newest = written.compareTo(newest) > 0 ? written : newest;
+            }
+        }
+        return newest;
+    }
+
+    private void awaitSnapshot(FileTime before) throws Exception {
+        long end = System.currentTimeMillis() + 20_000;
+        while (newestSnapshot().compareTo(before) <= 0) {
+            Check.that(System.currentTimeMillis() < end, "no snapshot of the metadata is written");
+            Thread.sleep(50);
+        }
     }
 
     /** What one broker does not serve is compared when the next one serves it. */

@@ -53,6 +53,9 @@ final class Server {
         all.put("offsets.topic.replication.factor", "1");
         all.put("transaction.state.log.replication.factor", "1");
         all.put("transaction.state.log.min.isr", "1");
+        // A snapshot in every turn, and no more log than since the last but one.
+        all.put("metadata.log.max.record.bytes.between.snapshots", "1000");
+        all.put("metadata.max.retention.bytes", "30000");
         all.put("listeners", "PLAINTEXT://127.0.0.1:" + port);
         return all;
     }

@@ -6,9 +6,12 @@ use std::path::{Path, PathBuf};
 
 use super::assert_no_prefix_decodes;
 use super::walker::records;
+use crate::records::{
+    ControlError, ControlType, KRaftVersion, KRaftVoters, LeaderChange, SnapshotFooter, SnapshotHeader,
+};
 use crate::stored::group::{GroupRecord, group_partition};
 use crate::stored::meta_properties::MetaProperties;
-use crate::stored::metadata::{MetadataControlRecord, MetadataRecord};
+use crate::stored::metadata::MetadataRecord;
 use crate::stored::quorum_state::QuorumState;
 use crate::stored::transaction::TransactionRecord;
 use crate::stored::{checkpoint, partition_metadata, producer_snapshot};
@@ -113,16 +116,26 @@ fn metadata_log() {
 
 #[test]
 fn metadata_control_records() {
+    type ReadAndWrite = fn(&[u8]) -> Result<Vec<u8>, ControlError>;
     let mut seen = BTreeSet::new();
     let mut values = distinct_records("__cluster_metadata-0", ".log", true);
     values.extend(distinct_records("", ".checkpoint", true));
     for (key, value) in values {
         let (key, value) = (key.unwrap(), value.unwrap());
-        let record = MetadataControlRecord::decode(&key, &value).unwrap();
-        assert_eq!(record.encode(), (key.clone(), value.clone()), "{record:?}");
-        assert_no_prefix_decodes(&key, |key| MetadataControlRecord::decode(key, &value));
-        assert_no_prefix_decodes(&value, |value| MetadataControlRecord::decode(&key, value));
-        seen.insert(record.record_type());
+        let control = ControlType::from_key(&key).unwrap();
+        assert_eq!(control.key().as_slice(), key);
+        let again: ReadAndWrite = match control {
+            ControlType::LeaderChange => |value| LeaderChange::read(value).map(|record| record.value()),
+            ControlType::SnapshotHeader => |value| SnapshotHeader::read(value).map(|record| record.value()),
+            ControlType::SnapshotFooter => |value| SnapshotFooter::read(value).map(|record| record.value()),
+            ControlType::KRaftVersion => |value| KRaftVersion::read(value).map(|record| record.value()),
+            ControlType::KRaftVoters => |value| KRaftVoters::read(value).map(|record| record.value()),
+            other => panic!("{other:?} in the metadata log"),
+        };
+        assert_eq!(again(&value).as_ref(), Ok(&value), "{control:?}");
+        assert_no_prefix_decodes(&key, ControlType::from_key);
+        assert_no_prefix_decodes(&value, again);
+        seen.insert(control.id());
     }
     assert_covers(&seen, 2..=6);
 }

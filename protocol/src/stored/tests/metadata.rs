@@ -6,10 +6,8 @@ use uuid::Uuid;
 use super::{hex, unsupported};
 use crate::stored::metadata::{
     BeginTransactionRecord, BrokerEndpoint, BrokerRegistrationChangeRecord, ConfigRecord,
-    EndTransactionRecord, FeatureLevelRecord, KRaftVersionFeature, KRaftVersionRecord, LeaderChangeMessage,
-    LeaderChangeVoter, MetadataControlRecord, MetadataRecord, NoOpRecord, PartitionChangeRecord,
-    PartitionRecord, ProducerIdsRecord, RegisterBrokerRecord, SnapshotFooterRecord, SnapshotHeaderRecord,
-    TopicRecord, Voter, VoterEndpoint, VotersRecord,
+    EndTransactionRecord, FeatureLevelRecord, MetadataRecord, NoOpRecord, PartitionChangeRecord,
+    PartitionRecord, ProducerIdsRecord, RegisterBrokerRecord, TopicRecord,
 };
 use crate::stored::{StoredError, TaggedField, WireError, uuid_from_base64};
 
@@ -127,62 +125,6 @@ fn assert_both_ways<const N: usize>(cases: [(&str, MetadataRecord); N]) {
         let bytes = hex(bytes);
         assert_eq!(MetadataRecord::decode(&bytes).as_ref(), Ok(&record));
         assert_eq!(record.encode(), bytes, "{record:?}");
-    }
-}
-
-#[test]
-fn control_records() {
-    let voter = || LeaderChangeVoter { voter_id: 1, ..Default::default() };
-    let leader_change = LeaderChangeMessage {
-        leader_id: 1,
-        voters: vec![voter()],
-        granting_voters: vec![voter()],
-        ..Default::default()
-    };
-    let header =
-        SnapshotHeaderRecord { last_contained_log_timestamp: 0x01a2_041b_7108, ..Default::default() };
-    let dynamic = Voter {
-        voter_id: 1,
-        voter_directory_id: Uuid::from_u128(9),
-        endpoints: vec![VoterEndpoint {
-            name: "CONTROLLER".into(),
-            host: "127.0.0.1".into(),
-            port: 59_092,
-            ..Default::default()
-        }],
-        kraft_version_feature: KRaftVersionFeature { max_supported_version: 1, ..Default::default() },
-        ..Default::default()
-    };
-    let voters = VotersRecord { voters: vec![dynamic], ..Default::default() };
-    let level = KRaftVersionRecord { kraft_version: 1, ..Default::default() };
-    let cases = [
-        (
-            "00000002",
-            "0000 00000001 02 00000001 00 02 00000001 00 00",
-            MetadataControlRecord::LeaderChange(leader_change),
-        ),
-        ("00000003", "0000 000001a2041b7108 00", MetadataControlRecord::SnapshotHeader(header)),
-        ("00000004", "0000 00", MetadataControlRecord::SnapshotFooter(SnapshotFooterRecord::default())),
-        ("00000005", "0000 0001 00", MetadataControlRecord::KRaftVersion(level)),
-        (
-            "00000006",
-            "0000 02 00000001 00000000000000000000000000000009
-                02 0b 434f4e54524f4c4c4552 0a 3132372e302e302e31 e6d4 00 0000 0001 00 00 00",
-            MetadataControlRecord::KRaftVoters(voters),
-        ),
-        (
-            "00000007",
-            "0102",
-            MetadataControlRecord::Other { record_type: 7, value: Bytes::from_static(&[1, 2]) },
-        ),
-    ];
-    for (key, value, record) in cases {
-        let (key, value) = (hex(key), hex(value));
-        assert_eq!(MetadataControlRecord::decode(&key, &value).as_ref(), Ok(&record));
-        assert_eq!(record.encode(), (key, value), "{record:?}");
-    }
-    for key in ["", "000000", "0000000400", "00010004"] {
-        assert!(MetadataControlRecord::decode(&hex(key), &[0, 0, 0]).is_err(), "{key}");
     }
 }
 

@@ -3,6 +3,7 @@
 use super::Loader;
 use crate::error::Result;
 use crate::file_name::{self, FileStage, SegmentFile, SegmentFileKind};
+use crate::index::ActiveIndexes;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -53,16 +54,32 @@ impl Loader<'_> {
                 from.display()
             );
             self.disk.rename(&from, Path::new(&to))?;
-            self.remove_indexes(base)?;
-            self.disk.remove(&self.path(base, SegmentFileKind::TransactionIndex))?;
+            for kind in
+                [SegmentFileKind::OffsetIndex, SegmentFileKind::TimeIndex, SegmentFileKind::TransactionIndex]
+            {
+                self.disk.remove(&self.path(base, kind))?;
+            }
         }
         Ok(())
     }
 
-    /// Removes index files that say less than was found in the log, or more: Kafka leaves zeros behind their entries
-    /// when it dies, and a cut leaves entries of what is gone.
-    pub(super) fn remove_indexes(&self, base: i64) -> Result<()> {
-        self.disk.remove(&self.path(base, SegmentFileKind::OffsetIndex))?;
-        self.disk.remove(&self.path(base, SegmentFileKind::TimeIndex))
+    /// Removes the index files of a growing segment, whose indexes are in memory, if they hold something else: Kafka
+    /// leaves zeros behind the entries when it dies, and a cut leaves entries of what is gone.
+    pub(super) fn remove_stale_indexes(&mut self, base: i64, indexes: &ActiveIndexes) -> Result<()> {
+        let mut closed = indexes.clone();
+        closed.close();
+        let (mut offsets, mut times) = (Vec::new(), Vec::new());
+        closed.offsets().encode(0, &mut offsets);
+        closed.times().encode(0, &mut times);
+        for (kind, bytes) in [(SegmentFileKind::OffsetIndex, offsets), (SegmentFileKind::TimeIndex, times)] {
+            let path = self.path(base, kind);
+            if self.indexes.contains(&(base, kind))
+                && (self.disk.length(&path)? != bytes.len() as u64 || self.disk.read(&path)? != bytes)
+            {
+                self.disk.remove(&path)?;
+                self.indexes.remove(&(base, kind));
+            }
+        }
+        Ok(())
     }
 }
