@@ -460,7 +460,6 @@ fn open_transactions(
         id_expiration_ms: millis(transaction.transactional_id_expiration),
         timeout_check_interval_ms: millis(transaction.abort_timed_out_interval),
         expiry_check_interval_ms: millis(transaction.remove_expired_interval),
-        verifies_partitions: transaction.partition_verification_enable,
     };
     let log = adapters::InternalTopic {
         name: topic_name::TRANSACTION_STATE,

@@ -55,8 +55,6 @@ pub(crate) struct TransactionSettings {
     pub(crate) timeout_check_interval_ms: i64,
     /// `transaction.remove.expired.transaction.cleanup.interval.ms`.
     pub(crate) expiry_check_interval_ms: i64,
-    /// `transaction.partition.verification.enable`.
-    pub(crate) verifies_partitions: bool,
 }
 
 /// What the coordinator needs of the cluster.
@@ -66,6 +64,9 @@ pub(crate) trait Surroundings: Send + Sync {
 
     /// The finalized level of the feature `transaction.version`.
     fn transaction_version(&self) -> i16;
+
+    /// `transaction.partition.verification.enable`, which may change at run time.
+    fn verifies_partitions(&self) -> bool;
 }
 
 /// The partitions of transactions.
@@ -79,6 +80,7 @@ pub(crate) trait Markers: Send + Sync {
 pub(crate) struct TransactionCoordinator {
     settings: Arc<TransactionSettings>,
     markers: Arc<dyn Markers>,
+    surroundings: Arc<dyn Surroundings>,
     log: Arc<dyn StateLog>,
     clock: Arc<Clock>,
     runtime: Runtime<TransactionShard>,
@@ -100,10 +102,10 @@ impl TransactionCoordinator {
         clock: Arc<Clock>,
     ) -> Self {
         let settings = Arc::new(settings);
-        let of_shards = Arc::clone(&settings);
-        let new_shard = move || TransactionShard::new(Arc::clone(&of_shards), Arc::clone(&surroundings));
+        let (of_shards, around) = (Arc::clone(&settings), Arc::clone(&surroundings));
+        let new_shard = move || TransactionShard::new(Arc::clone(&of_shards), Arc::clone(&around));
         let runtime = Runtime::new(Arc::clone(&log), Arc::clone(&clock), transaction_partition, new_shard);
-        Self { settings, markers, log, clock, runtime }
+        Self { settings, markers, surroundings, log, clock, runtime }
     }
 
     /// Reads the transactional ids back, and finishes what was decided before the stop. Partitions that cannot be read

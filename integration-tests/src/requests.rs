@@ -200,7 +200,7 @@ pub fn producer_id(connection: &mut Connection, transactional_id: Option<&str>) 
     loop {
         let response = connection.call(4, &request);
         // Kafka loads its coordinators after it says that it has started.
-        let retriable = matches!(response.error_code, 14 | 15);
+        let retriable = matches!(response.error_code, 14..=16);
         if !retriable || started.elapsed() > crate::raw::PATIENCE {
             assert_eq!(response.error_code, 0);
             return (response.producer_id.0, response.producer_epoch);

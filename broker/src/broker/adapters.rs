@@ -99,6 +99,10 @@ impl Surroundings for Cluster {
     fn transaction_version(&self) -> i16 {
         self.0.image().features().0.get(TRANSACTION_VERSION).copied().unwrap_or(0)
     }
+
+    fn verifies_partitions(&self) -> bool {
+        self.0.config().transaction.partition_verification_enable
+    }
 }
 
 /// Writes the ends of transactions into the partitions of this broker.

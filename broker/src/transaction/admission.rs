@@ -54,12 +54,12 @@ pub(crate) type Refusals = BTreeMap<(Arc<str>, i32), ResponseError>;
 impl TransactionCoordinator {
     /// Whether batches of older clients are verified (`transaction.partition.verification.enable`).
     pub(crate) fn verifies(&self, operation: Operation) -> bool {
-        operation == Operation::Add || self.settings.verifies_partitions
+        operation == Operation::Add || self.surroundings.verifies_partitions()
     }
 
     /// Whether an append must show that its transaction was verified.
     pub(crate) fn verifies_appends(&self) -> bool {
-        self.settings.verifies_partitions
+        self.surroundings.verifies_partitions()
     }
 
     /// Adds partitions to a transaction, or sees whether they are in it.

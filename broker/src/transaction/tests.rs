@@ -129,6 +129,10 @@ impl Surroundings for World {
     fn transaction_version(&self) -> i16 {
         self.version.load(Ordering::Relaxed)
     }
+
+    fn verifies_partitions(&self) -> bool {
+        true
+    }
 }
 
 impl Markers for World {
@@ -163,7 +167,6 @@ impl Harness {
             id_expiration_ms: 7 * 24 * 3_600_000,
             timeout_check_interval_ms: 10_000,
             expiry_check_interval_ms: 3_600_000,
-            verifies_partitions: true,
         };
         Self::over(Arc::default(), Arc::default(), Arc::new(Clock::Manual(START.into())), settings)
     }

@@ -175,6 +175,10 @@ impl Surroundings for ModelWorld {
     fn transaction_version(&self) -> i16 {
         2
     }
+
+    fn verifies_partitions(&self) -> bool {
+        true
+    }
 }
 
 impl Markers for ModelWorld {
@@ -261,7 +265,6 @@ impl Run {
             id_expiration_ms: i64::MAX,
             timeout_check_interval_ms: CHECK_MS,
             expiry_check_interval_ms: i64::MAX,
-            verifies_partitions: true,
         };
         let world = Arc::new(ModelWorld(model.clone()));
         let log = Arc::new(ModelLog(model.clone()));
