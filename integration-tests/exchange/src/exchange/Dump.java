@@ -23,6 +23,9 @@ final class Dump {
     /** What the owner of the directory does or did: it decides what may lie behind the last batch of a log. */
     enum State { STOPPED, RUNNING, KILLED }
 
+    /** Partitions of which records are missing by right. */
+    private static final Pattern COMPACTED =
+        Pattern.compile("(compacted|__consumer_offsets|__transaction_state|__share_group_state)-.*");
     private static final Pattern FILES = Pattern.compile(".*\\.(log|index|timeindex|txnindex|snapshot|checkpoint)");
     private static final Pattern BATCH = Pattern.compile("baseOffset: (\\d+) lastOffset: (\\d+) count: -?\\d+ .* position: (\\d+) "
         + ".* size: (\\d+) .*isvalid: true");
@@ -117,7 +120,7 @@ final class Dump {
     }
 
     private void judge(Path folder, List<String> lines) {
-        boolean mayHaveGaps = Work.compacted().contains(folder.getFileName().toString().replaceAll("-\\d+$", ""));
+        boolean mayHaveGaps = COMPACTED.matcher(folder.getFileName().toString()).matches();
         String newest = null;
         String current = "";
         long next = -1;

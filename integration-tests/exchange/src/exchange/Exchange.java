@@ -14,6 +14,7 @@ import org.apache.kafka.clients.admin.UpdateFeaturesOptions;
 /**
  * milena and Apache Kafka take turns on one data directory, stopped or killed in between: {@code Exchange BINARY FOLDER PORT}.
  * What clients see must not change by it, and {@code DumpLogSegments} must find nothing wrong at any time.
+ * {@code Exchange dump DIR} looks at the directory of a broker that was killed, and at nothing else.
  */
 public final class Exchange {
     private final String binary;
@@ -36,6 +37,10 @@ public final class Exchange {
     public static void main(String[] args) throws Exception {
         long began = System.nanoTime();
         Path folder = Path.of(args[1]);
+        if (args[0].equals("dump")) {
+            System.out.println(Dump.check(folder, Dump.State.KILLED) + " files");
+            return;
+        }
         int port = Integer.parseInt(args[2]);
         List<String> chosen = List.of(args).subList(3, args.length);
         try {

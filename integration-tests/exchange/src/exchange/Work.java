@@ -3,7 +3,6 @@ package exchange;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.Collection;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -286,10 +285,5 @@ final class Work {
                 Thread.sleep(100);
             }
         }
-    }
-
-    /** Topics whose logs may be compacted. */
-    static Collection<String> compacted() {
-        return List.of("compacted", "__consumer_offsets", "__transaction_state", "__share_group_state");
     }
 }
