@@ -374,8 +374,7 @@ impl Log {
             self.unmap(&mut writer)?;
         }
         if writer.epochs_changed {
-            let path = self.dir().join(file_name::LEADER_EPOCH_CHECKPOINT);
-            self.disk.write_atomically(&path, &writer.epochs.encode(), false)?;
+            self.replace_epochs(&writer.epochs.encode())?;
             writer.epochs_changed = false;
         }
         if complete {

@@ -248,14 +248,23 @@ impl Log {
             writer.epochs_changed = false;
             writer.epochs.encode()
         };
-        let path = self.dir().join(file_name::LEADER_EPOCH_CHECKPOINT);
-        match self.disk.write_atomically(&path, &bytes, false) {
-            Ok(()) => Ok(Some(path)),
+        match self.replace_epochs(&bytes) {
+            Ok(path) => Ok(Some(path)),
             Err(error) => {
                 self.writer.lock().epochs_changed = true;
                 // The batches carry their epochs: a full disk need not hold up those that found room.
                 if matches!(error, Error::Full(_)) { Ok(None) } else { Err(error) }
             }
         }
+    }
+
+    /// An empty log forgets its epoch at a start and begins it anew: what the file says already is not written again,
+    /// because ext4 waits for the device when a rename replaces a file.
+    pub(super) fn replace_epochs(&self, bytes: &[u8]) -> Result<PathBuf> {
+        let path = self.dir().join(file_name::LEADER_EPOCH_CHECKPOINT);
+        if !matches!(self.disk.read_if_there(&path), Ok(Some(there)) if there == bytes) {
+            self.disk.write_atomically(&path, bytes, false)?;
+        }
+        Ok(path)
     }
 }
