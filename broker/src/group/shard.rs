@@ -10,11 +10,13 @@ use std::sync::Arc;
 
 use super::GroupSettings;
 use super::classic::{ClassicGroup, State};
+use super::consumer::ConsumerGroup;
 use super::join::Takeover;
 use super::offsets::{CommittedOffset, Offsets};
 use super::rebalance::{extend_session, join_error, join_expired, prepare, session_expired, sync_expired};
 use super::records::{encode, restore_group, type_and_group};
 use super::session::Assignment;
+use crate::coordinator::Topics;
 use crate::coordinator::runtime::{Effects, Machine, Position, Step, Ticket};
 use crate::coordinator::timers::Timers;
 
@@ -23,6 +25,10 @@ use crate::coordinator::timers::Timers;
 pub(super) enum TimerKey {
     /// A member, or an id that was handed out, of a group.
     Session(Arc<str>, Arc<str>),
+    /// The partitions that a member of a consumer group must give up.
+    Revocation(Arc<str>, Arc<str>),
+    /// The regular expressions that a consumer group subscribes to.
+    Regex(Arc<str>),
     /// The joining of a group.
     Join(Arc<str>),
     /// The SyncGroups of a group.
@@ -57,8 +63,6 @@ pub(crate) enum Then {
 /// Kinds of groups whose protocols are not served here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// KIP-848.
-    Consumer,
     /// KIP-932.
     Share,
     /// KIP-1071.
@@ -68,7 +72,6 @@ pub(super) enum Kind {
 impl Kind {
     fn of_record(record_type: i16) -> Option<Self> {
         match record_type {
-            3..=8 | 16 => Some(Self::Consumer),
             10..=15 => Some(Self::Share),
             17..=23 => Some(Self::Streams),
             _ => None,
@@ -78,11 +81,15 @@ impl Kind {
     /// Kafka's name of the group type.
     pub(super) fn name(self) -> &'static str {
         match self {
-            Self::Consumer => "consumer",
             Self::Share => "share",
             Self::Streams => "streams",
         }
     }
+}
+
+/// Offsets, classic groups and consumer groups.
+fn is_served(record_type: i16) -> bool {
+    matches!(record_type, 0..=8 | 16)
 }
 
 /// A group of another protocol, as Kafka left it. Its records stay as they are until it is deleted.
@@ -111,8 +118,10 @@ impl ModernGroup {
 pub(crate) struct GroupShard {
     pub(super) settings: Arc<GroupSettings>,
     pub(super) groups: HashMap<Arc<str>, ClassicGroup>,
+    pub(super) consumers: HashMap<Arc<str>, ConsumerGroup>,
     pub(super) modern: HashMap<Arc<str>, ModernGroup>,
     pub(super) offsets: Offsets,
+    pub(super) topics: Arc<dyn Topics>,
     pub(super) timers: Timers<TimerKey>,
     unknown_types: BTreeSet<i16>,
 }
@@ -127,11 +136,13 @@ pub(super) struct Turn<'a> {
 
 impl GroupShard {
     /// A partition without records.
-    pub(super) fn new(settings: Arc<GroupSettings>) -> Self {
+    pub(super) fn new(settings: Arc<GroupSettings>, topics: Arc<dyn Topics>) -> Self {
         Self {
             settings,
             groups: HashMap::new(),
+            consumers: HashMap::new(),
             modern: HashMap::new(),
+            topics,
             offsets: Offsets::default(),
             timers: Timers::default(),
             unknown_types: BTreeSet::new(),
@@ -172,14 +183,16 @@ impl GroupShard {
                 self.groups.remove(group.as_str());
             }
             GroupRecord::Other(record) => self.apply_modern(&record.key, record.value.is_none()),
-            // Replay keeps the keys of these alone, without reading them.
-            _ => {}
+            record => self.apply_consumer(record),
         }
     }
 
     /// A group that only stores offsets has no record of its own.
     fn ensure_group(&mut self, group: &str, since: i64) {
-        if !self.groups.contains_key(group) && !self.modern.contains_key(group) {
+        let is_known = self.groups.contains_key(group)
+            || self.consumers.contains_key(group)
+            || self.modern.contains_key(group);
+        if !is_known {
             let id: Arc<str> = Arc::from(group);
             self.groups.insert(Arc::clone(&id), ClassicGroup::empty(id, since));
         }
@@ -240,7 +253,7 @@ impl Machine for GroupShard {
         let (record_type, _) = type_and_group(key).ok_or_else(|| {
             format!("the key of the record at offset {} begins with no record type and group", at.offset)
         })?;
-        if !(0..=2).contains(&record_type) {
+        if !is_served(record_type) {
             self.apply_modern(key, value.is_none());
             return Ok(());
         }
@@ -266,6 +279,7 @@ impl Machine for GroupShard {
                 prepare(group, "the group is larger than the limit of now", &mut turn);
             }
         }
+        self.begin_consumer_sessions(now);
     }
 
     fn stored(&mut self, step: Step<Self>, base_offset: i64, now: i64, effects: &mut Effects<Self>) {
@@ -300,6 +314,11 @@ impl Machine for GroupShard {
         let Some(key) = self.timers.pop_due(now) else { return false };
         match key {
             TimerKey::Expiry => self.expire(now, effects),
+            TimerKey::Revocation(group, member) => self.revocation_expired(&group, &member, effects),
+            TimerKey::Regex(group) => self.resolve_regexes(now, &group, effects),
+            TimerKey::Session(group, member) if self.consumers.contains_key(&group) => {
+                self.consumer_session_expired(&group, &member, effects);
+            }
             TimerKey::Session(group, member) => {
                 if let Some((group, mut turn)) = self.turn(&group, now, effects) {
                     session_expired(group, &member, &mut turn);
