@@ -10,14 +10,17 @@
 //! that had it no longer reports it, has left or was fenced.
 
 pub(super) mod assignor;
+pub(super) mod classic;
 
 mod describe;
+mod downgrade;
 
 pub(super) mod fence;
 mod hash;
 pub(super) mod heartbeat;
 pub(super) mod member;
 mod offsets;
+mod protocol;
 mod range;
 mod reconcile;
 mod regex;

@@ -73,7 +73,7 @@ impl GroupShard {
         }
         match self.consumers.get(group_id) {
             Some(group) if !group.is_empty() => {
-                return effects.reply(ticket, join_error("", ResponseError::InconsistentGroupProtocol));
+                return self.join_consumer(now, joiner, request, ticket, effects);
             }
             // Without members it becomes a classic group.
             Some(group) => preamble = group.tombstones(),

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use super::GroupSettings;
 use super::classic::{ClassicGroup, State};
 use super::consumer::ConsumerGroup;
+use super::consumer::classic::{Joined, PendingJoin};
 use super::join::Takeover;
 use super::offsets::{CommittedOffset, Offsets};
 use super::rebalance::{extend_session, join_error, join_expired, prepare, session_expired, sync_expired};
@@ -27,6 +28,8 @@ pub(super) enum TimerKey {
     Session(Arc<str>, Arc<str>),
     /// The partitions that a member of a consumer group must give up.
     Revocation(Arc<str>, Arc<str>),
+    /// The JoinGroup or SyncGroup that a classic member of a consumer group owes.
+    Rejoin(Arc<str>, Arc<str>),
     /// The regular expressions that a consumer group subscribes to.
     Regex(Arc<str>),
     /// The joining of a group.
@@ -58,6 +61,14 @@ pub(crate) enum Then {
     Assignment(Assignment),
     /// A static member is replaced.
     Takeover(Box<Takeover>),
+    /// Members of a consumer group are gone; perhaps it becomes a classic group.
+    Fenced(Arc<str>),
+    /// A consumer group is a classic group from now on.
+    Downgrade(Box<ClassicGroup>),
+    /// A static member of a consumer group made room for this JoinGroup.
+    PendingJoin(Box<PendingJoin>),
+    /// This JoinGroup to a consumer group is answered.
+    Joined(Box<Joined>),
 }
 
 /// Kinds of groups whose protocols are not served here.
@@ -293,6 +304,25 @@ impl Machine for GroupShard {
                 let tombstones = tombstones.map(<[GroupRecord]>::to_vec).unwrap_or_default();
                 self.replay_step(tombstones, producer_id, base_offset);
             }
+            Then::Fenced(group) => {
+                self.replay_step(step.records, producer_id, base_offset);
+                self.maybe_downgrade(&group, now, effects);
+            }
+            Then::Downgrade(classic) => {
+                let mut records = step.records;
+                // The last one is the classic group's own, which knows more.
+                records.pop();
+                self.replay_step(records, producer_id, base_offset);
+                self.downgraded(*classic, now, effects);
+            }
+            Then::PendingJoin(pending) => {
+                self.replay_step(step.records, producer_id, base_offset);
+                self.continue_join(&pending, now, effects);
+            }
+            Then::Joined(joined) => {
+                self.replay_step(step.records, producer_id, base_offset);
+                self.classic_joined(*joined, now, effects);
+            }
             Then::Assignment(assignment) => self.assignment_stored(assignment, now, effects),
             Then::Takeover(takeover) => self.takeover_stored(&takeover, now, effects),
         }
@@ -300,7 +330,9 @@ impl Machine for GroupShard {
 
     fn not_stored(&mut self, step: Step<Self>, error: ResponseError, now: i64, effects: &mut Effects<Self>) {
         match step.then {
-            Then::Nothing | Then::Replay => {}
+            Then::Nothing | Then::Replay | Then::Fenced(_) | Then::Downgrade(_) => {}
+            Then::PendingJoin(pending) => Self::pending_join_failed(&pending, error, effects),
+            Then::Joined(joined) => Self::classic_join_failed(&joined, error, effects),
             Then::NewGroup { group, ticket } => {
                 self.groups.remove(&group);
                 effects.reply(ticket, join_error("", error));
@@ -315,6 +347,7 @@ impl Machine for GroupShard {
         match key {
             TimerKey::Expiry => self.expire(now, effects),
             TimerKey::Revocation(group, member) => self.revocation_expired(&group, &member, effects),
+            TimerKey::Rejoin(group, member) => self.rejoin_expired(&group, &member, effects),
             TimerKey::Regex(group) => self.resolve_regexes(now, &group, effects),
             TimerKey::Session(group, member) if self.consumers.contains_key(&group) => {
                 self.consumer_session_expired(&group, &member, effects);

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::ConsumerGroup;
+use super::classic::rejoin_key;
 use super::heartbeat::{
     Refusal, known_static_member, not_a_consumer_group, revocation_key, session_key, unknown_member,
 };
@@ -84,9 +85,10 @@ impl GroupShard {
         for member in members {
             self.timers.cancel(&session_key(&group.id, member));
             self.timers.cancel(&revocation_key(&group.id, member));
+            self.timers.cancel(&rejoin_key(&group.id, member));
         }
         let records = group.without(members, &*self.topics);
-        effects.store(records, Then::Replay);
+        effects.store(records, Then::Fenced(Arc::clone(&group.id)));
     }
 
     /// Sessions begin after a start.

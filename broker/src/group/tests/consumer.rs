@@ -1,6 +1,7 @@
 //! Groups of the consumer protocol: scripts of heartbeats.
 
 mod epochs;
+mod migration;
 mod model;
 
 use super::{FixedTopics, GROUP, Harness, START, name};
