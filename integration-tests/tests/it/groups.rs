@@ -59,3 +59,25 @@ fn a_regular_expression_finds_topics() {
     let consumer = member(broker.address(), &group, &format!("^{prefix}-.*"), &[NEXT]);
     wait_for_shares("both topics", &[&consumer], &[3]);
 }
+
+#[test]
+fn members_of_both_protocols_share_a_group() {
+    let Some(broker) = Broker::own(&QUICK) else { return };
+    let (topic, group) = (unique("mixed"), unique("mixed"));
+    create_topic(&mut broker.connect(), &topic, 4, &[]);
+    let classic = [
+        ("group.protocol", "classic"),
+        ("partition.assignment.strategy", "cooperative-sticky"),
+        ("heartbeat.interval.ms", "50"),
+    ];
+    let old = member(broker.address(), &group, &topic, &classic);
+    wait_for_shares("all of it", &[&old], &[4]);
+    let new = member(broker.address(), &group, &topic, &[NEXT]);
+    wait_for_shares("an even split", &[&old, &new], &[2, 2]);
+    drop(old);
+    wait_for_shares("what the classic member left", &[&new], &[4]);
+    let old = member(broker.address(), &group, &topic, &classic);
+    wait_for_shares("an even split", &[&old, &new], &[2, 2]);
+    drop(new);
+    wait_for_shares("a classic group again", &[&old], &[4]);
+}
