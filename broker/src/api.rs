@@ -8,6 +8,8 @@ mod add_partitions_to_txn;
 mod alter_configs;
 mod alter_replica_log_dirs;
 pub(crate) mod api_versions;
+pub(crate) mod consumer_group_describe;
+pub(crate) mod consumer_group_heartbeat;
 mod create_partitions;
 mod create_topics;
 pub(crate) mod delete_groups;
@@ -199,6 +201,8 @@ pub(crate) static TABLE: &[Row] = &[
     typed!(DescribeProducers, 0..=0, describe_producers),
     typed!(DescribeTransactions, 0..=0, describe_transactions),
     typed!(ListTransactions, 0..=2, list_transactions),
+    typed!(ConsumerGroupHeartbeat, 0..=1, consumer_group_heartbeat),
+    typed!(ConsumerGroupDescribe, 0..=1, consumer_group_describe),
     typed!(ListConfigResources, 0..=1, list_config_resources),
     typed!(DescribeTopicPartitions, 0..=0, describe_topic_partitions),
 ];

@@ -11,10 +11,10 @@ pub(crate) mod mover;
 
 use crate::cleaner::Cleaner;
 use crate::clock::Clock;
-use crate::config::{Authorizer, BrokerConfig};
+use crate::config::{Authorizer, BrokerConfig, ConsumerGroupConfig};
 use crate::controller::{Controller, ControllerError, Snapshot, Start};
 use crate::fetch_sessions::FetchSessions;
-use crate::group::{GroupCoordinator, GroupSettings};
+use crate::group::{ConsumerSettings, GroupCoordinator, GroupSettings};
 use crate::metadata::advertise::{Advertiser, Surroundings};
 use crate::metadata::{Topic, topic_name};
 use crate::net::listener;
@@ -117,6 +117,14 @@ pub struct Broker {
 }
 
 impl Broker {
+    /// Whether groups of the consumer protocol (KIP-848) are served: the cluster is told so by its features, and the
+    /// protocol is among `group.coordinator.rebalance.protocols`.
+    pub(crate) fn serves_consumer_groups(&self) -> bool {
+        let level = self.controller.image().features().0.get("group.version").copied();
+        level.is_some_and(|level| level >= 1)
+            && self.config.group.protocols.iter().any(|protocol| protocol == "consumer")
+    }
+
     /// Starts a broker on the current tokio runtime, which must have several threads. It serves when this returns.
     ///
     /// # Errors
@@ -413,6 +421,18 @@ fn bind_all(config: &BrokerConfig) -> Result<Vec<(usize, TcpListener)>, StartErr
     Ok(all)
 }
 
+fn consumer_settings(config: &ConsumerGroupConfig) -> ConsumerSettings {
+    ConsumerSettings {
+        session_timeout_ms: config.session_timeout_ms.into(),
+        heartbeat_interval_ms: config.heartbeat_interval_ms,
+        max_size: usize::try_from(config.max_size).unwrap_or(0),
+        assignors: config.assignors.clone(),
+        regex_refresh_interval_ms: config.regex_refresh_interval_ms.into(),
+        may_upgrade: config.may_upgrade,
+        may_downgrade: config.may_downgrade,
+    }
+}
+
 fn open_groups(
     config: &BrokerConfig,
     controller: &Arc<Controller>,
@@ -428,6 +448,7 @@ fn open_groups(
         offset_metadata_max_bytes: usize::try_from(group.offsets.metadata_max_bytes).unwrap_or(0),
         offsets_retention_ms: millis(group.offsets.retention),
         retention_check_interval_ms: millis(group.offsets.retention_check_interval),
+        consumer: consumer_settings(&group.consumer),
     };
     let log = adapters::InternalTopic {
         name: topic_name::CONSUMER_OFFSETS,

@@ -13,6 +13,7 @@ pub(crate) mod timers;
 
 use kafka_protocol::ResponseError;
 use milena_storage::producers::VerificationGuard;
+use uuid::Uuid;
 
 /// Why a coordinator could not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -116,8 +117,25 @@ pub(crate) trait StateLog: Send + Sync {
     fn start_offset(&self, partition: i32) -> Result<i64, CoordinatorError>;
 }
 
-/// The topics that clients use, as far as a coordinator asks.
+/// The topics that clients use, and what is set for groups, as far as a coordinator asks.
 pub(crate) trait Topics: Send + Sync {
+    /// Id and partition count of a topic, if it exists.
+    fn topic(&self, name: &str) -> Option<(Uuid, i32)>;
+
+    /// Name and partition count of a topic, if it exists.
+    fn topic_by_id(&self, id: Uuid) -> Option<(String, i32)>;
+
+    /// The names of all topics.
+    fn names(&self) -> Vec<String>;
+
+    /// Changes whenever a topic does: the offset of the metadata.
+    fn version(&self) -> i64;
+
+    /// What is set for a group itself.
+    fn group_config(&self, group: &str, key: &str) -> Option<i64>;
+
     /// The partition count of a topic, if it exists.
-    fn partitions(&self, topic: &str) -> Option<i32>;
+    fn partitions(&self, topic: &str) -> Option<i32> {
+        self.topic(topic).map(|(_, partitions)| partitions)
+    }
 }

@@ -1,9 +1,10 @@
-//! The group coordinator: classic groups and committed offsets in `__consumer_offsets`.
+//! The group coordinator: classic groups, consumer groups and committed offsets in `__consumer_offsets`.
 //!
 //! | module | what it holds |
 //! |---|---|
 //! | `classic`, `member`, `subscription` | a group, its members, the topics they name |
 //! | `rebalance`, `join`, `session` | what moves a group: JoinGroup, SyncGroup, Heartbeat, LeaveGroup, deadlines |
+//! | `consumer` | a group of the consumer protocol (KIP-848), heartbeats, assignors |
 //! | `offsets`, `commit` | committed offsets, and those of open transactions; expiry |
 //! | `admin` | describe, list, delete |
 //! | `records` | what all of it is stored as |
@@ -12,6 +13,7 @@
 mod admin;
 mod classic;
 mod commit;
+mod consumer;
 mod join;
 mod member;
 mod offsets;
@@ -25,12 +27,17 @@ mod subscription;
 pub(crate) mod tests;
 
 pub(crate) use admin::ListFilter;
+pub(crate) use consumer::heartbeat::{Refusal, Sender};
 pub(crate) use join::Joiner;
+
+use consumer::assignor::ASSIGNORS;
+use consumer::member::{JOINING, LEAVING, LEAVING_FOR_A_WHILE};
 
 use crate::clock::Clock;
 use crate::coordinator::runtime::{InTransaction, Parked, Runtime};
 use crate::coordinator::{CoordinatorError, StateLog, Topics};
 use kafka_protocol::ResponseError;
+use kafka_protocol::messages::consumer_group_describe_response::DescribedGroup as DescribedConsumerGroup;
 use kafka_protocol::messages::describe_groups_response::DescribedGroup;
 use kafka_protocol::messages::leave_group_request::MemberIdentity;
 use kafka_protocol::messages::leave_group_response::MemberResponse;
@@ -39,8 +46,8 @@ use kafka_protocol::messages::offset_commit_request::OffsetCommitRequestTopic;
 use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestTopics;
 use kafka_protocol::messages::offset_fetch_response::OffsetFetchResponseTopics;
 use kafka_protocol::messages::{
-    HeartbeatRequest, JoinGroupRequest, JoinGroupResponse, OffsetCommitRequest, OffsetDeleteRequest,
-    SyncGroupRequest, SyncGroupResponse,
+    ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, HeartbeatRequest, JoinGroupRequest,
+    JoinGroupResponse, OffsetCommitRequest, OffsetDeleteRequest, SyncGroupRequest, SyncGroupResponse,
 };
 use kafka_protocol::protocol::StrBytes;
 use milena_protocol::records::EndTransactionMarker;
@@ -69,6 +76,56 @@ pub(crate) struct GroupSettings {
     pub(crate) offsets_retention_ms: i64,
     /// `offsets.retention.check.interval.ms`.
     pub(crate) retention_check_interval_ms: i64,
+    /// Groups of the consumer protocol.
+    pub(crate) consumer: ConsumerSettings,
+}
+
+/// Settings of groups of the consumer protocol, `group.consumer.*`; the defaults are Kafka's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ConsumerSettings {
+    /// `session.timeout.ms`, for groups without a setting of their own.
+    pub(crate) session_timeout_ms: i64,
+    /// `heartbeat.interval.ms`, for groups without a setting of their own.
+    pub(crate) heartbeat_interval_ms: i32,
+    /// `max.size`: members of a group.
+    pub(crate) max_size: usize,
+    /// `assignors`; the first is the usual one.
+    pub(crate) assignors: Vec<String>,
+    /// `regex.refresh.interval.ms`.
+    pub(crate) regex_refresh_interval_ms: i64,
+    /// `migration.policy`: classic groups may become consumer groups.
+    pub(crate) may_upgrade: bool,
+    /// `migration.policy`: consumer groups may become classic groups.
+    pub(crate) may_downgrade: bool,
+}
+
+impl Default for ConsumerSettings {
+    fn default() -> Self {
+        Self {
+            session_timeout_ms: 45_000,
+            heartbeat_interval_ms: 5_000,
+            max_size: i32::MAX as usize,
+            assignors: ASSIGNORS.map(str::to_owned).to_vec(),
+            regex_refresh_interval_ms: 600_000,
+            may_upgrade: true,
+            may_downgrade: true,
+        }
+    }
+}
+
+impl ConsumerSettings {
+    fn default_assignor(&self) -> &str {
+        self.assignors.first().map_or(ASSIGNORS[0], String::as_str)
+    }
+
+    fn session_timeout_ms(&self, topics: &dyn Topics, group: &str) -> i64 {
+        topics.group_config(group, "consumer.session.timeout.ms").unwrap_or(self.session_timeout_ms)
+    }
+
+    fn heartbeat_interval_ms(&self, topics: &dyn Topics, group: &str) -> i32 {
+        let own = topics.group_config(group, "consumer.heartbeat.interval.ms");
+        own.and_then(|own| i32::try_from(own).ok()).unwrap_or(self.heartbeat_interval_ms)
+    }
 }
 
 impl Default for GroupSettings {
@@ -81,6 +138,7 @@ impl Default for GroupSettings {
             offset_metadata_max_bytes: 4096,
             offsets_retention_ms: 10_080 * 60_000,
             retention_check_interval_ms: 600_000,
+            consumer: ConsumerSettings::default(),
         }
     }
 }
@@ -107,8 +165,8 @@ impl GroupCoordinator {
         clock: Arc<Clock>,
     ) -> Self {
         let settings = Arc::new(settings);
-        let of_shards = Arc::clone(&settings);
-        let new_shard = move || GroupShard::new(Arc::clone(&of_shards));
+        let (of_shards, topics_of_shards) = (Arc::clone(&settings), Arc::clone(&topics));
+        let new_shard = move || GroupShard::new(Arc::clone(&of_shards), Arc::clone(&topics_of_shards));
         Self { settings, topics, runtime: Runtime::new(log, clock, group_partition, new_shard) }
     }
 
@@ -187,6 +245,48 @@ impl GroupCoordinator {
         }
     }
 
+    /// ConsumerGroupHeartbeat of a request whose fields make sense; the member has an id.
+    pub(crate) fn consumer_heartbeat(
+        &self,
+        sender: &Sender,
+        request: &ConsumerGroupHeartbeatRequest,
+    ) -> Result<ConsumerGroupHeartbeatResponse, Refusal> {
+        let group = request.group_id.as_str();
+        if let Some(assignor) = request.server_assignor.as_deref()
+            && !self.settings.consumer.assignors.iter().any(|known| known == assignor)
+        {
+            let known = self.settings.consumer.assignors.join(", ");
+            let message =
+                format!("ServerAssignor {assignor} is not supported. Supported assignors: {known}.");
+            return Err(Refusal::new(ResponseError::UnsupportedAssignor, message));
+        }
+        let beat = |shard: &mut GroupShard, now, effects: &mut _| {
+            shard.consumer_heartbeat(now, sender, request, effects)
+        };
+        match request.member_epoch {
+            JOINING => {
+                self.runtime
+                    .write(group, |shard, now, effects| shard.prepare_join(now, request, effects))??;
+                self.runtime.write(group, beat)?
+            }
+            LEAVING | LEAVING_FOR_A_WHILE => {
+                let leave =
+                    |shard: &mut GroupShard, _, effects: &mut _| shard.consumer_leave(request, effects);
+                self.runtime.existing(group, leave).unwrap_or_else(|| Ok(Err(no_group(group))))?
+            }
+            _ => self.runtime.existing(group, beat).unwrap_or_else(|| {
+                let message = format!("Consumer group {group} not found.");
+                Ok(Err(Refusal::new(ResponseError::GroupIdNotFound, message)))
+            })?,
+        }
+    }
+
+    /// ConsumerGroupDescribe, of one group.
+    pub(crate) fn describe_consumer(&self, group: &str) -> Result<DescribedConsumerGroup, Refusal> {
+        let describe = |shard: &mut GroupShard, _, _: &mut _| shard.describe_consumer(group);
+        self.runtime.existing(group, describe).unwrap_or_else(|| Ok(Err(no_group(group))))?
+    }
+
     /// LeaveGroup.
     pub(crate) fn leave(
         &self,
@@ -210,10 +310,15 @@ impl GroupCoordinator {
             .unwrap_or_else(without_group)
     }
 
-    /// OffsetCommit: the error of each partition. The group as a whole may refuse: then only partitions that do not exist
+    /// OffsetCommit: the error of each partition. Whoever does not know member epochs (up to version 8) is no member of a
+    /// consumer group. The group as a whole may refuse: then only partitions that do not exist
     /// have an error of their own.
-    pub(crate) fn commit_offsets(&self, request: &OffsetCommitRequest) -> ErrorsByPartition {
-        self.commit(request, |_| Ok(None))
+    pub(crate) fn commit_offsets(
+        &self,
+        request: &OffsetCommitRequest,
+        knows_epochs: bool,
+    ) -> ErrorsByPartition {
+        self.commit(request, knows_epochs, |_| Ok(None))
     }
 
     /// TxnOffsetCommit, as [`commit_offsets`](Self::commit_offsets). `admit` gives the transaction, after it has seen
@@ -223,7 +328,7 @@ impl GroupCoordinator {
         request: &OffsetCommitRequest,
         admit: impl FnOnce(i32) -> Result<InTransaction, ResponseError>,
     ) -> ErrorsByPartition {
-        self.commit(request, |partition| {
+        self.commit(request, true, |partition| {
             if request.group_id.is_empty() {
                 return Err(ResponseError::InvalidGroupId);
             }
@@ -250,6 +355,7 @@ impl GroupCoordinator {
     fn commit(
         &self,
         request: &OffsetCommitRequest,
+        knows_epochs: bool,
         admit: impl FnOnce(i32) -> Result<Option<InTransaction>, ResponseError>,
     ) -> ErrorsByPartition {
         let known: Vec<i32> = request.topics.iter().map(|topic| self.partitions(&topic.name)).collect();
@@ -266,7 +372,7 @@ impl GroupCoordinator {
         let committed =
             self.runtime.partition_of(&request.group_id).and_then(admit).and_then(|transaction| {
                 self.runtime.write(&request.group_id, |shard, now, effects| {
-                    shard.commit(now, request, &known, transaction, effects)
+                    shard.commit(now, request, knows_epochs, &known, transaction, effects)
                 })
             });
         match committed {
@@ -275,17 +381,23 @@ impl GroupCoordinator {
         }
     }
 
-    /// OffsetFetch of one group; None stands for all its topics.
+    /// OffsetFetch of one group; None stands for all its topics. `member` is who asks and its epoch, if it says so.
     pub(crate) fn fetch_offsets(
         &self,
         group: &str,
+        member: Option<(&str, i32)>,
         topics: Option<&[OffsetFetchRequestTopics]>,
         require_stable: bool,
     ) -> Result<Vec<OffsetFetchResponseTopics>, ResponseError> {
-        let fetch = |shard: &mut GroupShard, _, _: &mut _| shard.fetch(group, topics, require_stable);
-        self.runtime
-            .existing(group, fetch)
-            .unwrap_or_else(|| Ok(GroupShard::new(Arc::clone(&self.settings)).fetch(group, topics, false)))
+        let fetch = |shard: &mut GroupShard, _, _: &mut _| {
+            shard.validate_fetcher(group, member)?;
+            Ok(shard.fetch(group, topics, require_stable))
+        };
+        let without_topic = || {
+            let shard = GroupShard::new(Arc::clone(&self.settings), Arc::clone(&self.topics));
+            Ok(Ok(shard.fetch(group, topics, false)))
+        };
+        self.runtime.existing(group, fetch).unwrap_or_else(without_topic)?
     }
 
     /// OffsetDelete: the error of each partition, or that of the group.
@@ -306,7 +418,7 @@ impl GroupCoordinator {
     pub(crate) fn describe(&self, group: &str) -> Result<DescribedGroup, (ResponseError, String)> {
         let describe = |shard: &mut GroupShard, _, _: &mut _| {
             shard.describe(group).ok_or_else(|| {
-                if shard.is_modern(group) {
+                if shard.is_modern(group) || shard.consumers.contains_key(group) {
                     format!("Group {group} is not a classic group.")
                 } else {
                     format!("Group {group} not found.")
@@ -354,6 +466,10 @@ fn unknown_or(
         if (0..known).contains(&index) { error } else { Some(ResponseError::UnknownTopicOrPartition) }
     };
     topic.partitions.iter().map(|partition| of_partition(partition.partition_index)).collect()
+}
+
+fn no_group(group: &str) -> Refusal {
+    Refusal::new(ResponseError::GroupIdNotFound, format!("Group {group} not found."))
 }
 
 /// A reply of the other kind cannot belong to this ticket.

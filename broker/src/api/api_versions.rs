@@ -18,8 +18,9 @@ use milena_protocol::request;
 use std::sync::Arc;
 
 /// Features that clients are told of: name, lowest and highest level of Kafka 4.1.
-const FEATURES: [(&str, i16, i16); 4] = [
+const FEATURES: [(&str, i16, i16); 5] = [
     ("eligible.leader.replicas.version", 0, 1),
+    ("group.version", 0, 1),
     ("kraft.version", 0, 1),
     ("metadata.version", 7, 27),
     ("transaction.version", 0, 2),

@@ -25,7 +25,7 @@ pub(crate) fn answer(
         Some(ResponseError::GroupIdNotFound) if version < 9 => ResponseError::IllegalGeneration.code(),
         Some(error) => error.code(),
     };
-    let errors = groups.commit_offsets(request);
+    let errors = groups.commit_offsets(request, version >= 9);
     let topics = request.topics.iter().zip(errors).filter(|(topic, _)| !topic.partitions.is_empty()).map(
         |(topic, errors)| {
             let partitions = topic.partitions.iter().zip(errors).map(|(partition, error)| {

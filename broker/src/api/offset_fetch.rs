@@ -30,7 +30,10 @@ pub(crate) fn answer(
     if version >= 8 {
         let answers = request.groups.iter().map(|group| {
             let response = OffsetFetchResponseGroup::default().with_group_id(group.group_id.clone());
-            match groups.fetch_offsets(&group.group_id, group.topics.as_deref(), request.require_stable) {
+            let member = group.member_id.as_deref().map(|id| (id, group.member_epoch));
+            let member = member.or((group.member_epoch >= 0).then_some(("", group.member_epoch)));
+            let topics = group.topics.as_deref();
+            match groups.fetch_offsets(&group.group_id, member, topics, request.require_stable) {
                 Ok(topics) => response.with_topics(topics),
                 Err(error) => response.with_error_code(error.code()),
             }
@@ -45,7 +48,7 @@ pub(crate) fn answer(
         });
         several.collect()
     });
-    match groups.fetch_offsets(&request.group_id, topics.as_deref(), request.require_stable) {
+    match groups.fetch_offsets(&request.group_id, None, topics.as_deref(), request.require_stable) {
         Ok(answers) => single_group(answers),
         Err(error) if version >= 2 => OffsetFetchResponse::default().with_error_code(error.code()),
         Err(error) => single_group(refused(topics.unwrap_or_default(), error)),

@@ -7,7 +7,7 @@ use crate::controller::partition_count;
 use crate::coordinator::{CoordinatorError, StateLog, Topics, Verification};
 use crate::error::response_error;
 use crate::group::GroupCoordinator;
-use crate::metadata::topic_name;
+use crate::metadata::{GROUP_RESOURCE, topic_name};
 use crate::partition::Partition;
 use crate::partitions::Partitions;
 use crate::transaction::{Completion, Markers, Outcome, Surroundings};
@@ -15,6 +15,7 @@ use kafka_protocol::ResponseError;
 use milena_protocol::records::EndTransactionMarker;
 use milena_storage::error::Error;
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// The feature that says how transactions are recorded and fenced.
 const TRANSACTION_VERSION: &str = "transaction.version";
@@ -83,8 +84,24 @@ impl StateLog for InternalTopic {
 pub(super) struct ImageTopics(pub(super) Arc<Controller>);
 
 impl Topics for ImageTopics {
-    fn partitions(&self, topic: &str) -> Option<i32> {
-        self.0.image().topic(topic).map(|topic| partition_count(topic))
+    fn topic(&self, name: &str) -> Option<(Uuid, i32)> {
+        self.0.image().topic(name).map(|topic| (topic.id, partition_count(topic)))
+    }
+
+    fn topic_by_id(&self, id: Uuid) -> Option<(String, i32)> {
+        self.0.image().topic_by_id(id).map(|topic| (topic.name.to_string(), partition_count(topic)))
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.image().topics().map(|topic| topic.name.to_string()).collect()
+    }
+
+    fn version(&self) -> i64 {
+        self.0.image().offset()
+    }
+
+    fn group_config(&self, group: &str, key: &str) -> Option<i64> {
+        self.0.image().configs(GROUP_RESOURCE, group)?.get(key)?.trim().parse().ok()
     }
 }
 

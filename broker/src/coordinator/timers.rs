@@ -42,6 +42,13 @@ impl<K: Clone + Ord + Hash> Timers<K> {
         }
     }
 
+    /// Sets the deadline of `key` unless it has one.
+    pub(crate) fn schedule_if_absent(&mut self, key: K, at: i64) {
+        if !self.deadlines.contains_key(&key) {
+            self.schedule(key, at);
+        }
+    }
+
     /// Forgets the deadline of `key`.
     pub(crate) fn cancel(&mut self, key: &K) {
         self.deadlines.remove(key);

@@ -37,6 +37,7 @@ impl ListFilter {
 }
 
 const CLASSIC: &str = "classic";
+const CONSUMER: &str = "consumer";
 
 impl GroupShard {
     /// A group and its members; what the members know only while the group is stable. None if there is no such classic
@@ -72,6 +73,9 @@ impl GroupShard {
             let protocol_type = group.protocol_type.as_deref().unwrap_or("");
             groups.push(listed(&group.id, protocol_type, group.state().name(), CLASSIC));
         }
+        for group in self.consumers.values().filter(|group| filter.admits(group.state(), CONSUMER)) {
+            groups.push(listed(&group.id, CONSUMER, group.state(), CONSUMER));
+        }
         for (id, modern) in &self.modern {
             // Nobody can be a member where the protocol is not served.
             let (state, name) = (State::Empty.name(), modern.kind.name());
@@ -87,10 +91,14 @@ impl GroupShard {
         group_id: &str,
         effects: &mut Effects<Self>,
     ) -> Result<(), ResponseError> {
-        match self.groups.get(group_id) {
+        match self.consumers.get(group_id) {
             Some(group) if !group.is_empty() => return Err(ResponseError::NonEmptyGroup),
-            None if !self.is_modern(group_id) => return Err(ResponseError::GroupIdNotFound),
-            _ => {}
+            Some(_) => {}
+            None => match self.groups.get(group_id) {
+                Some(group) if !group.is_empty() => return Err(ResponseError::NonEmptyGroup),
+                None if !self.is_modern(group_id) => return Err(ResponseError::GroupIdNotFound),
+                _ => {}
+            },
         }
         let id: Arc<str> = Arc::from(group_id);
         effects.store(deletion(self, &id), Then::Replay);

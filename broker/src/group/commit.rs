@@ -30,11 +30,15 @@ impl GroupShard {
         &mut self,
         now: i64,
         request: &OffsetCommitRequest,
+        knows_epochs: bool,
         known: &[i32],
         transaction: Option<InTransaction>,
         effects: &mut Effects<Self>,
     ) -> Result<ErrorsByPartition, ResponseError> {
-        self.validate_commit(now, request, transaction.is_some(), effects)?;
+        match self.consumers.get(request.group_id.as_str()) {
+            Some(group) => group.validate_committer(request, knows_epochs, transaction.is_some())?,
+            None => self.validate_commit(now, request, transaction.is_some(), effects)?,
+        }
         let mut records = Vec::new();
         let mut errors = Vec::with_capacity(request.topics.len());
         for (topic, known) in request.topics.iter().zip(known) {
@@ -142,9 +146,10 @@ impl GroupShard {
     ) -> Result<ErrorsByPartition, ResponseError> {
         let group_id = request.group_id.as_str();
         let group = self.groups.get(group_id);
+        let consumers = self.consumers.get(group_id);
         match (group, self.modern.get(group_id)) {
             (_, Some(modern)) if modern.kind == Kind::Share => return Err(ResponseError::GroupIdNotFound),
-            (None, None) => return Err(ResponseError::GroupIdNotFound),
+            (None, None) if consumers.is_none() => return Err(ResponseError::GroupIdNotFound),
             (Some(group), _) if !group.is_empty() && !group.is_consumer_group() => {
                 return Err(ResponseError::NonEmptyGroup);
             }
@@ -153,7 +158,8 @@ impl GroupShard {
         let mut records = Vec::new();
         let mut errors = Vec::with_capacity(request.topics.len());
         for (topic, known) in request.topics.iter().zip(known) {
-            let subscribed = group.is_some_and(|group| group.is_subscribed_to(&topic.name));
+            let subscribed = group.is_some_and(|group| group.is_subscribed_to(&topic.name))
+                || consumers.is_some_and(|group| group.is_subscribed_to(&topic.name));
             let of_topic = topic.partitions.iter().map(|partition| {
                 let index = partition.partition_index;
                 if !(0..*known).contains(&index) {
@@ -195,13 +201,15 @@ impl GroupShard {
         self.timers.schedule(TimerKey::Expiry, now.saturating_add(check.max(1)));
         let mut records = Vec::new();
         for (id, group) in &self.groups {
-            if self.expire_offsets(id, Some(group), now, &mut records) && group.is_empty() {
+            let in_use = |topic: &str| group.is_subscribed_to(topic);
+            if self.expire_offsets(id, expiry_base(group), in_use, now, &mut records) && group.is_empty() {
                 records.push(GroupRecord::GroupMetadata(id.to_string(), None));
             }
         }
-        for (id, modern) in self.modern.iter().filter(|(_, modern)| modern.kind == Kind::Consumer) {
-            if self.expire_offsets(id, None, now, &mut records) {
-                records.extend(modern.tombstones());
+        for (id, group) in &self.consumers {
+            let in_use = |topic: &str| group.is_subscribed_to(topic);
+            if self.expire_offsets(id, Some(Base::Commit), in_use, now, &mut records) && group.is_empty() {
+                records.extend(group.tombstones());
             }
         }
         if !records.is_empty() {
@@ -214,15 +222,16 @@ impl GroupShard {
     fn expire_offsets(
         &self,
         id: &str,
-        group: Option<&ClassicGroup>,
+        base: Option<Base>,
+        in_use: impl Fn(&str) -> bool,
         now: i64,
         records: &mut Vec<GroupRecord>,
     ) -> bool {
         let mut all_expired = !self.offsets.has_pending(id);
         let Some(topics) = self.offsets.of_group(id) else { return all_expired };
-        let Some(base) = group.map_or(Some(Base::Commit), expiry_base) else { return false };
+        let Some(base) = base else { return false };
         for (topic, partitions) in topics {
-            if group.is_some_and(|group| group.is_subscribed_to(topic)) {
+            if in_use(topic) {
                 all_expired = false;
                 continue;
             }
@@ -348,6 +357,9 @@ pub(super) fn deletion(shard: &GroupShard, group: &Arc<str>) -> Vec<GroupRecord>
     let offsets = shard.offsets.partitions(group).into_iter();
     let mut records: Vec<GroupRecord> =
         offsets.map(|(topic, partition)| offset_record(group, &topic, partition, None)).collect();
+    if let Some(consumers) = shard.consumers.get(group) {
+        records.extend(consumers.tombstones());
+    }
     if let Some(modern) = shard.modern.get(group) {
         records.extend(modern.tombstones());
     }

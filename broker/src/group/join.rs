@@ -13,7 +13,7 @@ use super::rebalance::{
     rebalance_or_complete, session_key, sync_error,
 };
 use super::records::group_record;
-use super::shard::{GroupShard, Kind, Reply, Then, Turn};
+use super::shard::{GroupShard, Reply, Then, Turn};
 use super::text;
 use crate::coordinator::runtime::{Effects, Ticket};
 
@@ -66,11 +66,17 @@ impl GroupShard {
         }
         let mut preamble = Vec::new();
         match self.modern.get(group_id) {
-            Some(modern) if modern.kind != Kind::Consumer => {
+            Some(_) => {
                 return effects.reply(ticket, join_error("", ResponseError::InconsistentGroupProtocol));
             }
-            // Its members speak a protocol that is not served here, so none of them is left: it becomes a classic group.
-            Some(modern) => preamble = modern.tombstones(),
+            None => {}
+        }
+        match self.consumers.get(group_id) {
+            Some(group) if !group.is_empty() => {
+                return self.join_consumer(now, joiner, request, ticket, effects);
+            }
+            // Without members it becomes a classic group.
+            Some(group) => preamble = group.tombstones(),
             None => {}
         }
         let is_new = !self.groups.contains_key(group_id);

@@ -14,7 +14,7 @@ use super::rebalance::{
     synced,
 };
 use super::records::group_record;
-use super::shard::{GroupShard, Then, Turn};
+use super::shard::{GroupShard, Reply, Then, Turn};
 use crate::coordinator::runtime::{Effects, Ticket};
 
 /// What the leader gave each member.
@@ -33,6 +33,10 @@ impl GroupShard {
         ticket: Ticket,
         effects: &mut Effects<Self>,
     ) {
+        if self.consumers.contains_key(request.group_id.as_str()) {
+            let reply = self.sync_consumer(now, request).map_or_else(sync_error, Reply::Sync);
+            return effects.reply(ticket, reply);
+        }
         let Some((group, mut turn)) = self.turn(&request.group_id, now, effects) else {
             return effects.reply(ticket, sync_error(ResponseError::UnknownMemberId));
         };
@@ -93,6 +97,9 @@ impl GroupShard {
         request: &HeartbeatRequest,
         effects: &mut Effects<Self>,
     ) -> Result<(), ResponseError> {
+        if self.consumers.contains_key(request.group_id.as_str()) {
+            return self.heartbeat_in_consumer(now, request);
+        }
         let (group, mut turn) =
             self.turn(&request.group_id, now, effects).ok_or(ResponseError::UnknownMemberId)?;
         group.validate_member(&request.member_id, request.group_instance_id.as_deref())?;
@@ -122,6 +129,9 @@ impl GroupShard {
                 .with_group_instance_id(member.group_instance_id.clone())
                 .with_error_code(outcome.err().map_or(0, |error| error.code()))
         };
+        if self.consumers.contains_key(group_id) {
+            return self.leave_consumer(group_id, members, effects);
+        }
         let Some((group, mut turn)) = self.turn(group_id, now, effects) else {
             return members
                 .iter()

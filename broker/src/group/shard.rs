@@ -10,11 +10,14 @@ use std::sync::Arc;
 
 use super::GroupSettings;
 use super::classic::{ClassicGroup, State};
+use super::consumer::ConsumerGroup;
+use super::consumer::classic::{Joined, PendingJoin};
 use super::join::Takeover;
 use super::offsets::{CommittedOffset, Offsets};
 use super::rebalance::{extend_session, join_error, join_expired, prepare, session_expired, sync_expired};
 use super::records::{encode, restore_group, type_and_group};
 use super::session::Assignment;
+use crate::coordinator::Topics;
 use crate::coordinator::runtime::{Effects, Machine, Position, Step, Ticket};
 use crate::coordinator::timers::Timers;
 
@@ -23,6 +26,12 @@ use crate::coordinator::timers::Timers;
 pub(super) enum TimerKey {
     /// A member, or an id that was handed out, of a group.
     Session(Arc<str>, Arc<str>),
+    /// The partitions that a member of a consumer group must give up.
+    Revocation(Arc<str>, Arc<str>),
+    /// The JoinGroup or SyncGroup that a classic member of a consumer group owes.
+    Rejoin(Arc<str>, Arc<str>),
+    /// The regular expressions that a consumer group subscribes to.
+    Regex(Arc<str>),
     /// The joining of a group.
     Join(Arc<str>),
     /// The SyncGroups of a group.
@@ -52,13 +61,19 @@ pub(crate) enum Then {
     Assignment(Assignment),
     /// A static member is replaced.
     Takeover(Box<Takeover>),
+    /// Members of a consumer group are gone; perhaps it becomes a classic group.
+    Fenced(Arc<str>),
+    /// A consumer group is a classic group from now on.
+    Downgrade(Box<ClassicGroup>),
+    /// A static member of a consumer group made room for this JoinGroup.
+    PendingJoin(Box<PendingJoin>),
+    /// This JoinGroup to a consumer group is answered.
+    Joined(Box<Joined>),
 }
 
 /// Kinds of groups whose protocols are not served here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// KIP-848.
-    Consumer,
     /// KIP-932.
     Share,
     /// KIP-1071.
@@ -68,7 +83,6 @@ pub(super) enum Kind {
 impl Kind {
     fn of_record(record_type: i16) -> Option<Self> {
         match record_type {
-            3..=8 | 16 => Some(Self::Consumer),
             10..=15 => Some(Self::Share),
             17..=23 => Some(Self::Streams),
             _ => None,
@@ -78,11 +92,15 @@ impl Kind {
     /// Kafka's name of the group type.
     pub(super) fn name(self) -> &'static str {
         match self {
-            Self::Consumer => "consumer",
             Self::Share => "share",
             Self::Streams => "streams",
         }
     }
+}
+
+/// Offsets, classic groups and consumer groups.
+fn is_served(record_type: i16) -> bool {
+    matches!(record_type, 0..=8 | 16)
 }
 
 /// A group of another protocol, as Kafka left it. Its records stay as they are until it is deleted.
@@ -111,8 +129,10 @@ impl ModernGroup {
 pub(crate) struct GroupShard {
     pub(super) settings: Arc<GroupSettings>,
     pub(super) groups: HashMap<Arc<str>, ClassicGroup>,
+    pub(super) consumers: HashMap<Arc<str>, ConsumerGroup>,
     pub(super) modern: HashMap<Arc<str>, ModernGroup>,
     pub(super) offsets: Offsets,
+    pub(super) topics: Arc<dyn Topics>,
     pub(super) timers: Timers<TimerKey>,
     unknown_types: BTreeSet<i16>,
 }
@@ -127,11 +147,13 @@ pub(super) struct Turn<'a> {
 
 impl GroupShard {
     /// A partition without records.
-    pub(super) fn new(settings: Arc<GroupSettings>) -> Self {
+    pub(super) fn new(settings: Arc<GroupSettings>, topics: Arc<dyn Topics>) -> Self {
         Self {
             settings,
             groups: HashMap::new(),
+            consumers: HashMap::new(),
             modern: HashMap::new(),
+            topics,
             offsets: Offsets::default(),
             timers: Timers::default(),
             unknown_types: BTreeSet::new(),
@@ -172,14 +194,16 @@ impl GroupShard {
                 self.groups.remove(group.as_str());
             }
             GroupRecord::Other(record) => self.apply_modern(&record.key, record.value.is_none()),
-            // Replay keeps the keys of these alone, without reading them.
-            _ => {}
+            record => self.apply_consumer(record),
         }
     }
 
     /// A group that only stores offsets has no record of its own.
     fn ensure_group(&mut self, group: &str, since: i64) {
-        if !self.groups.contains_key(group) && !self.modern.contains_key(group) {
+        let is_known = self.groups.contains_key(group)
+            || self.consumers.contains_key(group)
+            || self.modern.contains_key(group);
+        if !is_known {
             let id: Arc<str> = Arc::from(group);
             self.groups.insert(Arc::clone(&id), ClassicGroup::empty(id, since));
         }
@@ -240,7 +264,7 @@ impl Machine for GroupShard {
         let (record_type, _) = type_and_group(key).ok_or_else(|| {
             format!("the key of the record at offset {} begins with no record type and group", at.offset)
         })?;
-        if !(0..=2).contains(&record_type) {
+        if !is_served(record_type) {
             self.apply_modern(key, value.is_none());
             return Ok(());
         }
@@ -266,6 +290,7 @@ impl Machine for GroupShard {
                 prepare(group, "the group is larger than the limit of now", &mut turn);
             }
         }
+        self.begin_consumer_sessions(now);
     }
 
     fn stored(&mut self, step: Step<Self>, base_offset: i64, now: i64, effects: &mut Effects<Self>) {
@@ -279,6 +304,25 @@ impl Machine for GroupShard {
                 let tombstones = tombstones.map(<[GroupRecord]>::to_vec).unwrap_or_default();
                 self.replay_step(tombstones, producer_id, base_offset);
             }
+            Then::Fenced(group) => {
+                self.replay_step(step.records, producer_id, base_offset);
+                self.maybe_downgrade(&group, now, effects);
+            }
+            Then::Downgrade(classic) => {
+                let mut records = step.records;
+                // The last one is the classic group's own, which knows more.
+                records.pop();
+                self.replay_step(records, producer_id, base_offset);
+                self.downgraded(*classic, now, effects);
+            }
+            Then::PendingJoin(pending) => {
+                self.replay_step(step.records, producer_id, base_offset);
+                self.continue_join(&pending, now, effects);
+            }
+            Then::Joined(joined) => {
+                self.replay_step(step.records, producer_id, base_offset);
+                self.classic_joined(*joined, now, effects);
+            }
             Then::Assignment(assignment) => self.assignment_stored(assignment, now, effects),
             Then::Takeover(takeover) => self.takeover_stored(&takeover, now, effects),
         }
@@ -286,7 +330,9 @@ impl Machine for GroupShard {
 
     fn not_stored(&mut self, step: Step<Self>, error: ResponseError, now: i64, effects: &mut Effects<Self>) {
         match step.then {
-            Then::Nothing | Then::Replay => {}
+            Then::Nothing | Then::Replay | Then::Fenced(_) | Then::Downgrade(_) => {}
+            Then::PendingJoin(pending) => Self::pending_join_failed(&pending, error, effects),
+            Then::Joined(joined) => Self::classic_join_failed(&joined, error, effects),
             Then::NewGroup { group, ticket } => {
                 self.groups.remove(&group);
                 effects.reply(ticket, join_error("", error));
@@ -300,6 +346,12 @@ impl Machine for GroupShard {
         let Some(key) = self.timers.pop_due(now) else { return false };
         match key {
             TimerKey::Expiry => self.expire(now, effects),
+            TimerKey::Revocation(group, member) => self.revocation_expired(&group, &member, effects),
+            TimerKey::Rejoin(group, member) => self.rejoin_expired(&group, &member, effects),
+            TimerKey::Regex(group) => self.resolve_regexes(now, &group, effects),
+            TimerKey::Session(group, member) if self.consumers.contains_key(&group) => {
+                self.consumer_session_expired(&group, &member, effects);
+            }
             TimerKey::Session(group, member) => {
                 if let Some((group, mut turn)) = self.turn(&group, now, effects) {
                     session_expired(group, &member, &mut turn);

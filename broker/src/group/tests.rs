@@ -1,6 +1,7 @@
 //! Scripts of requests against a coordinator over a log in memory, with a clock that the script turns.
 
 mod classic;
+mod consumer;
 mod deadlines;
 mod golden;
 mod offsets;
@@ -145,8 +146,26 @@ impl StateLog for MemoryLog {
 struct FixedTopics;
 
 impl Topics for FixedTopics {
-    fn partitions(&self, topic: &str) -> Option<i32> {
-        matches!(topic, "orders" | "payments").then_some(4)
+    fn topic(&self, name: &str) -> Option<(Uuid, i32)> {
+        let index = ["orders", "payments"].iter().position(|topic| *topic == name)?;
+        Some((Uuid::from_u128(1 + index as u128), 4))
+    }
+
+    fn topic_by_id(&self, id: Uuid) -> Option<(String, i32)> {
+        let name = ["orders", "payments"].get((id.as_u128() as usize).checked_sub(1)?)?;
+        Some(((*name).to_owned(), 4))
+    }
+
+    fn names(&self) -> Vec<String> {
+        vec!["orders".to_owned(), "payments".to_owned()]
+    }
+
+    fn version(&self) -> i64 {
+        0
+    }
+
+    fn group_config(&self, _: &str, _: &str) -> Option<i64> {
+        None
     }
 }
 

@@ -7,6 +7,7 @@ mod crash;
 mod dirs;
 mod disk_full;
 mod fetching;
+mod groups;
 mod hostile;
 mod lifecycle;
 mod marathon;

@@ -4,25 +4,25 @@ use crate::config::key::{Key, Valid, int, list, long, short, string};
 
 #[rustfmt::skip] // a table: one key, then its sentence
 pub(super) const KEYS: &[Key] = &[
-    list("group.consumer.assignors", Some("uniform,range"))
+    list("group.consumer.assignors", Some("uniform,range")).honoured()
         .doc("Names of the server-side assignors of consumer groups; the first is the usual one."),
-    int("group.consumer.heartbeat.interval.ms", Some("5000")).at_least(1)
+    int("group.consumer.heartbeat.interval.ms", Some("5000")).at_least(1).honoured()
         .doc("Milliseconds between heartbeats of a member of a consumer group."),
-    int("group.consumer.max.heartbeat.interval.ms", Some("15000")).at_least(1)
+    int("group.consumer.max.heartbeat.interval.ms", Some("15000")).at_least(1).honoured()
         .doc("Most milliseconds that a group may set between heartbeats of its consumers."),
-    int("group.consumer.max.session.timeout.ms", Some("60000")).at_least(1)
+    int("group.consumer.max.session.timeout.ms", Some("60000")).at_least(1).honoured()
         .doc("Longest session timeout in milliseconds a consumer group may set."),
-    int("group.consumer.max.size", Some("2147483647")).at_least(1)
+    int("group.consumer.max.size", Some("2147483647")).at_least(1).honoured()
         .doc("Most members of a consumer group."),
-    string("group.consumer.migration.policy", Some("bidirectional")).valid(Valid::OneOfIgnoreCase(&["DISABLED", "DOWNGRADE", "UPGRADE", "BIDIRECTIONAL"]))
+    string("group.consumer.migration.policy", Some("bidirectional")).valid(Valid::OneOfIgnoreCase(&["DISABLED", "DOWNGRADE", "UPGRADE", "BIDIRECTIONAL"])).honoured()
         .doc("Which way a group may change between the classic and the consumer protocol."),
-    int("group.consumer.min.heartbeat.interval.ms", Some("5000")).at_least(1)
+    int("group.consumer.min.heartbeat.interval.ms", Some("5000")).at_least(1).honoured()
         .doc("Fewest milliseconds that a group may set between heartbeats of its consumers."),
-    int("group.consumer.min.session.timeout.ms", Some("45000")).at_least(1)
+    int("group.consumer.min.session.timeout.ms", Some("45000")).at_least(1).honoured()
         .doc("Shortest session timeout in milliseconds a consumer group may set."),
-    int("group.consumer.regex.refresh.interval.ms", Some("600000")).at_least(10_000).internal()
+    int("group.consumer.regex.refresh.interval.ms", Some("600000")).at_least(10_000).internal().honoured()
         .doc("Milliseconds between evaluations of a subscribed pattern, at least 10000."),
-    int("group.consumer.session.timeout.ms", Some("45000")).at_least(1)
+    int("group.consumer.session.timeout.ms", Some("45000")).at_least(1).honoured()
         .doc("Milliseconds without a heartbeat after which a consumer is removed."),
     int("group.coordinator.append.linger.ms", Some("5")).at_least(0)
         .doc("Milliseconds the group coordinator collects writes before it appends."),

@@ -44,7 +44,7 @@ fn groups_and_offsets_are_those_that_kafka_showed() {
         [
             "g-classic classic Empty consumer",
             "g-live classic Stable consumer",
-            "g-live-next consumer Empty consumer",
+            "g-live-next consumer Stable consumer",
             "g-next consumer Empty consumer",
             "g-simple classic Empty ",
             "g-txn classic Empty ",
@@ -56,7 +56,7 @@ fn groups_and_offsets_are_those_that_kafka_showed() {
     }
     // The later commit to partition 0, of 9, was aborted.
     assert_eq!([0, 1].map(|partition| harness.fetch("g-txn", "group-in", partition)), [(4, 0), (5, 0)]);
-    let simple = harness.groups.fetch_offsets("g-simple", None, true).unwrap();
+    let simple = harness.groups.fetch_offsets("g-simple", None, None, true).unwrap();
     let simple: Vec<_> = simple[0]
         .partitions
         .iter()

@@ -89,7 +89,7 @@ fn until_it_is_loaded_the_coordinator_says_so() {
     let groups =
         GroupCoordinator::new(GroupSettings::default(), log.clone(), Arc::new(FixedTopics), clock.clone());
     assert_eq!(
-        groups.fetch_offsets(GROUP, None, false).err(),
+        groups.fetch_offsets(GROUP, None, None, false).err(),
         Some(ResponseError::CoordinatorLoadInProgress)
     );
     assert_eq!(groups.list(&ListFilter::default()).err(), Some(ResponseError::CoordinatorLoadInProgress));
@@ -115,9 +115,9 @@ fn a_partition_that_cannot_be_read_does_not_stop_the_others() {
     let errors = groups.load().unwrap_err();
     assert_eq!(errors.len(), 1);
     assert_eq!(errors[0].to_string(), format!("partition {broken}, offset 0: the checksum does not match"));
-    assert_eq!(groups.fetch_offsets(GROUP, None, false).err(), Some(ResponseError::NotCoordinator));
+    assert_eq!(groups.fetch_offsets(GROUP, None, None, false).err(), Some(ResponseError::NotCoordinator));
     let other = (0..).map(|n| format!("other-{n}")).find(|name| group_partition(name, 3) != broken).unwrap();
-    assert!(groups.fetch_offsets(&other, None, false).is_ok());
+    assert!(groups.fetch_offsets(&other, None, None, false).is_ok());
 }
 
 fn offset_batch(producer_id: i64, partition: i32, offset: i64) -> Vec<u8> {
@@ -152,7 +152,7 @@ fn offsets_of_a_transaction_count_when_it_is_committed() {
     let open = loaded(&[offset_batch(-1, 0, 1), offset_batch(7, 0, 2)]);
     assert_eq!(open.fetch(GROUP, "orders", 0), (-1, unstable));
     assert_eq!(open.fetch(GROUP, "orders", 1), (-1, 0));
-    let unstable_allowed = open.groups.fetch_offsets(GROUP, None, false).unwrap();
+    let unstable_allowed = open.groups.fetch_offsets(GROUP, None, None, false).unwrap();
     assert_eq!(unstable_allowed[0].partitions[0].committed_offset, 1);
     let committed = loaded(&[offset_batch(-1, 0, 1), offset_batch(7, 0, 2), marker(7, true)]);
     assert_eq!(committed.fetch(GROUP, "orders", 0), (2, 0));
@@ -200,9 +200,9 @@ fn modern_batch(records: &[(i16, bool)]) -> Vec<u8> {
 
 #[test]
 fn groups_of_other_protocols_are_shown_and_kept() {
-    let harness = loaded(&[modern_batch(&[(3, false), (6, false)]), offset_batch(-1, 0, 5)]);
+    let harness = loaded(&[modern_batch(&[(17, false), (20, false)]), offset_batch(-1, 0, 5)]);
     let listed = harness.groups.list(&ListFilter::default()).unwrap();
-    assert_eq!((listed.len(), &*listed[0].group_type, &*listed[0].group_state), (1, "consumer", "Empty"));
+    assert_eq!((listed.len(), &*listed[0].group_type, &*listed[0].group_state), (1, "streams", "Empty"));
     let (error, reason) = harness.groups.describe(GROUP).unwrap_err();
     assert_eq!((error, &*reason), (ResponseError::GroupIdNotFound, "Group g is not a classic group."));
     assert_eq!(harness.fetch(GROUP, "orders", 0), (5, 0));
@@ -211,18 +211,6 @@ fn groups_of_other_protocols_are_shown_and_kept() {
     let harness = harness.restart();
     assert_eq!(harness.groups.list(&ListFilter::default()).unwrap().len(), 0);
     assert_eq!(harness.fetch(GROUP, "orders", 0), (-1, 0));
-}
-
-#[test]
-fn a_classic_member_takes_over_a_consumer_group_with_its_offsets() {
-    let harness = loaded(&[modern_batch(&[(3, false), (6, false), (5, false)]), offset_batch(-1, 0, 5)]);
-    harness.stable("a");
-    assert_eq!(harness.fetch(GROUP, "orders", 0), (5, 0));
-    let types = harness.log.map_records(|_, key, _| key[1]);
-    assert_eq!(types, [3, 6, 5, 1, 6, 5, 3, 2, 2], "tombstones, then the classic group");
-    let harness = harness.restart();
-    assert_eq!(harness.state(), "Stable");
-    assert_eq!(harness.groups.list(&ListFilter::default()).unwrap().len(), 1);
 }
 
 #[test]

@@ -36,6 +36,7 @@ public final class Client {
             case "codecs" -> client.codecs();
             case "group" -> client.group("classic");
             case "next" -> client.group("consumer");
+            case "migrate" -> client.migrate();
             case "seek" -> client.seek();
             case "admin" -> client.admin();
             case "transaction" -> client.transaction();
@@ -69,6 +70,44 @@ public final class Client {
             OffsetAndMetadata committed = consumer.committed(java.util.Set.of(new TopicPartition(tag, 0)))
                 .get(new TopicPartition(tag, 0));
             expect("60 so far", committed.offset() + " " + committed.metadata(), "committed");
+        }
+    }
+
+    /** A group that has members of both protocols for a while, and changes its own with them. */
+    private void migrate() throws Exception {
+        try (Admin admin = Admin.create(Map.of("bootstrap.servers", bootstrap))) {
+            admin.createTopics(List.of(new NewTopic(tag, 6, (short) 1))).all().get();
+            try (KafkaConsumer<String, String> next = consumer(tag, "consumer", tag)) {
+                try (KafkaConsumer<String, String> classic = consumer(tag, "classic", tag)) {
+                    share(List.of(classic, next), 3);
+                    var group = admin.describeConsumerGroups(List.of(tag)).all().get().get(tag);
+                    expect("CONSUMER 2", group.type() + " " + group.members().size(), "described");
+                }
+                share(List.of(next), 6);
+            }
+            try (KafkaConsumer<String, String> classic = consumer(tag, "classic", tag)) {
+                share(List.of(classic), 6);
+                try (KafkaConsumer<String, String> next = consumer(tag, "consumer", tag)) {
+                    share(List.of(classic, next), 3);
+                }
+                share(List.of(classic), 6);
+                var group = admin.describeConsumerGroups(List.of(tag)).all().get().get(tag);
+                expect("CLASSIC 1", group.type() + " " + group.members().size(), "described");
+            }
+        }
+        try (KafkaConsumer<String, String> pattern = new KafkaConsumer<>(consumerConfig(tag + "-pattern", "consumer"))) {
+            pattern.subscribe(new org.apache.kafka.clients.consumer.SubscriptionPattern(tag + ".*"));
+            share(List.of(pattern), 6);
+        }
+    }
+
+    private static void share(List<KafkaConsumer<String, String>> members, int each) {
+        long end = System.nanoTime() + 60_000_000_000L;
+        while (members.stream().anyMatch(member -> member.assignment().size() != each)) {
+            members.forEach(member -> member.poll(Duration.ofMillis(50)));
+            if (System.nanoTime() > end) {
+                throw new IllegalStateException("shares: " + members.stream().map(KafkaConsumer::assignment).toList());
+            }
         }
     }
 

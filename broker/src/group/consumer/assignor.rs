@@ -1,0 +1,54 @@
+//! Server-side assignors: who is to have which partitions.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use uuid::Uuid;
+
+use super::{Partitions, range, uniform};
+
+/// Names of the assignors that are served.
+pub(in crate::group) const ASSIGNORS: [&str; 2] = [uniform::NAME, range::NAME];
+
+/// A member, as an assignor sees it.
+#[derive(Clone, Debug)]
+pub(super) struct Candidate<'a> {
+    pub(super) id: &'a Arc<str>,
+    pub(super) instance_id: Option<&'a str>,
+    /// Topics that it subscribes to and that exist.
+    pub(super) topics: Arc<BTreeSet<Uuid>>,
+    /// What it is to have so far.
+    pub(super) target: Arc<Partitions>,
+}
+
+/// A group, as an assignor sees it.
+#[derive(Debug)]
+pub(super) struct Spec<'a> {
+    /// By member id.
+    pub(super) members: Vec<Candidate<'a>>,
+    /// Partitions of each topic that somebody subscribes to.
+    pub(super) topics: BTreeMap<Uuid, i32>,
+}
+
+impl Spec<'_> {
+    /// Whether all members subscribe to the same topics.
+    pub(super) fn is_homogeneous(&self) -> bool {
+        self.members
+            .windows(2)
+            .all(|pair| Arc::ptr_eq(&pair[0].topics, &pair[1].topics) || pair[0].topics == pair[1].topics)
+    }
+
+    /// Marks for each partition, none of them set.
+    pub(super) fn marks(&self) -> HashMap<Uuid, Vec<bool>> {
+        let of_topic =
+            |(topic, count): (&Uuid, &i32)| (*topic, vec![false; usize::try_from(*count).unwrap_or(0)]);
+        self.topics.iter().map(of_topic).collect()
+    }
+}
+
+/// The targets, member by member as in `spec`. A name that is not known stands for the first assignor.
+pub(super) fn assign(name: &str, spec: &Spec<'_>) -> Vec<Arc<Partitions>> {
+    if name == range::NAME { range::assign(spec) } else { uniform::assign(spec) }
+}
+
+#[cfg(test)]
+mod tests;

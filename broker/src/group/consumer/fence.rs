@@ -1,0 +1,144 @@
+//! How members go: they leave, fall silent, or do not give partitions up in time.
+
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse};
+use milena_protocol::stored::group::{ConsumerGroupTargetAssignmentMetadataValue, GroupRecord};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::ConsumerGroup;
+use super::classic::rejoin_key;
+use super::heartbeat::{
+    Refusal, known_static_member, not_a_consumer_group, revocation_key, session_key, unknown_member,
+};
+use super::member::{Holding, LEAVING_FOR_A_WHILE, MemberState};
+use crate::coordinator::Topics;
+use crate::coordinator::runtime::Effects;
+use crate::group::shard::{GroupShard, Then};
+use crate::group::text;
+
+impl GroupShard {
+    /// A member leaves; a static member perhaps for a while only, and keeps its partitions.
+    pub(in crate::group) fn consumer_leave(
+        &mut self,
+        request: &ConsumerGroupHeartbeatRequest,
+        effects: &mut Effects<Self>,
+    ) -> Result<ConsumerGroupHeartbeatResponse, Refusal> {
+        let (group_id, id) = (request.group_id.as_str(), request.member_id.as_str());
+        let Some(group) = self.consumers.get(group_id) else {
+            return Err(match self.groups.contains_key(group_id) || self.is_modern(group_id) {
+                true => not_a_consumer_group(group_id),
+                false => Refusal::new(ResponseError::GroupIdNotFound, format!("Group {group_id} not found.")),
+            });
+        };
+        let member = match request.instance_id.as_deref() {
+            Some(instance_id) => known_static_member(group, id, instance_id)?,
+            None => group.member(id).ok_or_else(|| unknown_member(group, id))?,
+        };
+        let response = ConsumerGroupHeartbeatResponse::default()
+            .with_member_id(Some(text(id)))
+            .with_member_epoch(request.member_epoch);
+        if request.instance_id.is_some() && request.member_epoch == LEAVING_FOR_A_WHILE {
+            let holding =
+                Holding { epoch: LEAVING_FOR_A_WHILE, revoking: Arc::default(), ..member.holding.clone() };
+            let record =
+                GroupRecord::ConsumerGroupCurrentMemberAssignment(group.key(id), Some(holding.to_record()));
+            effects.store(vec![record], Then::Replay);
+            return Ok(response);
+        }
+        tracing::info!(group = group_id, member = id, "the member leaves");
+        let members = BTreeSet::from([Arc::clone(&member.id)]);
+        self.fence(group_id, &members, effects);
+        Ok(response)
+    }
+
+    /// A member of a consumer group has been silent for too long.
+    pub(in crate::group) fn consumer_session_expired(
+        &mut self,
+        group: &str,
+        member: &Arc<str>,
+        effects: &mut Effects<Self>,
+    ) {
+        if self.consumers.get(group).is_some_and(|group| group.member(member).is_some()) {
+            tracing::info!(group, %member, "the member's session ended");
+            self.fence(group, &BTreeSet::from([Arc::clone(member)]), effects);
+        }
+    }
+
+    /// A member did not give its partitions up in time.
+    pub(in crate::group) fn revocation_expired(
+        &mut self,
+        group: &str,
+        member: &Arc<str>,
+        effects: &mut Effects<Self>,
+    ) {
+        let known = self.consumers.get(group).and_then(|group| group.member(member));
+        if known.is_some_and(|known| known.holding.state == MemberState::Unrevoked) {
+            tracing::info!(group, %member, "the member did not give its partitions up in time");
+            self.fence(group, &BTreeSet::from([Arc::clone(member)]), effects);
+        }
+    }
+
+    /// Takes members out of a group.
+    pub(super) fn fence(&mut self, group: &str, members: &BTreeSet<Arc<str>>, effects: &mut Effects<Self>) {
+        let Some(group) = self.consumers.get(group).filter(|_| !members.is_empty()) else { return };
+        for member in members {
+            self.timers.cancel(&session_key(&group.id, member));
+            self.timers.cancel(&revocation_key(&group.id, member));
+            self.timers.cancel(&rejoin_key(&group.id, member));
+        }
+        let records = group.without(members, &*self.topics);
+        effects.store(records, Then::Fenced(Arc::clone(&group.id)));
+    }
+
+    /// Sessions begin after a start.
+    pub(in crate::group) fn begin_consumer_sessions(&mut self, now: i64) {
+        for group in self.consumers.values() {
+            for member in group.members() {
+                let timeout = match &member.profile.classic {
+                    Some(classic) => i64::from(classic.session_timeout_ms),
+                    None => self.settings.consumer.session_timeout_ms(&*self.topics, &group.id),
+                };
+                self.timers.schedule(session_key(&group.id, &member.id), now.saturating_add(timeout));
+                if member.holding.state == MemberState::Unrevoked {
+                    let timeout = i64::from(member.profile.rebalance_timeout_ms);
+                    self.timers.schedule(revocation_key(&group.id, &member.id), now.saturating_add(timeout));
+                }
+            }
+        }
+    }
+}
+
+impl ConsumerGroup {
+    /// The group without some members.
+    fn without(&self, members: &BTreeSet<Arc<str>>, topics: &dyn Topics) -> Vec<GroupRecord> {
+        let mut records: Vec<GroupRecord> =
+            members.iter().flat_map(|member| self.member_tombstones(member)).collect();
+        let left = || self.members().filter(|member| !members.contains(&member.id));
+        let mut subscribed: BTreeSet<&str> = BTreeSet::new();
+        let mut used: BTreeSet<&str> = BTreeSet::new();
+        for member in left() {
+            subscribed.extend(member.profile.topics.iter().map(String::as_str));
+            used.insert(&member.profile.regex);
+        }
+        for (regex, resolved) in &self.regexes {
+            if used.contains(regex.as_str()) {
+                subscribed.extend(resolved.topics.iter().map(String::as_str));
+            } else {
+                records.push(self.regex_tombstone(regex));
+            }
+        }
+        let hash = super::target::hash_of(subscribed, topics);
+        let epoch = self.epoch.saturating_add(1);
+        records.push(self.epoch_record(epoch, hash));
+        if left().next().is_none() {
+            let value = ConsumerGroupTargetAssignmentMetadataValue {
+                assignment_epoch: epoch,
+                ..ConsumerGroupTargetAssignmentMetadataValue::default()
+            };
+            records
+                .push(GroupRecord::ConsumerGroupTargetAssignmentMetadata(self.id.to_string(), Some(value)));
+        }
+        records
+    }
+}

@@ -1,0 +1,132 @@
+//! The `uniform` assignor: as even as the subscriptions allow, and as little moved as that allows. With equal
+//! subscriptions it does what Kafka's `UniformHomogeneousAssignmentBuilder` does; otherwise it balances step by step.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use uuid::Uuid;
+
+use super::Partitions;
+use super::assignor::Spec;
+
+pub(super) const NAME: &str = "uniform";
+
+/// The targets, member by member.
+pub(super) fn assign(spec: &Spec<'_>) -> Vec<Arc<Partitions>> {
+    if spec.is_homogeneous() { homogeneous(spec) } else { heterogeneous(spec) }
+}
+
+/// Everybody keeps what he has up to his quota; what is left goes to those who are below theirs.
+fn homogeneous(spec: &Spec<'_>) -> Vec<Arc<Partitions>> {
+    let total: usize = spec.topics.values().map(|count| usize::try_from(*count).unwrap_or(0)).sum();
+    let members = spec.members.len();
+    let minimum = total / members.max(1);
+    let mut extras = total % members.max(1);
+    let mut is_kept = spec.marks();
+    let mut targets: Vec<Arc<Partitions>> = Vec::new();
+    let mut unfilled = Vec::new();
+    for (index, member) in spec.members.iter().enumerate() {
+        let mut takes_extra = extras > 0;
+        let mut quota = minimum + usize::from(takes_extra);
+        let mut kept = Partitions::new();
+        let mut is_whole = true;
+        for (topic, partitions) in &*member.target {
+            let Some(marks) = is_kept.get_mut(topic) else {
+                is_whole = false;
+                continue;
+            };
+            let mut of_topic = BTreeSet::new();
+            for partition in partitions {
+                let mark = usize::try_from(*partition).ok().and_then(|partition| marks.get_mut(partition));
+                match mark {
+                    Some(mark) if quota > 0 && !*mark => {
+                        *mark = true;
+                        quota -= 1;
+                        of_topic.insert(*partition);
+                    }
+                    _ => is_whole = false,
+                }
+            }
+            if !of_topic.is_empty() {
+                kept.insert(*topic, of_topic);
+            }
+        }
+        // Somebody after this one may hold the extra partition already, unless there are only takers left.
+        if quota > 0 && takes_extra && members - index > extras {
+            quota -= 1;
+            takes_extra = false;
+        }
+        if quota > 0 {
+            unfilled.push((index, quota));
+        }
+        extras -= usize::from(takes_extra);
+        targets.push(if is_whole { Arc::clone(&member.target) } else { Arc::new(kept) });
+    }
+    let mut left = is_kept.iter().collect::<BTreeMap<_, _>>().into_iter().flat_map(|(topic, marks)| {
+        let free = marks.iter().zip(0i32..).filter(|(mark, _)| !**mark);
+        free.map(move |(_, partition)| (*topic, partition))
+    });
+    for (index, quota) in unfilled {
+        for (topic, partition) in left.by_ref().take(quota) {
+            Arc::make_mut(&mut targets[index]).entry(topic).or_default().insert(partition);
+        }
+    }
+    targets
+}
+
+/// Keeps what may be kept, gives the rest to whoever has least, and moves partitions from the fullest to the emptiest
+/// of those who could have them while that makes it more even.
+fn heterogeneous(spec: &Spec<'_>) -> Vec<Arc<Partitions>> {
+    let mut subscribers: BTreeMap<Uuid, Vec<usize>> = BTreeMap::new();
+    for (index, member) in spec.members.iter().enumerate() {
+        for topic in &*member.topics {
+            subscribers.entry(*topic).or_default().push(index);
+        }
+    }
+    let mut owners: BTreeMap<(Uuid, i32), usize> = BTreeMap::new();
+    let mut loads = vec![0usize; spec.members.len()];
+    for (index, member) in spec.members.iter().enumerate() {
+        for (topic, partition) in super::member::each(&member.target) {
+            let exists = spec.topics.get(&topic).is_some_and(|count| (0..*count).contains(&partition));
+            if exists && member.topics.contains(&topic) && !owners.contains_key(&(topic, partition)) {
+                owners.insert((topic, partition), index);
+                loads[index] += 1;
+            }
+        }
+    }
+    // Topics with few subscribers first: the others can make up for them.
+    let mut topics: Vec<(&Uuid, &Vec<usize>)> = subscribers.iter().collect();
+    topics.sort_by_key(|(topic, subscribers)| (subscribers.len(), **topic));
+    for (topic, subscribers) in &topics {
+        for partition in 0..spec.topics.get(topic).copied().unwrap_or(0) {
+            let Some(least) = subscribers.iter().copied().min_by_key(|index| loads[*index]) else { continue };
+            owners.entry((**topic, partition)).or_insert_with(|| {
+                loads[least] += 1;
+                least
+            });
+        }
+    }
+    // Each move brings two loads closer together, so this ends.
+    let mut moved = true;
+    while moved {
+        moved = false;
+        for (topic, subscribers) in &topics {
+            for partition in 0..spec.topics.get(topic).copied().unwrap_or(0) {
+                let Some(owner) = owners.get_mut(&(**topic, partition)) else { continue };
+                let Some(least) = subscribers.iter().copied().min_by_key(|index| loads[*index]) else {
+                    continue;
+                };
+                if loads[*owner] > loads[least] + 1 {
+                    loads[*owner] -= 1;
+                    loads[least] += 1;
+                    *owner = least;
+                    moved = true;
+                }
+            }
+        }
+    }
+    let mut targets = vec![Partitions::new(); spec.members.len()];
+    for ((topic, partition), owner) in owners {
+        targets[owner].entry(topic).or_default().insert(partition);
+    }
+    targets.into_iter().map(Arc::new).collect()
+}
