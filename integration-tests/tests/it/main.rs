@@ -12,6 +12,7 @@ mod lifecycle;
 mod orders;
 mod peak;
 mod producing;
+mod quotas;
 mod rd;
 mod retention;
 mod tidy;
