@@ -5,7 +5,10 @@
 
 mod add_offsets_to_txn;
 mod add_partitions_to_txn;
+mod add_raft_voter;
+mod alter_client_quotas;
 mod alter_configs;
+mod alter_partition_reassignments;
 mod alter_replica_log_dirs;
 pub(crate) mod api_versions;
 pub(crate) mod consumer_group_describe;
@@ -15,13 +18,16 @@ mod create_topics;
 pub(crate) mod delete_groups;
 mod delete_records;
 mod delete_topics;
+mod describe_client_quotas;
 mod describe_cluster;
 mod describe_configs;
 pub(crate) mod describe_groups;
 mod describe_log_dirs;
 mod describe_producers;
+mod describe_quorum;
 mod describe_topic_partitions;
 mod describe_transactions;
+mod elect_leaders;
 mod end_txn;
 mod fetch;
 pub(crate) mod find_coordinator;
@@ -33,6 +39,7 @@ pub(crate) mod leave_group;
 mod list_config_resources;
 pub(crate) mod list_groups;
 mod list_offsets;
+mod list_partition_reassignments;
 mod list_transactions;
 mod metadata;
 pub(crate) mod offset_commit;
@@ -41,12 +48,17 @@ pub(crate) mod offset_fetch;
 mod offset_for_leader_epoch;
 mod operations;
 mod produce;
+mod remove_raft_voter;
 pub(crate) mod sync_group;
 mod txn_offset_commit;
+mod unregister_broker;
+mod update_features;
 mod write_txn_markers;
 
 use crate::broker::Broker;
+use crate::controller::Refusal;
 use crate::metadata::advertise::Listener;
+use crate::quotas::{ANONYMOUS, Meter};
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::{Decodable, Encodable};
@@ -56,6 +68,8 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::time::Instant;
 
 /// Who asks, and in which version.
 pub(crate) struct Context<'a> {
@@ -72,9 +86,24 @@ pub(crate) struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// Takes changes of so many partitions from the client's quota (KIP-599). Before version `strict_since` of the request
+    /// they are always allowed, and the client is told to be silent afterwards.
+    ///
+    /// # Errors
+    /// THROTTLING_QUOTA_EXCEEDED
+    pub(crate) fn may_change(&self, partitions: usize, strict_since: i16) -> Result<(), Refusal> {
+        let strict = self.version >= strict_since;
+        let client = (ANONYMOUS, self.client_id);
+        if self.broker.quotas.may_change(client, partitions, strict, self.broker.clock.now_ms()) {
+            return Ok(());
+        }
+        let message = "The throttling quota has been exceeded.";
+        Err(Refusal::new(ResponseError::ThrottlingQuotaExceeded, message))
+    }
+
     /// Where this client is told to come back to: host, port, and the node id it finds there.
     pub(crate) fn endpoint(&self) -> (String, u16, i32) {
-        let ConnectionInfo { peer, local, listener } = *self.connection;
+        let ConnectionInfo { peer, local, listener, .. } = *self.connection;
         let network = &self.broker.config.network;
         let bound = network.listeners.get(listener).map(|listener| &listener.endpoint);
         let advertised = bound.map(|bound| {
@@ -97,6 +126,9 @@ pub(crate) struct ConnectionInfo {
     pub(crate) local: SocketAddr,
     /// Index of the listener in the configuration.
     pub(crate) listener: usize,
+    /// Milliseconds for which nothing more may be read from it, because its client has used up a quota; 0 once that
+    /// has begun.
+    pub(crate) silence: Arc<AtomicU32>,
 }
 
 /// A future that a handler leaves behind when it cannot answer at once; it must not block a thread.
@@ -195,16 +227,26 @@ pub(crate) static TABLE: &[Row] = &[
     typed!(DescribeLogDirs, 1..=4, describe_log_dirs),
     typed!(CreatePartitions, 0..=3, create_partitions),
     typed!(DeleteGroups, 0..=2, delete_groups),
+    typed!(ElectLeaders, 0..=2, elect_leaders),
     typed!(IncrementalAlterConfigs, 0..=1, incremental_alter_configs),
+    typed!(AlterPartitionReassignments, 0..=1, alter_partition_reassignments),
+    typed!(ListPartitionReassignments, 0..=0, list_partition_reassignments),
     typed!(OffsetDelete, 0..=0, offset_delete),
+    typed!(DescribeClientQuotas, 0..=1, describe_client_quotas),
+    typed!(AlterClientQuotas, 0..=1, alter_client_quotas),
+    typed!(DescribeQuorum, 0..=2, describe_quorum),
+    typed!(UpdateFeatures, 0..=2, update_features),
     typed!(DescribeCluster, 0..=2, describe_cluster),
     typed!(DescribeProducers, 0..=0, describe_producers),
+    typed!(UnregisterBroker, 0..=0, unregister_broker),
     typed!(DescribeTransactions, 0..=0, describe_transactions),
     typed!(ListTransactions, 0..=2, list_transactions),
     typed!(ConsumerGroupHeartbeat, 0..=1, consumer_group_heartbeat),
     typed!(ConsumerGroupDescribe, 0..=1, consumer_group_describe),
     typed!(ListConfigResources, 0..=1, list_config_resources),
     typed!(DescribeTopicPartitions, 0..=0, describe_topic_partitions),
+    typed!(AddRaftVoter, 0..=0, add_raft_voter),
+    typed!(RemoveRaftVoter, 0..=0, remove_raft_voter),
 ];
 
 /// Answers one request frame (without its length prefix).
@@ -237,7 +279,38 @@ pub(crate) fn handle(
     };
     let client_id = String::from_utf8_lossy(header.client_id.unwrap_or_default());
     let cx = Context { broker, version, correlation_id, client_id: &client_id, connection };
-    (row.handler)(&cx, body, out)
+    if !broker.quotas.is_active() {
+        return (row.handler)(&cx, body, out);
+    }
+    metered(&cx, row, frame.len(), body, out)
+}
+
+/// Handles a request of a client that may have a quota.
+fn metered(cx: &Context<'_>, row: &Row, frame_len: usize, body: &[u8], out: &mut Gather) -> Outcome {
+    let (start, begun) = (out.bytes().len(), Instant::now());
+    let outcome = (row.handler)(cx, body, out);
+    let meter = Meter {
+        broker: cx.broker.clone(),
+        key: row.key,
+        version: cx.version,
+        client_id: cx.client_id.to_owned(),
+        request_bytes: frame_len + 4,
+        spent: begun.elapsed(),
+        silence: cx.connection.silence.clone(),
+    };
+    match outcome {
+        Outcome::Written => meter.answered(out, start),
+        Outcome::Nothing => meter.unanswered(),
+        Outcome::Later(pending) => {
+            return Outcome::Later(Box::pin(async move {
+                let mut answer = pending.await?;
+                meter.answered(&mut answer, 0);
+                Ok(answer)
+            }));
+        }
+        Outcome::Close(_) => {}
+    }
+    outcome
 }
 
 /// PRODUCER_FENCED is younger than transactions: clients that do not know it are told INVALID_PRODUCER_EPOCH.

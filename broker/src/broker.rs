@@ -11,7 +11,7 @@ pub(crate) mod mover;
 
 use crate::cleaner::Cleaner;
 use crate::clock::Clock;
-use crate::config::{Authorizer, BrokerConfig, ConsumerGroupConfig};
+use crate::config::{Authorizer, BrokerConfig, ConsumerGroupConfig, Value};
 use crate::controller::{Controller, ControllerError, Snapshot, Start};
 use crate::fetch_sessions::FetchSessions;
 use crate::group::{ConsumerSettings, GroupCoordinator, GroupSettings};
@@ -21,6 +21,7 @@ use crate::net::listener;
 use crate::net::registry::{Limits, Registry};
 use crate::partition::Partition;
 use crate::partitions::{MetadataDir, Partitions, features};
+use crate::quotas::{Quotas, Window};
 use crate::transaction::{TransactionCoordinator, TransactionSettings};
 use adapters::PartitionMarkers;
 use arc_swap::ArcSwap;
@@ -36,6 +37,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use uuid::Uuid;
 
 /// Connections get this long to send what is answered when the broker stops.
 const DRAIN: Duration = Duration::from_millis(300);
@@ -103,6 +105,8 @@ pub struct Broker {
     pub(crate) markers: Arc<PartitionMarkers>,
     /// Answers that are the same for everybody.
     pub(crate) api_versions: crate::api::api_versions::Cache,
+    /// What clients may use, and what they have used.
+    pub(crate) quotas: Quotas,
     /// Compaction.
     cleaner: Arc<Cleaner>,
     metadata: Arc<MetadataDir>,
@@ -220,7 +224,10 @@ impl Broker {
             groups: groups.clone(),
             clock: clock.clone(),
         });
+        let quotas = quotas(config);
+        quotas.adopt(controller.image().quotas());
         Self {
+            quotas,
             api_versions: crate::api::api_versions::Cache::default(),
             transactions: open_transactions(config, &controller, &partitions, &markers, clock),
             markers,
@@ -346,6 +353,11 @@ impl Broker {
         move |index| partitions.as_ref().is_some_and(|partitions| partitions.get(id, index).is_none())
     }
 
+    /// `directory.id` of the directory that holds the metadata log.
+    pub(crate) fn metadata_directory(&self) -> Uuid {
+        self.metadata.directory_id()
+    }
+
     /// `socket.request.max.bytes`.
     pub(crate) fn frame_max(&self) -> usize {
         usize::try_from(self.config.network.socket_request_max_bytes).unwrap_or(0)
@@ -387,6 +399,18 @@ impl Broker {
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
     }
+}
+
+fn quotas(config: &BrokerConfig) -> Quotas {
+    let int = |key| match config.value(key) {
+        Some(Value::Int(value)) => i64::from(*value).max(1),
+        _ => 1,
+    };
+    let window = |samples, seconds| Window { samples: int(samples), sample_ms: int(seconds) * 1000 };
+    Quotas::new(
+        window("quota.window.num", "quota.window.size.seconds"),
+        window("controller.quota.window.num", "controller.quota.window.size.seconds"),
+    )
 }
 
 /// A metadata log that was lost, or restored from an older copy, must not give a producer id to a second producer.
