@@ -81,7 +81,7 @@ public final class Client {
                 try (KafkaConsumer<String, String> classic = consumer(tag, "classic", tag)) {
                     share(List.of(classic, next), 3);
                     var group = admin.describeConsumerGroups(List.of(tag)).all().get().get(tag);
-                    expect("CONSUMER 2", group.type() + " " + group.members().size(), "described");
+                    expect("Consumer 2", group.type() + " " + group.members().size(), "described");
                 }
                 share(List.of(next), 6);
             }
@@ -92,10 +92,11 @@ public final class Client {
                 }
                 share(List.of(classic), 6);
                 var group = admin.describeConsumerGroups(List.of(tag)).all().get().get(tag);
-                expect("CLASSIC 1", group.type() + " " + group.members().size(), "described");
+                expect("Classic 1", group.type() + " " + group.members().size(), "described");
             }
         }
-        try (KafkaConsumer<String, String> pattern = new KafkaConsumer<>(consumerConfig(tag + "-pattern", "consumer"))) {
+        try (KafkaConsumer<String, String> pattern = consumer(tag, "consumer", tag + "-pattern")) {
+            pattern.unsubscribe();
             pattern.subscribe(new org.apache.kafka.clients.consumer.SubscriptionPattern(tag + ".*"));
             share(List.of(pattern), 6);
         }
