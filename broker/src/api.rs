@@ -5,7 +5,9 @@
 
 mod add_offsets_to_txn;
 mod add_partitions_to_txn;
+mod add_raft_voter;
 mod alter_configs;
+mod alter_partition_reassignments;
 mod alter_replica_log_dirs;
 pub(crate) mod api_versions;
 mod create_partitions;
@@ -18,8 +20,10 @@ mod describe_configs;
 pub(crate) mod describe_groups;
 mod describe_log_dirs;
 mod describe_producers;
+mod describe_quorum;
 mod describe_topic_partitions;
 mod describe_transactions;
+mod elect_leaders;
 mod end_txn;
 mod fetch;
 pub(crate) mod find_coordinator;
@@ -31,6 +35,7 @@ pub(crate) mod leave_group;
 mod list_config_resources;
 pub(crate) mod list_groups;
 mod list_offsets;
+mod list_partition_reassignments;
 mod list_transactions;
 mod metadata;
 pub(crate) mod offset_commit;
@@ -39,8 +44,11 @@ pub(crate) mod offset_fetch;
 mod offset_for_leader_epoch;
 mod operations;
 mod produce;
+mod remove_raft_voter;
 pub(crate) mod sync_group;
 mod txn_offset_commit;
+mod unregister_broker;
+mod update_features;
 mod write_txn_markers;
 
 use crate::broker::Broker;
@@ -193,14 +201,22 @@ pub(crate) static TABLE: &[Row] = &[
     typed!(DescribeLogDirs, 1..=4, describe_log_dirs),
     typed!(CreatePartitions, 0..=3, create_partitions),
     typed!(DeleteGroups, 0..=2, delete_groups),
+    typed!(ElectLeaders, 0..=2, elect_leaders),
     typed!(IncrementalAlterConfigs, 0..=1, incremental_alter_configs),
+    typed!(AlterPartitionReassignments, 0..=1, alter_partition_reassignments),
+    typed!(ListPartitionReassignments, 0..=0, list_partition_reassignments),
     typed!(OffsetDelete, 0..=0, offset_delete),
+    typed!(DescribeQuorum, 0..=2, describe_quorum),
+    typed!(UpdateFeatures, 0..=2, update_features),
     typed!(DescribeCluster, 0..=2, describe_cluster),
     typed!(DescribeProducers, 0..=0, describe_producers),
+    typed!(UnregisterBroker, 0..=0, unregister_broker),
     typed!(DescribeTransactions, 0..=0, describe_transactions),
     typed!(ListTransactions, 0..=2, list_transactions),
     typed!(ListConfigResources, 0..=1, list_config_resources),
     typed!(DescribeTopicPartitions, 0..=0, describe_topic_partitions),
+    typed!(AddRaftVoter, 0..=0, add_raft_voter),
+    typed!(RemoveRaftVoter, 0..=0, remove_raft_voter),
 ];
 
 /// Answers one request frame (without its length prefix).

@@ -36,6 +36,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use uuid::Uuid;
 
 /// Connections get this long to send what is answered when the broker stops.
 const DRAIN: Duration = Duration::from_millis(300);
@@ -336,6 +337,11 @@ impl Broker {
         let partitions = self.partitions.some_offline().then(|| self.partitions.clone());
         let id = topic.id;
         move |index| partitions.as_ref().is_some_and(|partitions| partitions.get(id, index).is_none())
+    }
+
+    /// `directory.id` of the directory that holds the metadata log.
+    pub(crate) fn metadata_directory(&self) -> Uuid {
+        self.metadata.directory_id()
     }
 
     /// `socket.request.max.bytes`.

@@ -12,21 +12,26 @@
 //! any other failure nobody knows whether its records will be there after a restart; the controller then refuses every
 //! further change, and only the start finds out.
 
+mod brokers;
 mod configs;
 mod error;
+mod feature_levels;
 mod log;
 mod new_topics;
 mod partitions;
 mod producer_ids;
+mod reassign;
 mod snapshot;
 mod start;
 mod writer;
 
 pub(crate) use configs::{ConfigChange, ConfigEdit};
 pub(crate) use error::{ControllerError, Refusal, outcome};
+pub(crate) use feature_levels::{FeatureUpdate, UpgradeType};
 pub(crate) use log::{AppendFailure, LogStore, MetadataLog, StorageFailure};
 pub(crate) use new_topics::{Assignment, NewTopic};
 pub(crate) use partitions::NewPartitions;
+pub(crate) use reassign::Reassignment;
 pub(crate) use start::{Snapshot, Start};
 
 use crate::clock::Clock;

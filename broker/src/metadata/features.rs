@@ -12,6 +12,22 @@ const KNOWN: [(&str, i16, i16); 5] = [
     ("eligible.leader.replicas.version", 0, 1),
 ];
 
+/// Features of Kafka 4.1 that are not served, and so can only be off.
+pub(crate) const UNSERVED: [&str; 2] = ["share.version", "streams.version"];
+
+/// Levels of `metadata.version` from which on metadata is written that the level below cannot say.
+const METADATA_CHANGES: [i16; 8] = [7, 8, 11, 13, 14, 15, 17, 23];
+
+/// Lowest and highest level of a feature that is served.
+pub(crate) fn range(feature: &str) -> Option<(i16, i16)> {
+    KNOWN.iter().find(|(known, ..)| *known == feature).map(|(_, min, max)| (*min, *max))
+}
+
+/// Whether going down from one `metadata.version` to another may lose metadata (`checkIfMetadataChanged`).
+pub(crate) fn loses_metadata(from: i16, to: i16) -> bool {
+    METADATA_CHANGES.iter().any(|change| (to + 1..=from).contains(change))
+}
+
 /// Whether a cluster with these finalized levels may be served.
 ///
 /// # Errors

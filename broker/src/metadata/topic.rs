@@ -56,6 +56,11 @@ impl PartitionInfo {
         self.replicas.contains(&broker)
     }
 
+    /// Whether it is on its way to other brokers.
+    pub(crate) fn is_reassigned(&self) -> bool {
+        !self.adding.is_empty() || !self.removing.is_empty()
+    }
+
     /// The log directory of the replica of this broker; `None` if it holds none or has not said where.
     pub(crate) fn directory_on(&self, broker: i32) -> Option<Uuid> {
         let place = self.replicas.iter().position(|replica| *replica == broker)?;

@@ -29,6 +29,7 @@ pub(crate) struct MetadataDir {
     log: Log,
     dir: PathBuf,
     disk: Disk,
+    directory_id: Uuid,
     now_ms: i64,
 }
 
@@ -91,7 +92,13 @@ impl MetadataDir {
             }),
             None => None,
         };
-        Ok((Self { log, dir: path, disk, now_ms }, snapshot))
+        let directory_id = dir.identity().directory_id;
+        Ok((Self { log, dir: path, disk, directory_id, now_ms }, snapshot))
+    }
+
+    /// `directory.id` of the directory that it is in.
+    pub(crate) fn directory_id(&self) -> Uuid {
+        self.directory_id
     }
 
     /// `leaderEpoch` of `quorum-state`, 0 if it cannot be read.

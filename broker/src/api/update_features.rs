@@ -1,0 +1,101 @@
+//! UpdateFeatures (57), versions 0 to 2 (KIP-584, KIP-778): the finalized levels of features.
+//!
+//! All of a request is done, or nothing: the error is the one of the first update that cannot be made. A feature that
+//! comes twice counts as it comes first.
+//!
+//! | version | change |
+//! |---|---|
+//! | 0 | a downgrade is allowed or not |
+//! | 1 | safe and unsafe downgrades; may only be checked |
+//! | 2 | no result for each feature |
+
+use super::{Answer, Context};
+use crate::controller::{FeatureUpdate, UpgradeType};
+use kafka_protocol::messages::update_features_request::FeatureUpdateKey;
+use kafka_protocol::messages::update_features_response::UpdatableFeatureResult;
+use kafka_protocol::messages::{UpdateFeaturesRequest, UpdateFeaturesResponse};
+use kafka_protocol::protocol::StrBytes;
+use std::collections::HashSet;
+
+const WHICH: &str = "The update failed for all features since the following feature had an error: ";
+
+pub(crate) fn handle(cx: &Context<'_>, request: UpdateFeaturesRequest) -> Answer<UpdateFeaturesResponse> {
+    let mut names = HashSet::new();
+    let first = request.feature_updates.iter().filter(|update| names.insert(&*update.feature));
+    let updates: Vec<_> = first.map(|update| wanted(cx.version, update)).collect();
+    let validate_only = cx.version >= 1 && request.validate_only;
+    let response = UpdateFeaturesResponse::default();
+    if let Err(refusal) = cx.broker.controller.update_features(&updates, validate_only) {
+        let message = StrBytes::from_string(format!("{WHICH}{}", refusal.message));
+        return response.with_error_code(refusal.code()).with_error_message(Some(message)).into();
+    }
+    let done = |update: &FeatureUpdateKey| {
+        UpdatableFeatureResult::default()
+            .with_feature(update.feature.clone())
+            .with_error_message(Some(StrBytes::from_static_str("NONE")))
+    };
+    let results =
+        if cx.version < 2 { request.feature_updates.iter().map(done).collect() } else { Vec::new() };
+    response.with_error_message(None).with_results(results).into()
+}
+
+fn wanted(version: i16, update: &FeatureUpdateKey) -> FeatureUpdate {
+    let upgrade_type = match (version, update.upgrade_type) {
+        (0, _) if update.allow_downgrade => UpgradeType::SafeDowngrade,
+        (0, _) | (_, 1) => UpgradeType::Upgrade,
+        (_, 2) => UpgradeType::SafeDowngrade,
+        (_, 3) => UpgradeType::UnsafeDowngrade,
+        _ => UpgradeType::Unknown,
+    };
+    FeatureUpdate { feature: update.feature.to_string(), level: update.max_version_level, upgrade_type }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::handle;
+    use crate::controller::testing::{TestBroker, sent};
+    use kafka_protocol::messages::UpdateFeaturesRequest;
+    use kafka_protocol::messages::update_features_request::FeatureUpdateKey;
+    use kafka_protocol::protocol::StrBytes;
+
+    #[test]
+    fn versions_say_downgrade_in_their_own_way() {
+        for version in 0..=2 {
+            let broker = TestBroker::new(&[]);
+            let ask = |feature: &'static str, level, down: bool| {
+                let update = FeatureUpdateKey::default()
+                    .with_feature(StrBytes::from_static_str(feature))
+                    .with_max_version_level(level);
+                let update = match version {
+                    0 => update.with_allow_downgrade(down),
+                    _ => update.with_upgrade_type(if down { 2 } else { 1 }),
+                };
+                let request = UpdateFeaturesRequest::default().with_feature_updates(vec![update]);
+                sent(handle(&broker.cx(version), request), version)
+            };
+            let refused = ask("transaction.version", 1, false);
+            assert_eq!(refused.error_code, 95);
+            let message = refused.error_message.unwrap();
+            assert!(message.starts_with(super::WHICH) && message.contains("Can't downgrade"), "{message}");
+            let done = ask("transaction.version", 1, true);
+            assert_eq!((done.error_code, done.error_message), (0, None));
+            assert_eq!(done.results.len(), usize::from(version < 2));
+            assert!(done.results.iter().all(|result| result.error_message.as_deref() == Some("NONE")));
+            let image = broker.broker.controller.image();
+            assert_eq!(image.features().0.get("transaction.version"), Some(&1));
+        }
+    }
+
+    #[test]
+    fn a_check_changes_nothing() {
+        let broker = TestBroker::new(&[]);
+        let update = FeatureUpdateKey::default()
+            .with_feature(StrBytes::from_static_str("transaction.version"))
+            .with_max_version_level(1)
+            .with_upgrade_type(2);
+        let request =
+            UpdateFeaturesRequest::default().with_feature_updates(vec![update]).with_validate_only(true);
+        assert_eq!(sent(handle(&broker.cx(2), request), 2).error_code, 0);
+        assert_eq!(broker.broker.controller.image().features().0.get("transaction.version"), Some(&2));
+    }
+}
