@@ -6,6 +6,7 @@
 mod add_offsets_to_txn;
 mod add_partitions_to_txn;
 mod add_raft_voter;
+mod alter_client_quotas;
 mod alter_configs;
 mod alter_partition_reassignments;
 mod alter_replica_log_dirs;
@@ -15,6 +16,7 @@ mod create_topics;
 pub(crate) mod delete_groups;
 mod delete_records;
 mod delete_topics;
+mod describe_client_quotas;
 mod describe_cluster;
 mod describe_configs;
 pub(crate) mod describe_groups;
@@ -52,7 +54,9 @@ mod update_features;
 mod write_txn_markers;
 
 use crate::broker::Broker;
+use crate::controller::Refusal;
 use crate::metadata::advertise::Listener;
+use crate::quotas::{ANONYMOUS, Meter};
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::{Decodable, Encodable};
@@ -62,6 +66,8 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::time::Instant;
 
 /// Who asks, and in which version.
 pub(crate) struct Context<'a> {
@@ -78,9 +84,24 @@ pub(crate) struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// Takes changes of so many partitions from the client's quota (KIP-599). Before version `strict_since` of the request
+    /// they are always allowed, and the client is told to be silent afterwards.
+    ///
+    /// # Errors
+    /// THROTTLING_QUOTA_EXCEEDED
+    pub(crate) fn may_change(&self, partitions: usize, strict_since: i16) -> Result<(), Refusal> {
+        let strict = self.version >= strict_since;
+        let client = (ANONYMOUS, self.client_id);
+        if self.broker.quotas.may_change(client, partitions, strict, self.broker.clock.now_ms()) {
+            return Ok(());
+        }
+        let message = "The throttling quota has been exceeded.";
+        Err(Refusal::new(ResponseError::ThrottlingQuotaExceeded, message))
+    }
+
     /// Where this client is told to come back to: host, port, and the node id it finds there.
     pub(crate) fn endpoint(&self) -> (String, u16, i32) {
-        let ConnectionInfo { peer, local, listener } = *self.connection;
+        let ConnectionInfo { peer, local, listener, .. } = *self.connection;
         let network = &self.broker.config.network;
         let bound = network.listeners.get(listener).map(|listener| &listener.endpoint);
         let advertised = bound.map(|bound| {
@@ -103,6 +124,9 @@ pub(crate) struct ConnectionInfo {
     pub(crate) local: SocketAddr,
     /// Index of the listener in the configuration.
     pub(crate) listener: usize,
+    /// Milliseconds for which nothing more may be read from it, because its client has used up a quota; 0 once that
+    /// has begun.
+    pub(crate) silence: Arc<AtomicU32>,
 }
 
 /// A future that a handler leaves behind when it cannot answer at once; it must not block a thread.
@@ -206,6 +230,8 @@ pub(crate) static TABLE: &[Row] = &[
     typed!(AlterPartitionReassignments, 0..=1, alter_partition_reassignments),
     typed!(ListPartitionReassignments, 0..=0, list_partition_reassignments),
     typed!(OffsetDelete, 0..=0, offset_delete),
+    typed!(DescribeClientQuotas, 0..=1, describe_client_quotas),
+    typed!(AlterClientQuotas, 0..=1, alter_client_quotas),
     typed!(DescribeQuorum, 0..=2, describe_quorum),
     typed!(UpdateFeatures, 0..=2, update_features),
     typed!(DescribeCluster, 0..=2, describe_cluster),
@@ -249,7 +275,38 @@ pub(crate) fn handle(
     };
     let client_id = String::from_utf8_lossy(header.client_id.unwrap_or_default());
     let cx = Context { broker, version, correlation_id, client_id: &client_id, connection };
-    (row.handler)(&cx, body, out)
+    if !broker.quotas.is_active() {
+        return (row.handler)(&cx, body, out);
+    }
+    metered(&cx, row, frame.len(), body, out)
+}
+
+/// Handles a request of a client that may have a quota.
+fn metered(cx: &Context<'_>, row: &Row, frame_len: usize, body: &[u8], out: &mut Gather) -> Outcome {
+    let (start, begun) = (out.bytes().len(), Instant::now());
+    let outcome = (row.handler)(cx, body, out);
+    let meter = Meter {
+        broker: cx.broker.clone(),
+        key: row.key,
+        version: cx.version,
+        client_id: cx.client_id.to_owned(),
+        request_bytes: frame_len + 4,
+        spent: begun.elapsed(),
+        silence: cx.connection.silence.clone(),
+    };
+    match outcome {
+        Outcome::Written => meter.answered(out, start),
+        Outcome::Nothing => meter.unanswered(),
+        Outcome::Later(pending) => {
+            return Outcome::Later(Box::pin(async move {
+                let mut answer = pending.await?;
+                meter.answered(&mut answer, 0);
+                Ok(answer)
+            }));
+        }
+        Outcome::Close(_) => {}
+    }
+    outcome
 }
 
 /// PRODUCER_FENCED is younger than transactions: clients that do not know it are told INVALID_PRODUCER_EPOCH.

@@ -11,7 +11,7 @@ pub(crate) mod mover;
 
 use crate::cleaner::Cleaner;
 use crate::clock::Clock;
-use crate::config::{Authorizer, BrokerConfig};
+use crate::config::{Authorizer, BrokerConfig, Value};
 use crate::controller::{Controller, ControllerError, Snapshot, Start};
 use crate::fetch_sessions::FetchSessions;
 use crate::group::{GroupCoordinator, GroupSettings};
@@ -21,6 +21,7 @@ use crate::net::listener;
 use crate::net::registry::{Limits, Registry};
 use crate::partition::Partition;
 use crate::partitions::{MetadataDir, Partitions, features};
+use crate::quotas::{Quotas, Window};
 use crate::transaction::{TransactionCoordinator, TransactionSettings};
 use adapters::PartitionMarkers;
 use arc_swap::ArcSwap;
@@ -104,6 +105,8 @@ pub struct Broker {
     pub(crate) markers: Arc<PartitionMarkers>,
     /// Answers that are the same for everybody.
     pub(crate) api_versions: crate::api::api_versions::Cache,
+    /// What clients may use, and what they have used.
+    pub(crate) quotas: Quotas,
     /// Compaction.
     cleaner: Arc<Cleaner>,
     metadata: Arc<MetadataDir>,
@@ -213,7 +216,10 @@ impl Broker {
             groups: groups.clone(),
             clock: clock.clone(),
         });
+        let quotas = quotas(config);
+        quotas.adopt(controller.image().quotas());
         Self {
+            quotas,
             api_versions: crate::api::api_versions::Cache::default(),
             transactions: open_transactions(config, &controller, &partitions, &markers, clock),
             markers,
@@ -385,6 +391,18 @@ impl Broker {
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
     }
+}
+
+fn quotas(config: &BrokerConfig) -> Quotas {
+    let int = |key| match config.value(key) {
+        Some(Value::Int(value)) => i64::from(*value).max(1),
+        _ => 1,
+    };
+    let window = |samples, seconds| Window { samples: int(samples), sample_ms: int(seconds) * 1000 };
+    Quotas::new(
+        window("quota.window.num", "quota.window.size.seconds"),
+        window("controller.quota.window.num", "controller.quota.window.size.seconds"),
+    )
 }
 
 /// A metadata log that was lost, or restored from an older copy, must not give a producer id to a second producer.

@@ -20,6 +20,7 @@ mod log;
 mod new_topics;
 mod partitions;
 mod producer_ids;
+pub(crate) mod quotas;
 mod reassign;
 mod snapshot;
 mod start;
@@ -31,6 +32,7 @@ pub(crate) use feature_levels::{FeatureUpdate, UpgradeType};
 pub(crate) use log::{AppendFailure, LogStore, MetadataLog, StorageFailure};
 pub(crate) use new_topics::{Assignment, NewTopic};
 pub(crate) use partitions::NewPartitions;
+pub(crate) use quotas::QuotaAlteration;
 pub(crate) use reassign::Reassignment;
 pub(crate) use start::{Snapshot, Start};
 

@@ -17,4 +17,5 @@ mod metadata;
 mod net;
 mod partition;
 mod partitions;
+mod quotas;
 mod transaction;

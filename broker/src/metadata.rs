@@ -15,7 +15,8 @@ mod topic;
 pub(crate) mod topic_name;
 
 pub(crate) use image::{
-    BROKER_RESOURCE, CLIENT_METRICS_RESOURCE, GROUP_RESOURCE, Image, LOGGER_RESOURCE, TOPIC_RESOURCE,
+    BROKER_RESOURCE, CLIENT_METRICS_RESOURCE, GROUP_RESOURCE, Image, LOGGER_RESOURCE, QuotaEntity,
+    TOPIC_RESOURCE,
 };
 pub(crate) use reader::Replay;
 pub(crate) use replay::ReplayError;

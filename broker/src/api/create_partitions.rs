@@ -13,6 +13,9 @@ use kafka_protocol::messages::{CreatePartitionsRequest, CreatePartitionsResponse
 use std::collections::HashMap;
 use tokio::task::block_in_place;
 
+/// From this version on clients know THROTTLING_QUOTA_EXCEEDED.
+const STRICT_SINCE: i16 = 3;
+
 pub(crate) fn handle(cx: &Context<'_>, request: CreatePartitionsRequest) -> Answer<CreatePartitionsResponse> {
     let mut count: HashMap<TopicName, usize> = HashMap::new();
     let mut names = Vec::new();
@@ -23,7 +26,9 @@ pub(crate) fn handle(cx: &Context<'_>, request: CreatePartitionsRequest) -> Answ
             names.push(topic.name.clone());
         }
     }
-    let is_wanted = |name: &TopicName| count.get(name) == Some(&1);
+    let is_single = |name: &TopicName| count.get(name) == Some(&1);
+    let over_quota = over_quota(cx, &request, is_single);
+    let is_wanted = |name: &TopicName| is_single(name) && !over_quota.contains_key(name);
     let wanted: Vec<NewPartitions> =
         request.topics.iter().filter(|topic| is_wanted(&topic.name)).map(new_partitions).collect();
     let mut created =
@@ -31,6 +36,7 @@ pub(crate) fn handle(cx: &Context<'_>, request: CreatePartitionsRequest) -> Answ
             .map(Vec::into_iter);
     let results = names.into_iter().map(|name| {
         let result = match &mut created {
+            Ok(_) if over_quota.contains_key(&name) => Err(over_quota[&name].clone()),
             Ok(_) if !is_wanted(&name) => {
                 Err(Refusal::new(ResponseError::InvalidRequest, "Duplicate topic name."))
             }
@@ -44,6 +50,27 @@ pub(crate) fn handle(cx: &Context<'_>, request: CreatePartitionsRequest) -> Answ
             .with_error_message(message)
     });
     CreatePartitionsResponse::default().with_results(results.collect()).into()
+}
+
+/// The topics for which the client's quota has no room left.
+fn over_quota(
+    cx: &Context<'_>,
+    request: &CreatePartitionsRequest,
+    is_single: impl Fn(&TopicName) -> bool,
+) -> HashMap<TopicName, Refusal> {
+    let mut refused = HashMap::new();
+    if request.validate_only || !cx.broker.quotas.is_active() {
+        return refused;
+    }
+    let image = cx.broker.controller.image();
+    for topic in request.topics.iter().filter(|topic| is_single(&topic.name)) {
+        let Some(known) = image.topic(topic.name.as_str()) else { continue };
+        let partitions = usize::try_from(topic.count).unwrap_or(0).saturating_sub(known.partitions.len());
+        if let Err(refusal) = cx.may_change(partitions, STRICT_SINCE) {
+            refused.insert(topic.name.clone(), refusal);
+        }
+    }
+    refused
 }
 
 fn new_partitions(topic: &CreatePartitionsTopic) -> NewPartitions {

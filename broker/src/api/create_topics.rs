@@ -24,6 +24,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use uuid::Uuid;
 
+/// From this version on clients know THROTTLING_QUOTA_EXCEEDED.
+const STRICT_SINCE: i16 = 6;
+
 pub(crate) fn handle(cx: &Context<'_>, request: CreateTopicsRequest) -> Answer<CreateTopicsResponse> {
     let mut count: HashMap<TopicName, usize> = HashMap::new();
     let mut names = Vec::new();
@@ -34,7 +37,9 @@ pub(crate) fn handle(cx: &Context<'_>, request: CreateTopicsRequest) -> Answer<C
             names.push(topic.name.clone());
         }
     }
-    let is_wanted = |name: &TopicName| count.get(name) == Some(&1) && name.as_str() != CLUSTER_METADATA;
+    let is_sound = |name: &TopicName| count.get(name) == Some(&1) && name.as_str() != CLUSTER_METADATA;
+    let over_quota = over_quota(cx, &request, is_sound);
+    let is_wanted = |name: &TopicName| is_sound(name) && !over_quota.contains_key(name);
     let wanted: Vec<NewTopic> =
         request.topics.iter().filter(|topic| is_wanted(&topic.name)).map(new_topic).collect();
     // Makes directories and syncs the metadata log; the other connections of this thread go on meanwhile.
@@ -45,11 +50,32 @@ pub(crate) fn handle(cx: &Context<'_>, request: CreateTopicsRequest) -> Answer<C
         let result = match &mut created {
             Err(refusal) => Err(refusal.clone()),
             Ok(created) if is_wanted(&name) => created.next().unwrap_or_else(|| Err(forgotten())),
-            Ok(_) => Err(refused_before(&name)),
+            Ok(_) => Err(over_quota.get(&name).cloned().unwrap_or_else(|| refused_before(&name))),
         };
         describe(cx, name, &result)
     });
     CreateTopicsResponse::default().with_topics(topics.collect()).into()
+}
+
+/// The topics for which the client's quota has no room left.
+fn over_quota(
+    cx: &Context<'_>,
+    request: &CreateTopicsRequest,
+    is_sound: impl Fn(&TopicName) -> bool,
+) -> HashMap<TopicName, Refusal> {
+    let mut refused = HashMap::new();
+    if request.validate_only || !cx.broker.quotas.is_active() {
+        return refused;
+    }
+    let default = cx.broker.controller.config().num_partitions;
+    for topic in request.topics.iter().filter(|topic| is_sound(&topic.name)) {
+        let asked = if topic.num_partitions == -1 { default } else { topic.num_partitions };
+        let partitions = topic.assignments.len().max(usize::try_from(asked).unwrap_or(0));
+        if let Err(refusal) = cx.may_change(partitions, STRICT_SINCE) {
+            refused.insert(topic.name.clone(), refusal);
+        }
+    }
+    refused
 }
 
 fn new_topic(topic: &CreatableTopic) -> NewTopic {

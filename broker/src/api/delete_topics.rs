@@ -18,6 +18,9 @@ use kafka_protocol::protocol::StrBytes;
 use std::collections::HashMap;
 use uuid::Uuid;
 
+/// From this version on clients know THROTTLING_QUOTA_EXCEEDED.
+const STRICT_SINCE: i16 = 5;
+
 /// What a client calls a topic.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Asked {
@@ -75,6 +78,14 @@ fn delete(cx: &Context<'_>, asked: Vec<Asked>) -> Vec<DeletableTopicResult> {
         if id.as_ref().is_ok_and(|id| uses[id] > 1) {
             let message = "The provided topic name maps to an ID that was already supplied.";
             *id = Err(Refusal::new(ResponseError::InvalidRequest, message));
+        }
+    }
+    for (_, id) in &mut resolved {
+        let partitions = |id: &Uuid| image.topic_by_id(*id).map_or(0, |topic| topic.partitions.len());
+        if let Ok(known) = id
+            && let Err(refusal) = cx.may_change(partitions(known), STRICT_SINCE)
+        {
+            *id = Err(refusal);
         }
     }
     let ids: Vec<Uuid> = resolved.iter().filter_map(|(_, id)| id.as_ref().ok().copied()).collect();

@@ -14,6 +14,7 @@ use crate::broker::Broker;
 use crate::error::{report, response_error};
 use crate::fetch_sessions::{Asked, Role, Wanted};
 use crate::partition::{Parked, Partition};
+use crate::quotas::{ANONYMOUS, Resource};
 use bytes::BufMut;
 use indexmap::IndexMap;
 use kafka_protocol::ResponseError;
@@ -68,6 +69,14 @@ pub(crate) fn handle(cx: &Context<'_>, body: &[u8], out: &mut Gather) -> Outcome
             return out.end_frame(start).map_or_else(|n| Outcome::Close(too_large(n)), |()| Outcome::Written);
         }
     };
+    let throttled = cx.broker.quotas.is_active()
+        && cx.broker.quotas.throttle(Resource::Fetch, ANONYMOUS, cx.client_id, cx.broker.clock.now_ms()) > 0;
+    if throttled {
+        // Nothing at all is the answer that says so; when the client may ask again is filled in with the rest.
+        let start = begin(cx.version, cx.correlation_id, out);
+        let _ = fetch::write(out, cx.version, 0, fetch.role.id(), &[], 0);
+        return out.end_frame(start).map_or_else(|n| Outcome::Close(too_large(n)), |()| Outcome::Written);
+    }
     let wait = u64::try_from(request.max_wait_ms).unwrap_or(0);
     let found = fetch.look();
     if found.failed || wait == 0 || fetch.wanted.is_empty() || found.bytes >= fetch.min_bytes {
@@ -81,6 +90,15 @@ pub(crate) fn handle(cx: &Context<'_>, body: &[u8], out: &mut Gather) -> Outcome
     }
     let deadline = Instant::now() + Duration::from_millis(wait);
     Outcome::Later(Box::pin(Waiting::new(fetch).run(deadline)))
+}
+
+/// The least of `fetch.max.bytes` and what the quota of the client lets through at once.
+fn fetch_max(cx: &Context<'_>) -> usize {
+    let max = cx.broker.fetch_max();
+    match cx.broker.quotas.is_active() {
+        true => max.min(cx.broker.quotas.fetch_max(ANONYMOUS, cx.client_id)),
+        false => max,
+    }
 }
 
 fn begin(version: i16, correlation_id: i32, out: &mut Gather) -> milena_protocol::gather::FrameStart {
@@ -198,7 +216,7 @@ impl Fetch {
             role,
             wanted,
             min_bytes: usize::try_from(request.min_bytes).unwrap_or(0),
-            max_bytes: usize::try_from(request.max_bytes).unwrap_or(0).min(cx.broker.fetch_max()),
+            max_bytes: usize::try_from(request.max_bytes).unwrap_or(0).min(fetch_max(cx)),
             bound: if request.isolation_level == 1 { Bound::Stable } else { Bound::End },
         })
     }

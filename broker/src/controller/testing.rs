@@ -225,7 +225,13 @@ impl TestBroker {
         let dir = tempfile::tempdir().unwrap();
         let broker = Arc::new(Broker::around(&config, cluster_id, controller, dir.path()));
         let (peer, local) = ("10.0.0.5:40000".parse().unwrap(), "10.0.0.1:9092".parse().unwrap());
-        Self { broker, store, log, _dir: dir, connection: ConnectionInfo { peer, local, listener: 0 } }
+        Self {
+            broker,
+            store,
+            log,
+            _dir: dir,
+            connection: ConnectionInfo { peer, local, listener: 0, silence: Arc::default() },
+        }
     }
 
     /// A request of this version.

@@ -154,8 +154,7 @@ impl Image {
         self.cluster.configs.keys().filter(of_type).map(|(_, name)| name.as_str())
     }
 
-    /// Client quotas. They are kept through restarts and enforced by nobody yet.
-    #[cfg(test)]
+    /// Client quotas.
     pub(crate) fn quotas(&self) -> &BTreeMap<QuotaEntity, BTreeMap<String, f64>> {
         &self.cluster.quotas
     }

@@ -18,6 +18,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, Interest, ReadBuf};
@@ -63,6 +64,8 @@ pub(crate) struct Connection {
     waiting: VecDeque<Slot>,
     /// The client hung up, or the broker stops: what is answered is still sent, what is parked is dropped.
     finished: bool,
+    /// Nothing is read until then, because the client has used up a quota.
+    silence: Option<Pin<Box<Sleep>>>,
     idle: Pin<Box<Sleep>>,
     active: Instant,
 }
@@ -86,6 +89,7 @@ impl Connection {
             outgoing: Outgoing::default(),
             waiting: VecDeque::new(),
             finished: false,
+            silence: None,
             idle,
             active,
         }
@@ -155,11 +159,14 @@ impl Connection {
     }
 
     fn may_dispatch(&self) -> bool {
-        self.waiting.len() < WAITING_MAX && self.outgoing.waiting_bytes() < OUTGOING_MAX
+        self.silence.is_none()
+            && self.waiting.len() < WAITING_MAX
+            && self.outgoing.waiting_bytes() < OUTGOING_MAX
     }
 
     /// Receives once and dispatches what is complete.
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
+        ready!(self.poll_silence(cx));
         if !self.may_dispatch() {
             return Poll::Pending;
         }
@@ -205,6 +212,27 @@ impl Connection {
         })
     }
 
+    /// Ready when the client may be listened to.
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.be_silent();
+        while let Some(silence) = &mut self.silence {
+            ready!(silence.as_mut().poll(cx));
+            self.silence = None;
+            self.be_silent();
+        }
+        Poll::Ready(())
+    }
+
+    /// Begins the silence that an answer has announced.
+    fn be_silent(&mut self) {
+        if self.info.silence.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let ms = self.info.silence.swap(0, Ordering::Relaxed);
+        let until = Instant::now() + Duration::from_millis(u64::from(ms));
+        self.silence = Some(Box::pin(tokio::time::sleep_until(until)));
+    }
+
     /// Receives into `space`; 0 bytes are the end.
     fn poll_read(&mut self, cx: &mut Context<'_>, space: &mut [u8]) -> Poll<Result<usize, End>> {
         let mut space = ReadBuf::new(space);
@@ -246,6 +274,7 @@ impl Connection {
             Outcome::Later(pending) => self.waiting.push_back(Slot::Waiting(pending)),
             Outcome::Close(reason) => return Err(End::Reason(reason)),
         }
+        self.be_silent();
         Ok(())
     }
 

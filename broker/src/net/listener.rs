@@ -90,7 +90,12 @@ fn start(stream: TcpStream, peer: SocketAddr, index: usize, broker: &Arc<Broker>
     stream.set_nodelay(true).map_err(|e| e.to_string())?;
     let registered =
         broker.connections().register(stream.as_raw_fd(), peer.ip(), broker.connection_limits(peer.ip()))?;
-    let info = ConnectionInfo { peer: canonical(peer), local: canonical(local), listener: index };
+    let info = ConnectionInfo {
+        peer: canonical(peer),
+        local: canonical(local),
+        listener: index,
+        silence: Arc::default(),
+    };
     tokio::spawn(Connection::new(stream, registered, info, broker.clone()).run());
     Ok(())
 }

@@ -13,6 +13,7 @@ mod marathon;
 mod orders;
 mod peak;
 mod producing;
+mod quotas;
 mod rd;
 mod retention;
 mod tidy;

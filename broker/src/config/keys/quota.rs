@@ -10,9 +10,9 @@ pub(super) const KEYS: &[Key] = &[
         .doc("Seconds of one window for throttled moves between data directories."),
     class("client.quota.callback.class", None)
         .doc("Java class that decides client quotas; not loaded."),
-    int("controller.quota.window.num", Some("11")).at_least(1)
+    int("controller.quota.window.num", Some("11")).at_least(1).honoured()
         .doc("Sample windows over which a quota on controller changes is measured."),
-    int("controller.quota.window.size.seconds", Some("1")).at_least(1)
+    int("controller.quota.window.size.seconds", Some("1")).at_least(1).honoured()
         .doc("Seconds of one window of the quota on controller changes."),
     int("delete.records.purgatory.purge.interval.requests", Some("1"))
         .doc("Finished DeleteRecords requests after which Kafka sweeps its waiting list."),
@@ -22,9 +22,9 @@ pub(super) const KEYS: &[Key] = &[
         .doc("Finished fetches after which Kafka sweeps its waiting list."),
     int("producer.purgatory.purge.interval.requests", Some("1000"))
         .doc("Finished produce requests after which Kafka sweeps its waiting list."),
-    int("quota.window.num", Some("11")).at_least(1)
+    int("quota.window.num", Some("11")).at_least(1).honoured()
         .doc("Sample windows over which a client quota is measured."),
-    int("quota.window.size.seconds", Some("1")).at_least(1)
+    int("quota.window.size.seconds", Some("1")).at_least(1).honoured()
         .doc("Seconds of one client quota window."),
     int("replication.quota.window.num", Some("11")).at_least(1)
         .doc("Sample windows over which replication throttles are measured."),

@@ -1,0 +1,93 @@
+//! Client quotas over the wire: the answer comes at once and says for how long to be silent; then nothing is read.
+
+use kafka_protocol::messages::alter_client_quotas_request::{EntityData, EntryData, OpData};
+use kafka_protocol::messages::create_topics_request::CreatableTopic;
+use kafka_protocol::messages::{
+    AlterClientQuotasRequest, CreateTopicsRequest, CreateTopicsResponse, MetadataRequest,
+};
+use milena_integration_tests::broker::Broker;
+use milena_integration_tests::raw::Connection;
+use milena_integration_tests::records::Batch;
+use milena_integration_tests::requests::{create_topic, fetch, name, produce, text};
+use std::time::{Duration, Instant};
+
+/// Sets a quota for every client id, or with 0 takes it back.
+fn set_quota(connection: &mut Connection, key: &str, value: f64) {
+    let entity = EntityData::default().with_entity_type(text("client-id")).with_entity_name(None);
+    let op = OpData::default().with_key(text(key)).with_value(value).with_remove(value == 0.0);
+    let entry = EntryData::default().with_entity(vec![entity]).with_ops(vec![op]);
+    let request = AlterClientQuotasRequest::default().with_entries(vec![entry]);
+    assert_eq!(connection.call(1, &request).entries[0].error_code, 0);
+}
+
+/// A batch with one record of this many bytes.
+fn batch(bytes: usize) -> Vec<u8> {
+    Batch::new().value(&vec![b'x'; bytes]).build()
+}
+
+/// The connection is not read from for about this long.
+fn is_silent(connection: &mut Connection, throttle_ms: i32) {
+    let begun = Instant::now();
+    connection.call(0, &MetadataRequest::default().with_topics(Some(Vec::new())));
+    let silence = Duration::from_millis(u64::try_from(throttle_ms).unwrap());
+    // The timer of the broker began a little before ours.
+    assert!(begun.elapsed() + Duration::from_millis(50) >= silence, "{:?} of {silence:?}", begun.elapsed());
+}
+
+#[test]
+fn producers_and_consumers_are_silenced() {
+    let Some(broker) = Broker::milena(&[]) else { return };
+    let mut connection = broker.connect();
+    create_topic(&mut connection, "t", 1, &[]);
+    set_quota(&mut connection, "producer_byte_rate", 10_000.0);
+    for version in [3, 8, 9, 12] {
+        // Each has a client of its own for the eleven seconds that are counted, so one quota's worth is there at first.
+        set_quota(&mut connection, "producer_byte_rate", 0.0);
+        let plain = connection.call(version, &produce("t", 0, 1, batch(100_000)));
+        assert_eq!((plain.throttle_time_ms, plain.responses[0].partition_responses[0].error_code), (0, 0));
+    }
+    set_quota(&mut connection, "producer_byte_rate", 10_000.0);
+    let first = connection.call(9, &produce("t", 0, 1, batch(103_000)));
+    let throttle_ms = first.throttle_time_ms;
+    assert!((200..=1000).contains(&throttle_ms), "{throttle_ms}");
+    assert_eq!(first.responses[0].partition_responses[0].error_code, 0, "what is too much is still taken");
+    is_silent(&mut connection, throttle_ms);
+    let mut other = broker.connect();
+    let begun = Instant::now();
+    other.call(0, &MetadataRequest::default().with_topics(Some(Vec::new())));
+    assert!(begun.elapsed() < Duration::from_secs(5), "only the connection that produced is silent");
+    set_quota(&mut other, "producer_byte_rate", 0.0);
+
+    set_quota(&mut other, "consumer_byte_rate", 20_000.0);
+    // 200,000 bytes at once are the most, and a first batch in any case.
+    let answer = other.call(12, &fetch("t", 0, 0, 1 << 20));
+    assert_eq!(answer.throttle_time_ms, 0);
+    let answer = other.call(12, &fetch("t", 0, 0, 1 << 20));
+    assert!(answer.throttle_time_ms > 0);
+    let mut third = broker.connect();
+    let throttled = third.call(12, &fetch("t", 0, 0, 1 << 20));
+    assert!(throttled.throttle_time_ms > 0 && throttled.responses.is_empty(), "{throttled:?}");
+}
+
+#[test]
+fn changes_of_metadata_are_refused_or_silenced() {
+    let Some(broker) = Broker::milena(&[("controller.quota.window.num", "2")]) else { return };
+    let mut connection = broker.connect();
+    set_quota(&mut connection, "controller_mutation_rate", 1.0);
+    let create = |connection: &mut Connection, version, topics: &[&str]| -> CreateTopicsResponse {
+        let topic = |topic: &&str| {
+            CreatableTopic::default().with_name(name(topic)).with_num_partitions(4).with_replication_factor(1)
+        };
+        let topics = topics.iter().map(topic).collect();
+        connection.call(version, &CreateTopicsRequest::default().with_topics(topics).with_timeout_ms(1000))
+    };
+    let strict = create(&mut connection, 7, &["a", "b"]);
+    let codes: Vec<_> = strict.topics.iter().map(|topic| topic.error_code).collect();
+    assert_eq!(codes, [0, 89]);
+    assert!((1..=2000).contains(&strict.throttle_time_ms), "{}", strict.throttle_time_ms);
+    let mut other = broker.connect();
+    let lenient = create(&mut other, 5, &["c"]);
+    assert_eq!(lenient.topics[0].error_code, 0);
+    assert!(lenient.throttle_time_ms > strict.throttle_time_ms, "{}", lenient.throttle_time_ms);
+    is_silent(&mut connection, strict.throttle_time_ms);
+}
