@@ -22,7 +22,7 @@ fn set_quota(connection: &mut Connection, key: &str, value: f64) {
 
 /// A batch with one record of this many bytes.
 fn batch(bytes: usize) -> Vec<u8> {
-    Batch::new().value(&vec![b'x'; bytes]).build()
+    Batch::of([vec![b'x'; bytes]]).encode()
 }
 
 /// The connection is not read from for about this long.
@@ -39,13 +39,8 @@ fn producers_and_consumers_are_silenced() {
     let Some(broker) = Broker::milena(&[]) else { return };
     let mut connection = broker.connect();
     create_topic(&mut connection, "t", 1, &[]);
-    set_quota(&mut connection, "producer_byte_rate", 10_000.0);
-    for version in [3, 8, 9, 12] {
-        // Each has a client of its own for the eleven seconds that are counted, so one quota's worth is there at first.
-        set_quota(&mut connection, "producer_byte_rate", 0.0);
-        let plain = connection.call(version, &produce("t", 0, 1, batch(100_000)));
-        assert_eq!((plain.throttle_time_ms, plain.responses[0].partition_responses[0].error_code), (0, 0));
-    }
+    let free = connection.call(9, &produce("t", 0, 1, batch(100_000)));
+    assert_eq!((free.throttle_time_ms, free.responses[0].partition_responses[0].error_code), (0, 0));
     set_quota(&mut connection, "producer_byte_rate", 10_000.0);
     let first = connection.call(9, &produce("t", 0, 1, batch(103_000)));
     let throttle_ms = first.throttle_time_ms;
