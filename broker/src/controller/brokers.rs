@@ -13,7 +13,8 @@ impl Controller {
         }
         let mut writer = self.writer.lock();
         let mut draft = self.draft(&writer)?;
-        let Some(broker_epoch) = draft.image().registration(broker_id).map(|broker| broker.epoch) else {
+        let Some(broker_epoch) = draft.image().registration(broker_id).map(|broker| broker.broker_epoch)
+        else {
             let message = format!("Broker ID {broker_id} is not currently registered");
             return Err(Refusal::new(ResponseError::BrokerIdNotRegistered, message));
         };
