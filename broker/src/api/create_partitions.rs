@@ -44,6 +44,8 @@ pub(crate) fn handle(cx: &Context<'_>, request: CreatePartitionsRequest) -> Answ
             Err(refusal) => Err(refusal.clone()),
         };
         let (code, message) = outcome(&result);
+        // The sentence that goes with this code says all, and Kafka sends none.
+        let message = message.filter(|_| code != ResponseError::UnknownTopicOrPartition.code());
         CreatePartitionsTopicResult::default()
             .with_name(name)
             .with_error_code(code)

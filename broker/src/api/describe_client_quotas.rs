@@ -170,10 +170,13 @@ mod tests {
         (response.error_code, entries.iter().map(entity).collect())
     }
 
+    /// Filter, strict, error code, entities.
+    type Row = (&'static [(&'static str, i8, Option<&'static str>)], bool, i16, &'static [&'static str]);
+
     #[test]
     fn filters() {
         #[rustfmt::skip]
-        let rows: [(&[(&str, i8, Option<&str>)], bool, i16, &[&str]); 17] = [
+        let rows: [Row; 17] = [
             (&[], false, 0, &["client-id=-", "client-id=a", "client-id=a user=u", "user=-", "user=u"]),
             (&[], true, 0, &[]),
             (&[("user", 0, Some("u"))], false, 0, &["client-id=a user=u", "user=u"]),

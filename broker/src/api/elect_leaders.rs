@@ -50,7 +50,8 @@ pub(crate) fn handle(cx: &Context<'_>, request: ElectLeadersRequest) -> Answer<E
             results.push(ReplicaElectionResult::default().with_topic(name).with_partition_result(failed));
         }
     }
-    let error = if known { 0 } else { ResponseError::InvalidRequest.code() };
+    let asked_for_none = request.topic_partitions.as_ref().is_some_and(Vec::is_empty);
+    let error = if known || asked_for_none { 0 } else { ResponseError::InvalidRequest.code() };
     ElectLeadersResponse::default().with_error_code(error).with_replica_election_results(results).into()
 }
 
@@ -144,5 +145,6 @@ mod tests {
         assert_eq!(response.error_code, 42);
         assert_eq!(seen(&response), [("t", 0, 42, "Unknown election type 5")]);
         assert_eq!(ask(&broker, 2, 5, None).error_code, 42);
+        assert_eq!(ask(&broker, 2, 5, Some(&[])).error_code, 0);
     }
 }

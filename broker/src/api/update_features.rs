@@ -5,7 +5,7 @@
 //!
 //! | version | change |
 //! |---|---|
-//! | 0 | a downgrade is allowed or not |
+//! | 0 | upgrades only: that a downgrade is allowed does not count, as in Kafka 4.1 |
 //! | 1 | safe and unsafe downgrades; may only be checked |
 //! | 2 | no result for each feature |
 
@@ -41,7 +41,6 @@ pub(crate) fn handle(cx: &Context<'_>, request: UpdateFeaturesRequest) -> Answer
 
 fn wanted(version: i16, update: &FeatureUpdateKey) -> FeatureUpdate {
     let upgrade_type = match (version, update.upgrade_type) {
-        (0, _) if update.allow_downgrade => UpgradeType::SafeDowngrade,
         (0, _) | (_, 1) => UpgradeType::Upgrade,
         (_, 2) => UpgradeType::SafeDowngrade,
         (_, 3) => UpgradeType::UnsafeDowngrade,
@@ -59,7 +58,7 @@ mod tests {
     use kafka_protocol::protocol::StrBytes;
 
     #[test]
-    fn versions_say_downgrade_in_their_own_way() {
+    fn versions_that_know_downgrades_make_them() {
         for version in 0..=2 {
             let broker = TestBroker::new(&[]);
             let ask = |feature: &'static str, level, down: bool| {
@@ -77,6 +76,11 @@ mod tests {
             assert_eq!(refused.error_code, 95);
             let message = refused.error_message.unwrap();
             assert!(message.starts_with(super::WHICH) && message.contains("Can't downgrade"), "{message}");
+            if version == 0 {
+                assert_eq!(ask("transaction.version", 1, true).error_code, 95);
+                assert_eq!(ask("transaction.version", 2, true).error_code, 0);
+                continue;
+            }
             let done = ask("transaction.version", 1, true);
             assert_eq!((done.error_code, done.error_message), (0, None));
             assert_eq!(done.results.len(), usize::from(version < 2));

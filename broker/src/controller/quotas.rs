@@ -33,6 +33,9 @@ pub(crate) struct QuotaAlteration {
     pub(crate) operations: Vec<(String, Option<f64>)>,
 }
 
+/// What became of each entity.
+pub(crate) type QuotaResults = Vec<(QuotaEntity, Result<(), Refusal>)>;
+
 impl Controller {
     /// Changes quotas, or with `validate_only` checks whether they could be; gives what became of each entity, in the
     /// order in which they came first. All that can be done is stored as one batch.
@@ -42,10 +45,10 @@ impl Controller {
         &self,
         alterations: &[QuotaAlteration],
         validate_only: bool,
-    ) -> Result<Vec<(QuotaEntity, Result<(), Refusal>)>, Refusal> {
+    ) -> Result<QuotaResults, Refusal> {
         let mut writer = self.writer.lock();
         let mut draft = self.draft(&writer)?;
-        let mut results: Vec<(QuotaEntity, Result<(), Refusal>)> = Vec::new();
+        let mut results = QuotaResults::new();
         for QuotaAlteration { entity, operations } in alterations {
             let mut keys = BTreeSet::new();
             let repeated = operations.iter().any(|(key, _)| !keys.insert(key));
@@ -191,12 +194,15 @@ mod tests {
         QuotaAlteration { entity: entity(parts), operations }
     }
 
+    /// Entity, key, value, why it is refused.
+    type Row = (&'static [(&'static str, &'static str)], &'static str, f64, Option<&'static str>);
+
     #[test]
     fn what_may_be_set() {
         const RATE: &str = "producer_byte_rate";
         let bench = Bench::new();
         #[rustfmt::skip]
-        let rows: [(&[(&str, &str)], &str, f64, Option<&str>); 18] = [
+        let rows: [Row; 18] = [
             (&[("client-id", "a")], RATE, 1.0, None),
             (&[("client-id", "-"), ("user", "-")], RATE, 9e18, None),
             (&[("user", "u")], "request_percentage", 0.5, None),
