@@ -12,6 +12,7 @@
 //! | active segment | its end is read from the last index entry on | scanned, but for the next row |
 //! | active segment that ends at the recovery point, a producer snapshot for there | trusted | trusted: see `trust.rs` |
 //! | active segment, an index missing, cut short or with zeros behind | scanned | scanned |
+//! | the same, an entry in an index for what is not in the log | trusted | scanned |
 //! | first bad batch of a scan | segment cut there, later segments set aside as `.quarantined` | the same |
 //! | a scanned segment that ends before the next one begins, not compacted | later segments set aside | the same |
 //! | index files without a log file | removed | removed |

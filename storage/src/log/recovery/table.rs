@@ -2,6 +2,7 @@
 
 use crate::config::LogConfig;
 use crate::file::Disk;
+use crate::index::aborted::AbortedTransaction;
 use crate::log::{Append, Log, Start};
 use crate::producers::Origin;
 use milena_protocol::records::{BatchBuilder, BatchHeader, HEADER_LEN};
@@ -119,6 +120,36 @@ fn cases() -> Vec<Case> {
             fine,
         ),
         case("killed, zeros behind", |d| resize(&file(d, 16, "log"), 5000), Some(END), &[16], END, fine),
+        case(
+            "killed, a marker in its index that is not in the log",
+            |d| {
+                let aborted = AbortedTransaction {
+                    producer_id: 1,
+                    first_offset: 17,
+                    last_offset: END,
+                    last_stable_offset: END + 1,
+                };
+                fs::write(file(d, 16, "txnindex"), aborted.encode()).unwrap();
+            },
+            Some(END),
+            &[16],
+            END,
+            |d| !file(d, 16, "txnindex").exists(),
+        ),
+        case(
+            "killed, a timestamp in its index that is not in the log",
+            |d| {
+                let path = file(d, 16, "timeindex");
+                let mut bytes = fs::read(&path).unwrap();
+                bytes.extend((FIRST_MS + 1000).to_be_bytes());
+                bytes.extend(((END - 16) as i32).to_be_bytes());
+                fs::write(path, bytes).unwrap();
+            },
+            Some(END),
+            &[16],
+            END,
+            |d| !file(d, 16, "timeindex").exists(),
+        ),
         case("killed, half a batch behind", |d| resize(&file(d, 16, "log"), -700), Some(19), &[16], 19, fine),
         case(
             "a bad batch",

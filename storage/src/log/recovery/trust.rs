@@ -3,7 +3,8 @@
 use super::Loader;
 use crate::error::Result;
 use crate::file_name::SegmentFileKind;
-use crate::index::offset;
+use crate::index::aborted::{self, AbortedTransaction};
+use crate::index::{offset, time};
 use crate::segment::{Published, Segment, Walk};
 
 impl Loader<'_> {
@@ -78,7 +79,23 @@ impl Loader<'_> {
         while let Ok(Some(place)) = walk.next() {
             (next_offset, reached) = (place.last_offset + 1, place.position + place.size);
         }
-        let holds = reached == position && (trusted || next_offset == point);
+        let holds = reached == position
+            && (trusted || next_offset == point && self.nothing_is_indexed_from(point, base)?);
         Ok(holds.then_some(Published { next_offset, position }))
+    }
+
+    /// Whether time index and aborted transactions of a segment end before an offset. An append that came to nothing may
+    /// have left more: a marker is in its index before it is in the log, and an index may reach the device before the
+    /// log does.
+    fn nothing_is_indexed_from(&self, offset: i64, base: i64) -> Result<bool> {
+        let times = self.disk.open_read(&self.path(base, SegmentFileKind::TimeIndex))?;
+        if !time::last(&times, base).is_ok_and(|last| last.offset < offset) {
+            return Ok(false);
+        }
+        let path = self.path(base, SegmentFileKind::TransactionIndex);
+        let bytes = self.disk.read_if_there(&path)?.unwrap_or_default();
+        let (entries, rest) = bytes.as_chunks::<{ aborted::ENTRY_SIZE }>();
+        let ends_before = |entry| AbortedTransaction::decode(entry).is_ok_and(|one| one.last_offset < offset);
+        Ok(rest.is_empty() && entries.last().is_none_or(ends_before))
     }
 }
