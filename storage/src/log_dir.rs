@@ -36,7 +36,8 @@ pub struct LogDir {
     /// The last broker stopped cleanly here.
     clean: bool,
     recovery_points: Offsets,
-    log_starts: Offsets,
+    /// What `log-start-offset-checkpoint` says.
+    log_starts: Mutex<Offsets>,
     /// What `cleaner-offset-checkpoint` says.
     cleaned: Mutex<Offsets>,
     _lock: File,
@@ -79,7 +80,7 @@ impl LogDir {
         let clean = disk.root().join(file_name::CLEAN_SHUTDOWN_FILE).exists();
         let load = |name| checkpoint::load_offsets_or_none(&disk, name);
         let recovery_points = load(file_name::RECOVERY_POINT_CHECKPOINT)?;
-        let log_starts = load(file_name::LOG_START_OFFSET_CHECKPOINT)?;
+        let log_starts = Mutex::new(load(file_name::LOG_START_OFFSET_CHECKPOINT)?);
         let cleaned = Mutex::new(load(file_name::CLEANER_CHECKPOINT)?);
         Ok(Self { disk, identity, clean, recovery_points, log_starts, cleaned, _lock: lock })
     }
@@ -228,7 +229,7 @@ impl LogDir {
         let start = Start {
             clean: self.clean,
             recovery_point: offset_of(&self.recovery_points),
-            log_start: offset_of(&self.log_starts),
+            log_start: offset_of(&self.log_starts.lock()),
             now_ms,
         };
         let log = Log::open(&self.disk, path, config, &start)?;
@@ -251,6 +252,7 @@ impl LogDir {
         now_ms: i64,
     ) -> Result<Log> {
         self.disk.check_online()?;
+        self.forget_log_start(&name.topic, name.partition)?;
         let role = PartitionDirRole::Future(Uuid::new_v4());
         let dir = self.disk.root().join(name.clone().with_role(role).to_string());
         self.disk.create_dir_within(&dir)?;
@@ -273,6 +275,7 @@ impl LogDir {
         now_ms: i64,
     ) -> Result<Log> {
         self.disk.check_online()?;
+        self.forget_log_start(topic, partition)?;
         let dir = self.path_of(topic, partition);
         let is_new = !dir.exists();
         let made =
@@ -284,6 +287,18 @@ impl LogDir {
             let _ = self.disk.remove_dir(&dir);
         }
         made
+    }
+
+    /// A new log does not begin where one of the same name did that was deleted: should the process die before the next
+    /// checkpoint, its records would lie below the log start.
+    fn forget_log_start(&self, topic: &str, partition: i32) -> Result<()> {
+        let mut starts = self.log_starts.lock();
+        let Some((key, start)) = starts.remove_entry(&(topic.to_owned(), partition)) else { return Ok(()) };
+        checkpoint::save_offsets(&self.disk, file_name::LOG_START_OFFSET_CHECKPOINT, &starts).inspect_err(
+            |_| {
+                starts.insert(key, start);
+            },
+        )
     }
 
     /// Writes `partition.metadata`.
@@ -303,7 +318,11 @@ impl LogDir {
     /// [`Error::Full`] or [`Error::Io`]; the old ones stay.
     pub fn save_checkpoints(&self, recovery: &Offsets, starts: &Offsets, watermarks: &Offsets) -> Result<()> {
         checkpoint::save_offsets(&self.disk, file_name::RECOVERY_POINT_CHECKPOINT, recovery)?;
-        checkpoint::save_offsets(&self.disk, file_name::LOG_START_OFFSET_CHECKPOINT, starts)?;
+        {
+            let mut saved = self.log_starts.lock();
+            checkpoint::save_offsets(&self.disk, file_name::LOG_START_OFFSET_CHECKPOINT, starts)?;
+            saved.clone_from(starts);
+        }
         checkpoint::save_offsets(&self.disk, file_name::HIGH_WATERMARK_CHECKPOINT, watermarks)
     }
 
@@ -396,7 +415,31 @@ mod tests {
     use crate::config::LogConfig;
     use crate::error::Error;
     use crate::file::Disk;
+    use crate::log::Append;
+    use crate::producers::Origin;
+    use milena_protocol::records::{BatchBuilder, BatchHeader, HEADER_LEN};
     use uuid::Uuid;
+
+    #[test]
+    fn a_new_log_does_not_begin_where_a_deleted_one_of_its_name_did() {
+        let temp = tempfile::tempdir().unwrap();
+        let offsets = |offset| [(("t".to_owned(), 0), offset), (("u".to_owned(), 0), offset)].into();
+        let open = || LogDir::open(Disk::new(temp.path()), 1, None, 0).unwrap();
+        let dir = open();
+        dir.save_checkpoints(&offsets(1000), &offsets(1000), &offsets(1000)).unwrap();
+        let log = dir.create_log("t", 0, Uuid::from_u128(7), LogConfig::default(), 0).unwrap();
+        let mut batch = BatchBuilder::new();
+        batch.append(0, Some(b"key"), Some(b"value"), &[]);
+        let batch = batch.build().unwrap();
+        let how = Append { leader_epoch: 0, origin: Origin::Client, now_ms: 0 };
+        log.append(&BatchHeader::read(&batch).unwrap(), &batch[HEADER_LEN..], &how).unwrap();
+        drop((log, dir));
+        // Killed before the next checkpoint.
+        let dir = open();
+        let log = dir.open_log("t", 0, LogConfig::default(), 0).unwrap();
+        assert_eq!((log.start_offset(), log.end_offset()), (0, 1));
+        assert_eq!(dir.log_starts.lock().len(), 1, "that of another log stays");
+    }
 
     #[test]
     fn a_directory_has_one_owner_and_one_identity() {
