@@ -103,10 +103,7 @@ impl Log {
         let mut header = *header;
         header.base_offset = writer.next_offset;
         header.partition_leader_epoch = how.leader_epoch;
-        if writer.complete_at == Some(writer.next_offset) {
-            // The last segment grows again.
-            self.complete_below.fetch_min(writer.active.base_offset, Ordering::AcqRel);
-        }
+        self.grow_again(writer);
         if writer.resumed {
             self.take_up(writer, &config)?;
         }
@@ -131,6 +128,13 @@ impl Log {
             duplicate: false,
             flush_due: self.flush_due(writer, config.flush_messages),
         })
+    }
+
+    /// Before an append: the last segment is not as a stop has left it any more.
+    pub(super) fn grow_again(&self, writer: &Writer) {
+        if writer.complete_at == Some(writer.next_offset) {
+            self.complete_below.fetch_min(writer.active.base_offset, Ordering::AcqRel);
+        }
     }
 
     /// Before the first append after a clean stop: brings to memory what a growing segment needs.

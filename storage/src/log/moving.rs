@@ -60,6 +60,7 @@ impl Log {
         // What was accepted under another segment.bytes is taken as it is.
         let mut config = (*self.config()).clone();
         config.segment_bytes = config.segment_bytes.max(header.size() as u32);
+        self.grow_again(writer);
         if writer.resumed {
             self.take_up(writer, &config)?;
         }
@@ -120,8 +121,10 @@ impl Log {
             }
         }
         copy.log_start.fetch_max(self.start_offset(), Ordering::AcqRel);
-        if self.config().flush_messages < i64::MAX || self.recovery_point() > copy.recovery_point() {
-            // The one sync under the lock, where what is acknowledged must be on the device.
+        // Syncs under the lock only where what is acknowledged must be on the device.
+        let config = self.config();
+        let durable = config.flush_messages < i64::MAX || self.recovery_point() > copy.recovery_point();
+        if durable {
             copy.flush()?;
         }
         {
@@ -140,10 +143,17 @@ impl Log {
             log_start: self.start_offset(),
             now_ms,
         };
-        let opened = Log::open(&copy.disk, to, (*copy.config()).clone(), &start).and_then(|log| {
+        // The settings in force are those of this log: the copy may have been made before a change of them.
+        let opened = Log::open(&copy.disk, to, (*config).clone(), &start).and_then(|log| {
             let same = (log.start_offset(), log.end_offset()) == (self.start_offset(), writer.next_offset);
             same.then_some(log).ok_or_else(|| unfit("the copy has other offsets than the log"))
         });
+        // A later flush of a file says nothing of the name that its directory has got here.
+        let named = |log| match to.parent().filter(|_| durable) {
+            Some(root) => copy.disk.sync_dir(root).map(|()| log),
+            None => Ok(log),
+        };
+        let opened = opened.and_then(named);
         let opened = opened.inspect_err(|_| {
             // Two logs of one partition must not be found: the next start would have to choose.
             let _ = copy.disk.rename(to, &copy.dir());

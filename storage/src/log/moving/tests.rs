@@ -159,3 +159,27 @@ fn a_move_that_fails_leaves_the_log_as_it_was() {
     }
     assert!(fails > 5, "{fails}");
 }
+
+#[test]
+fn a_copy_that_grows_after_a_restart_is_not_complete() {
+    let bench = bench(Disk::new, 0);
+    bench.copy.copy_from(&bench.old, 2500, NOW).unwrap();
+    bench.copy.close().unwrap();
+    let end = bench.copy.end_offset();
+    let start = Start { clean: true, recovery_point: end, log_start: 0, now_ms: NOW };
+    let copy = Log::open(bench.copy.disk(), &bench.copy.dir(), config(), &start).unwrap();
+    assert_eq!(copy.recovery_checkpoint(), end);
+    copy.copy_from(&bench.old, 1, NOW).unwrap();
+    copy.flush().unwrap();
+    assert_eq!(copy.recovery_point(), copy.end_offset());
+    assert_eq!(copy.recovery_checkpoint(), copy.end_offset() - 1, "its indexes are in memory alone");
+}
+
+#[test]
+fn settings_that_change_during_a_move_stay_in_force() {
+    let bench = bench(Disk::new, 0);
+    catch_up(&bench);
+    bench.old.set_config(LogConfig { retention_bytes: 12_345, ..config() });
+    let moved = hand_over(&bench).unwrap();
+    assert_eq!(moved.config().retention_bytes, 12_345);
+}
