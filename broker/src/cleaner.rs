@@ -94,8 +94,15 @@ impl Cleaner {
     fn filthiest(&self) -> Option<Work> {
         let now_ms = self.partitions.now_ms();
         let mut best: Option<Work> = None;
+        let moves = self.partitions.moves();
+        // A tombstone or marker that goes before it was copied would leave in the copy what it has ended (Kafka waits, too).
+        let moves_away =
+            |partition: &Arc<Partition>| moves.iter().any(|moved| Arc::ptr_eq(&moved.partition, partition));
         for partition in self.partitions.all() {
-            if *partition.cleaning.lock() != CleaningState::Idle || partition.is_deleted() {
+            if *partition.cleaning.lock() != CleaningState::Idle
+                || partition.is_deleted()
+                || moves_away(&partition)
+            {
                 continue;
             }
             let cleanable = match partition.log().cleanable(now_ms) {

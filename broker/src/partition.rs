@@ -218,7 +218,14 @@ impl Partition {
     /// Puts another configuration in force.
     pub(crate) fn reconfigure(&self, config: &TopicConfig, log: LogConfig) {
         *self.rules.write() = rules(config);
-        self.log.load().set_config(log);
+        // Setting it waits for the end of a move, behind which another log serves.
+        loop {
+            let current = self.log.load_full();
+            current.set_config(log.clone());
+            if Arc::ptr_eq(&current, &self.log.load()) {
+                return;
+            }
+        }
     }
 
     /// Validates and appends what a producer sent, and wakes the fetches that wait for it. A batch that opens its

@@ -10,6 +10,8 @@ use super::state::State;
 
 /// Bytes that a client's pattern may become.
 const PATTERN_BYTES_MAX: usize = 256 << 10;
+/// Length of a client's pattern.
+const PATTERN_LENGTH_MAX: usize = 32 << 10;
 
 /// Which transactions to list; an empty list is no condition.
 #[derive(Clone, Debug, Default)]
@@ -49,10 +51,8 @@ impl ListFilter {
             None | Some("") => None,
             Some(pattern) => {
                 // By itself first: "a)(b" is no pattern.
-                Regex::new(pattern).map_err(|_| ResponseError::InvalidRegularExpression)?;
-                let whole =
-                    RegexBuilder::new(&format!("^(?:{pattern})$")).size_limit(PATTERN_BYTES_MAX).build();
-                Some(whole.map_err(|_| ResponseError::InvalidRegularExpression)?)
+                compile(pattern)?;
+                Some(compile(&format!("^(?:{pattern})$"))?)
             }
         };
         Ok(filter)
@@ -65,6 +65,15 @@ impl ListFilter {
             && (self.longer_than_ms < 0 || open_ms > self.longer_than_ms)
             && self.pattern.as_ref().is_none_or(|pattern| pattern.is_match(id))
     }
+}
+
+/// Compiles a client's pattern. What is parsed takes a hundred times its length before the limit of what it may become
+/// counts, and no longer pattern stays below that one.
+fn compile(pattern: &str) -> Result<Regex, ResponseError> {
+    let short = Some(pattern).filter(|pattern| pattern.len() <= PATTERN_LENGTH_MAX);
+    let built =
+        short.and_then(|pattern| RegexBuilder::new(pattern).size_limit(PATTERN_BYTES_MAX).build().ok());
+    built.ok_or(ResponseError::InvalidRegularExpression)
 }
 
 /// A transactional id in a list.

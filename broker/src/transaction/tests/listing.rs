@@ -61,6 +61,11 @@ fn a_pattern_must_be_one() {
         let error = ListFilter::new([], [], -1, Some(pattern)).err();
         assert_eq!(error, Some(ResponseError::InvalidRegularExpression), "{pattern}");
     }
+    for pattern in ["a".repeat(1 << 20), "(?x)".to_owned() + &" ".repeat(1 << 20), "((a{99}){99}){99}".into()]
+    {
+        let error = ListFilter::new([], [], -1, Some(&pattern)).err();
+        assert_eq!(error, Some(ResponseError::InvalidRegularExpression), "{} bytes", pattern.len());
+    }
 }
 
 #[test]
