@@ -3,8 +3,8 @@
 //! * A version above ours is answered in version 0 with UNSUPPORTED_VERSION and this API's range alone; the body of
 //!   the request is not read (KIP-511). Clients come again with what they learned.
 //! * Versions 3 and up name the client software; a malformed name is INVALID_REQUEST.
-//! * Features: version 3 and up. What clients would take as a promise we do not keep yet (transactions of version 2,
-//!   the new group protocol) is left out, although the metadata log has it for the Kafka that may come after us.
+//! * Features: version 3 and up. What clients would take as a promise we do not keep yet (share and streams groups) is
+//!   left out, although the metadata log has it for the Kafka that may come after us.
 
 use super::{Context, Outcome, TABLE, encode};
 use arc_swap::ArcSwapOption;

@@ -143,6 +143,8 @@ async fn every_version_of_every_api_is_answered_to_the_last_byte() {
         DeleteGroups DeleteGroupsRequest DeleteGroupsResponse;
         IncrementalAlterConfigs IncrementalAlterConfigsRequest IncrementalAlterConfigsResponse;
         OffsetDelete OffsetDeleteRequest OffsetDeleteResponse;
+        ConsumerGroupHeartbeat ConsumerGroupHeartbeatRequest ConsumerGroupHeartbeatResponse;
+        ConsumerGroupDescribe ConsumerGroupDescribeRequest ConsumerGroupDescribeResponse;
         DescribeCluster DescribeClusterRequest DescribeClusterResponse;
         ListConfigResources ListConfigResourcesRequest ListConfigResourcesResponse;
         DescribeTopicPartitions DescribeTopicPartitionsRequest DescribeTopicPartitionsResponse;

@@ -16,7 +16,7 @@ mod describe;
 mod downgrade;
 
 pub(super) mod fence;
-mod hash;
+pub(super) mod hash;
 pub(super) mod heartbeat;
 pub(super) mod member;
 mod offsets;

@@ -65,11 +65,8 @@ impl GroupShard {
             return effects.reply(ticket, join_error(&request.member_id, ResponseError::InvalidRequest));
         }
         let mut preamble = Vec::new();
-        match self.modern.get(group_id) {
-            Some(_) => {
-                return effects.reply(ticket, join_error("", ResponseError::InconsistentGroupProtocol));
-            }
-            None => {}
+        if self.is_modern(group_id) {
+            return effects.reply(ticket, join_error("", ResponseError::InconsistentGroupProtocol));
         }
         match self.consumers.get(group_id) {
             Some(group) if !group.is_empty() => {

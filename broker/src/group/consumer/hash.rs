@@ -8,7 +8,7 @@ use uuid::Uuid;
 const MAGIC: u8 = 0;
 
 /// The hash over topics in the order of their names; 0 for none.
-pub(super) fn group_hash<'a>(topics: impl Iterator<Item = (&'a str, Uuid, i32)>) -> i64 {
+pub(in crate::group) fn group_hash<'a>(topics: impl Iterator<Item = (&'a str, Uuid, i32)>) -> i64 {
     let mut bytes = Vec::new();
     for (name, id, partitions) in topics {
         bytes.extend_from_slice(&topic_hash(name, id, partitions).to_le_bytes());

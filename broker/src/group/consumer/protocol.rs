@@ -16,12 +16,15 @@ use crate::coordinator::Topics;
 /// The latest version that is written.
 const LATEST_ASSIGNMENT: i16 = 3;
 
+/// Partitions by the name of their topic.
+pub(super) type ByName = Vec<(String, Vec<i32>)>;
+
 /// A subscription.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Subscription {
     pub(super) topics: BTreeSet<String>,
     /// By name; topics that do not exist any more are among them.
-    pub(super) owned: Vec<(String, Vec<i32>)>,
+    pub(super) owned: ByName,
     pub(super) rack_id: Option<String>,
 }
 
@@ -50,7 +53,7 @@ pub(super) fn read_subscription(bytes: &[u8]) -> Option<Subscription> {
 }
 
 /// Reads an assignment and whether there is more in it than partitions; None if the bytes are something else.
-pub(super) fn read_assignment(bytes: &[u8]) -> Option<(Vec<(String, Vec<i32>)>, bool)> {
+pub(super) fn read_assignment(bytes: &[u8]) -> Option<(ByName, bool)> {
     if bytes.is_empty() {
         return Some((Vec::new(), false));
     }
@@ -89,7 +92,7 @@ pub(super) fn write_assignment(partitions: &Partitions, metadata: &[u8], topics:
 }
 
 /// Partitions by topic id, of the topics that exist.
-pub(super) fn by_id(named: Vec<(String, Vec<i32>)>, topics: &dyn Topics) -> Partitions {
+pub(super) fn by_id(named: ByName, topics: &dyn Topics) -> Partitions {
     let mut partitions = Partitions::new();
     for (name, of_topic) in named {
         if let Some((id, _)) = topics.topic(&name)
@@ -101,7 +104,7 @@ pub(super) fn by_id(named: Vec<(String, Vec<i32>)>, topics: &dyn Topics) -> Part
     partitions
 }
 
-fn by_topic(rest: &mut &[u8]) -> Option<Vec<(String, Vec<i32>)>> {
+fn by_topic(rest: &mut &[u8]) -> Option<ByName> {
     let mut all = Vec::new();
     for _ in 0..i32::from_be_bytes(take(rest)?) {
         let name = string(rest)??;

@@ -19,14 +19,20 @@ impl GroupShard {
                 let group = self.consumer_group(&id);
                 (group.epoch, group.metadata_hash) = (value.epoch, value.metadata_hash);
             }
-            GroupRecord::ConsumerGroupPartitionMetadata(id, value) => {
-                if value.is_some() || self.consumers.contains_key(id.as_str()) {
-                    self.consumer_group(&id).has_partition_metadata = value.is_some();
+            GroupRecord::ConsumerGroupPartitionMetadata(id, Some(_)) => {
+                self.consumer_group(&id).has_partition_metadata = true;
+            }
+            GroupRecord::ConsumerGroupTargetAssignmentMetadata(id, Some(value)) => {
+                self.consumer_group(&id).target_epoch = value.assignment_epoch;
+            }
+            GroupRecord::ConsumerGroupPartitionMetadata(id, None) => {
+                if let Some(group) = self.consumers.get_mut(id.as_str()) {
+                    group.has_partition_metadata = false;
                 }
             }
-            GroupRecord::ConsumerGroupTargetAssignmentMetadata(id, value) => {
-                if value.is_some() || self.consumers.contains_key(id.as_str()) {
-                    self.consumer_group(&id).target_epoch = value.map_or(0, |value| value.assignment_epoch);
+            GroupRecord::ConsumerGroupTargetAssignmentMetadata(id, None) => {
+                if let Some(group) = self.consumers.get_mut(id.as_str()) {
+                    group.target_epoch = 0;
                 }
             }
             GroupRecord::ConsumerGroupMemberMetadata(key, Some(value)) => {

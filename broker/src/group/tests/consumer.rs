@@ -1,5 +1,6 @@
 //! Groups of the consumer protocol: scripts of heartbeats.
 
+mod cost;
 mod epochs;
 mod migration;
 mod model;

@@ -68,7 +68,7 @@ impl Model {
         match (self.steps.below(100), picked) {
             (0..4, _) | (_, None) => {
                 let id = format!("m{}", self.steps.below(12));
-                self.clients.entry(id.clone()).or_insert_with(Client::default);
+                self.clients.entry(id.clone()).or_default();
                 self.rejoin(&id);
             }
             (4..7, Some(id)) => {

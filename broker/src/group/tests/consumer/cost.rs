@@ -1,0 +1,80 @@
+//! What large groups cost.
+
+use super::{Holding, LiveTopics, Script, assigned, beating, joining, wire};
+use crate::clock::Clock;
+use crate::group::GroupSettings;
+use crate::group::tests::{GROUP, START, name};
+use std::sync::Arc;
+use std::time::Instant;
+
+const MEMBERS: usize = 1000;
+const GROUPS: usize = 10_000;
+
+/// A client that does at once what it is told.
+struct Client {
+    id: String,
+    epoch: i32,
+    held: Holding,
+}
+
+#[test]
+#[ignore = "a measurement: cargo test --release -- --ignored --nocapture measure"]
+fn measure_a_thousand_members() {
+    let script = Script::new();
+    script.topics.set("t", 1, 2 * MEMBERS as i32);
+    let begun = Instant::now();
+    let mut clients: Vec<Client> = (0..MEMBERS)
+        .map(|number| {
+            let id = format!("member-{number}");
+            let answer = script.join(&id, &["t"]);
+            assert_eq!(answer.error_code, 0);
+            Client { id, epoch: answer.member_epoch, held: assigned(&answer).unwrap() }
+        })
+        .collect();
+    println!("{MEMBERS} members join: {:?}", begun.elapsed());
+    let begun = Instant::now();
+    let (mut rounds, mut beats) = (0, 0);
+    while rounds == 0 || script.state() != "Stable" {
+        for client in &mut clients {
+            let owned = Some(wire(&client.held));
+            let answer = script.send(beating(&client.id, client.epoch).with_topic_partitions(owned));
+            assert_eq!(answer.error_code, 0, "{:?}", answer.error_message);
+            client.epoch = answer.member_epoch;
+            if let Some(told) = assigned(&answer) {
+                client.held = told;
+            }
+            beats += 1;
+        }
+        rounds += 1;
+        assert!(rounds < 20);
+    }
+    println!("they have their partitions after {rounds} rounds, {beats} heartbeats: {:?}", begun.elapsed());
+    assert!(clients.iter().all(|client| client.held[&1].len() == 2));
+    let records = script.harness.log.records().len();
+    let begun = Instant::now();
+    for client in &clients {
+        assert_eq!(script.beat(&client.id, client.epoch, None).error_code, 0);
+    }
+    println!("{MEMBERS} heartbeats without news: {:?}", begun.elapsed());
+    assert_eq!(script.harness.log.records().len(), records);
+}
+
+#[test]
+#[ignore = "a measurement: cargo test --release -- --ignored --nocapture measure"]
+fn measure_ten_thousand_groups() {
+    let script = Script::new();
+    for number in 0..GROUPS {
+        let group = format!("{GROUP}{number}");
+        let answer = script.send(joining("a", &["t"]).with_group_id(name(&group).into()));
+        assert_eq!(answer.error_code, 0);
+    }
+    let log = Arc::clone(&script.harness.log);
+    let topics = Arc::new(LiveTopics::default());
+    topics.set("t", 1, 6);
+    let begun = Instant::now();
+    let clock = Arc::new(Clock::Manual(START.into()));
+    let again = Script::over(log, clock, GroupSettings::default(), topics);
+    println!("replay of {GROUPS} groups: {:?}", begun.elapsed());
+    let groups = again.harness.groups.list(&crate::group::ListFilter::default()).unwrap();
+    assert_eq!((groups.len(), &*groups[0].group_state), (GROUPS, "Stable"));
+}
