@@ -1,18 +1,21 @@
 package milena;
 
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Properties;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.Future;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.serialization.LongDeserializer;
 import org.apache.kafka.common.serialization.Serdes;
 import org.apache.kafka.common.serialization.StringDeserializer;
@@ -27,12 +30,15 @@ import org.apache.kafka.streams.kstream.Produced;
 import org.apache.kafka.streams.state.Stores;
 
 /**
- * A word count of Kafka Streams with {@code exactly_once_v2}, in processes that are killed: {@code write} makes the
- * input, {@code count FOLDER} runs until it is killed, {@code check} waits for the counts, every one of which has to come
- * once and in sequence: {@code WordCount WHAT BOOTSTRAP TAG [FOLDER]}.
+ * A word count of Kafka Streams with {@code exactly_once_v2}, in a process that is killed while it works.
+ * {@code WordCount count BOOTSTRAP TAG FOLDER} counts until it is killed. {@code WordCount drive BOOTSTRAP TAG} writes
+ * lines and reads the counts, each of which has to come once and in sequence. It prints {@code start} when somebody may
+ * begin to count, {@code kill} when a process that is in the middle of its work should die and begin anew, and at last
+ * {@code done}.
  */
 public final class WordCount {
-    private static final int LINES = 3000;
+    private static final int PORTIONS = 3;
+    private static final int LINES = 4000;
     private static final int WORDS = 23;
     private static final int PARTITIONS = 2;
 
@@ -40,15 +46,11 @@ public final class WordCount {
     }
 
     public static void main(String[] args) throws Exception {
-        String bootstrap = args[1];
-        String tag = args[2];
         switch (args[0]) {
-            case "write" -> write(bootstrap, tag);
-            case "count" -> count(bootstrap, tag, args[3]);
-            case "check" -> check(bootstrap, tag);
+            case "count" -> count(args[1], args[2], args[3]);
+            case "drive" -> drive(args[1], args[2]);
             default -> throw new IllegalArgumentException(args[0]);
         }
-        System.exit(0);
     }
 
     /** Three words a line. */
@@ -56,18 +58,68 @@ public final class WordCount {
         return List.of("word-" + line % WORDS, "word-" + line * 7 % WORDS, "word-" + line * line % WORDS);
     }
 
-    private static void write(String bootstrap, String tag) throws Exception {
+    private static void drive(String bootstrap, String tag) throws Exception {
         try (Admin admin = Admin.create(Map.of("bootstrap.servers", bootstrap))) {
             List<NewTopic> topics = List.of(new NewTopic(tag + "-lines", PARTITIONS, (short) 1),
                 new NewTopic(tag + "-counts", PARTITIONS, (short) 1));
             admin.createTopics(topics).all().get();
         }
-        Map<String, Object> settings = Map.of("bootstrap.servers", bootstrap);
+        System.out.println("start");
+        Map<String, Object> settings = Map.of("bootstrap.servers", bootstrap, "group.id", tag + "-check",
+            "auto.offset.reset", "earliest", "isolation.level", "read_committed", "reconnect.backoff.max.ms", 200);
+        Map<String, Long> counts = new HashMap<>();
+        try (KafkaConsumer<String, Long> consumer =
+                new KafkaConsumer<>(settings, new StringDeserializer(), new LongDeserializer())) {
+            consumer.subscribe(List.of(tag + "-counts"));
+            for (int portion = 1; portion <= PORTIONS; portion++) {
+                long before = total(counts);
+                write(bootstrap, tag, (portion - 1) * LINES, portion * LINES);
+                if (portion < PORTIONS) {
+                    while (total(counts) == before) {
+                        read(consumer, counts);
+                    }
+                    System.out.println("kill");
+                }
+            }
+            // Nothing may come behind the last one.
+            for (int quiet = 0; quiet < 5; quiet = total(counts) < 3L * PORTIONS * LINES ? 0 : quiet + 1) {
+                read(consumer, counts);
+            }
+        }
+        Map<String, Long> wanted = new HashMap<>();
+        for (int line = 0; line < PORTIONS * LINES; line++) {
+            words(line).forEach(word -> wanted.merge(word, 1L, Long::sum));
+        }
+        if (!counts.equals(wanted)) {
+            throw new IllegalStateException(counts + " instead of " + wanted);
+        }
+        System.out.println("done");
+    }
+
+    private static long total(Map<String, Long> counts) {
+        return counts.values().stream().mapToLong(n -> n).sum();
+    }
+
+    private static void read(KafkaConsumer<String, Long> consumer, Map<String, Long> counts) {
+        for (ConsumerRecord<String, Long> record : consumer.poll(Duration.ofMillis(100))) {
+            if (counts.merge(record.key(), 1L, Long::sum) != (long) record.value()) {
+                throw new IllegalStateException(record + " instead of " + counts.get(record.key()));
+            }
+        }
+    }
+
+    private static void write(String bootstrap, String tag, int from, int to) throws Exception {
+        List<Future<RecordMetadata>> sent = new ArrayList<>();
+        Map<String, Object> settings = Map.of("bootstrap.servers", bootstrap, "reconnect.backoff.max.ms", 200);
         try (KafkaProducer<String, String> producer =
                 new KafkaProducer<>(settings, new StringSerializer(), new StringSerializer())) {
-            for (int line = 0; line < LINES; line++) {
-                producer.send(new ProducerRecord<>(tag + "-lines", line % PARTITIONS, null, String.join(" ", words(line))));
+            for (int line = from; line < to; line++) {
+                String text = String.join(" ", words(line));
+                sent.add(producer.send(new ProducerRecord<>(tag + "-lines", line % PARTITIONS, null, text)));
             }
+        }
+        for (Future<RecordMetadata> one : sent) {
+            one.get();
         }
     }
 
@@ -93,32 +145,5 @@ public final class WordCount {
         streams.setUncaughtExceptionHandler(e -> StreamThreadExceptionResponse.REPLACE_THREAD);
         streams.start();
         new CountDownLatch(1).await();
-    }
-
-    private static void check(String bootstrap, String tag) {
-        Map<String, Long> wanted = new HashMap<>();
-        for (int line = 0; line < LINES; line++) {
-            words(line).forEach(word -> wanted.merge(word, 1L, Long::sum));
-        }
-        Map<String, Object> settings = Map.of("bootstrap.servers", bootstrap, "group.id", tag + "-check",
-            "auto.offset.reset", "earliest", "isolation.level", "read_committed", "reconnect.backoff.max.ms", 200);
-        Map<String, Long> counts = new HashMap<>();
-        try (KafkaConsumer<String, Long> consumer =
-                new KafkaConsumer<>(settings, new StringDeserializer(), new LongDeserializer())) {
-            consumer.subscribe(List.of(tag + "-counts"));
-            // Nothing may come behind the last one.
-            for (int quiet = 0; quiet < 5;) {
-                for (ConsumerRecord<String, Long> record : consumer.poll(Duration.ofMillis(100))) {
-                    if (counts.merge(record.key(), 1L, Long::sum) != (long) record.value()) {
-                        throw new IllegalStateException(record + " instead of " + counts.get(record.key()));
-                    }
-                }
-                quiet = counts.values().stream().mapToLong(n -> n).sum() < 3L * LINES ? 0 : quiet + 1;
-            }
-        }
-        if (!counts.equals(wanted)) {
-            throw new IllegalStateException(counts + " instead of " + wanted);
-        }
-        System.out.println(counts);
     }
 }
