@@ -6,6 +6,7 @@ mod configs;
 mod crash;
 mod dirs;
 mod disk_full;
+mod eos;
 mod fetching;
 mod groups;
 mod hostile;

@@ -15,7 +15,7 @@ use milena_integration_tests::requests::{
 };
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -25,15 +25,18 @@ const INVALID_PRODUCER_EPOCH: i16 = 47;
 const COMMITTED: (&str, &str) = ("isolation.level", "read_committed");
 const UNCOMMITTED: (&str, &str) = ("isolation.level", "read_uncommitted");
 
-fn transactional(address: &str, id: &str, settings: &[(&str, &str)]) -> BaseProducer {
+/// Its reports are taken by a thread: an end of a transaction waits until they are, that the broker is gone among them.
+type Transactional = ThreadedProducer<DefaultProducerContext>;
+
+fn transactional(address: &str, id: &str, settings: &[(&str, &str)]) -> Transactional {
     let mut config = config(address, settings);
     config.set("transactional.id", id);
-    let producer: BaseProducer = config.create().expect("settings that librdkafka knows");
+    let producer: Transactional = config.create().expect("settings that librdkafka knows");
     producer.init_transactions(2 * PATIENCE).expect("the producer is initialised in time");
     producer
 }
 
-fn send(producer: &BaseProducer, topic: &str, values: impl IntoIterator<Item = String>) {
+fn send(producer: &Transactional, topic: &str, values: impl IntoIterator<Item = String>) {
     for value in values {
         let mut record: BaseRecord<'_, str, String> = BaseRecord::to(topic).payload(&value);
         while let Err((error, again)) = producer.send(record) {
