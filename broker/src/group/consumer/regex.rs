@@ -5,7 +5,7 @@ use kafka_protocol::ResponseError;
 use milena_protocol::stored::group::{
     ConsumerGroupRegularExpressionKey, ConsumerGroupRegularExpressionValue, GroupRecord,
 };
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 use std::collections::BTreeSet;
 
 use super::heartbeat::{Change, Refusal};
@@ -15,6 +15,12 @@ use crate::coordinator::Topics;
 use crate::coordinator::runtime::Effects;
 use crate::group::shard::{GroupShard, Then};
 
+/// Bytes of an expression; one of topic names has no need for more.
+const LENGTH_MAX: usize = 32 << 10;
+/// Bytes that an expression may become.
+const COMPILED_MAX: usize = 256 << 10;
+/// Characters of a refused expression that the answer shows.
+const SHOWN: usize = 256;
 /// Expressions of a group are not resolved more often than this, however many topics come.
 const LEAST_REFRESH_MS: i64 = 10_000;
 
@@ -29,13 +35,20 @@ pub(super) struct RegexChange {
 
 /// Refuses what is no regular expression. The syntax is that of RE2; a topic must match as a whole.
 pub(super) fn compile(regex: &str) -> Result<Regex, Refusal> {
+    let refused = |reason: String| {
+        let shown: String = regex.chars().take(SHOWN).collect();
+        let message = format!("SubscribedTopicRegex `{shown}` is not a valid regular expression: {reason}.");
+        Refusal::new(ResponseError::InvalidRegularExpression, message)
+    };
+    if regex.len() > LENGTH_MAX {
+        return Err(refused(format!("it has more than {LENGTH_MAX} bytes")));
+    }
+    let build = |regex: &str| RegexBuilder::new(regex).size_limit(COMPILED_MAX).build();
     // On its own first: a bracket too many must not close the group around it.
-    let compiled = Regex::new(regex).and_then(|_| Regex::new(&format!(r"\A(?:{regex})\z")));
+    let compiled = build(regex).and_then(|_| build(&format!(r"\A(?:{regex})\z")));
     compiled.map_err(|error| {
         let text = error.to_string();
-        let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        let message = format!("SubscribedTopicRegex `{regex}` is not a valid regular expression: {reason}.");
-        Refusal::new(ResponseError::InvalidRegularExpression, message)
+        refused(text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned())
     })
 }
 
@@ -123,6 +136,24 @@ impl GroupShard {
     pub(in crate::group) fn resolve_regexes(&mut self, now: i64, group: &str, effects: &mut Effects<Self>) {
         if let Some(group) = self.consumers.get(group) {
             effects.store(group.resolve(now, &*self.topics), Then::Replay);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LENGTH_MAX, compile};
+
+    #[test]
+    fn an_expression_matches_whole_names_and_has_bounds() {
+        assert!(compile("a|b").is_ok_and(|regex| regex.is_match("b") && !regex.is_match("ab")));
+        assert!(compile(&"a".repeat(1000)).is_ok());
+        for (name, refused) in [
+            ("a bracket too many", "a)(b".to_owned()),
+            ("too long", "a".repeat(LENGTH_MAX + 1)),
+            ("grows too large", r"(\pL{1000}){1000}".to_owned()),
+        ] {
+            assert!(compile(&refused).is_err(), "{name}");
         }
     }
 }
