@@ -4,6 +4,10 @@ use super::{Script, assigned, beating, holding, joining, wire};
 use crate::group::tests::{Commit, START, code, name};
 use crate::group::{ConsumerSettings, GroupSettings};
 use kafka_protocol::ResponseError;
+use kafka_protocol::messages::OffsetDeleteRequest;
+use kafka_protocol::messages::offset_delete_request::{
+    OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
+};
 
 #[test]
 fn a_member_alone_gets_everything() {
@@ -341,4 +345,24 @@ fn nothing_changes_if_the_log_does_not_take_it() {
     assert_eq!(script.join("b", &["t"]).error_code, code(ResponseError::NotCoordinator));
     assert_eq!(script.send(beating("a", -1)).error_code, code(ResponseError::NotCoordinator));
     assert_eq!(script.describe(), before);
+}
+
+#[test]
+fn offsets_of_subscribed_topics_stay() {
+    let script = Script::new();
+    script.topics.set("orders", 2, 4);
+    script.join("a", &["orders"]);
+    assert_eq!(script.harness.commit(Commit { member_id: "a", generation: 1, ..Commit::default() }), 0);
+    let delete = || {
+        let partition = OffsetDeleteRequestPartition::default().with_partition_index(0);
+        let topic = OffsetDeleteRequestTopic::default()
+            .with_name(name("orders").into())
+            .with_partitions(vec![partition]);
+        let request = OffsetDeleteRequest::default().with_group_id(name("g").into()).with_topics(vec![topic]);
+        script.harness.groups.delete_offsets(&request).unwrap()[0][0]
+    };
+    assert_eq!(delete(), Some(ResponseError::GroupSubscribedToTopic));
+    script.send(beating("a", -1));
+    assert_eq!(delete(), None);
+    assert_eq!(script.harness.fetch("g", "orders", 0), (-1, 0));
 }
