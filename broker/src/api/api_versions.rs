@@ -82,7 +82,11 @@ fn response(cx: &Context<'_>) -> ApiVersionsResponse {
                 key.with_min_version(*min).with_max_version(*max)
             });
         let finalized = FEATURES.iter().filter_map(|(name, ..)| {
-            let level = *finalized.get(*name)?;
+            // The level of the quorum's own feature is a control record, not a FeatureLevelRecord.
+            let level = match (*name, image.kraft_version()) {
+                ("kraft.version", level) => (level > 0).then_some(level)?,
+                _ => *finalized.get(*name)?,
+            };
             let key = FinalizedFeatureKey::default().with_name(StrBytes::from_static_str(name));
             Some(key.with_min_version_level(level).with_max_version_level(level))
         });
