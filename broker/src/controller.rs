@@ -26,8 +26,9 @@ mod snapshot;
 mod start;
 mod writer;
 
+pub(crate) use crate::error::{Refusal, outcome};
 pub(crate) use configs::{ConfigChange, ConfigEdit};
-pub(crate) use error::{ControllerError, Refusal, outcome};
+pub(crate) use error::ControllerError;
 pub(crate) use feature_levels::{FeatureUpdate, UpgradeType};
 pub(crate) use log::{AppendFailure, LogStore, MetadataLog, StorageFailure};
 pub(crate) use new_topics::{Assignment, NewTopic};

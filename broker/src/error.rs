@@ -1,6 +1,8 @@
-//! The only mapping from errors of the storage layer to Kafka error codes.
+//! What clients are told when something fails: the only mapping from errors of the storage layer to Kafka error codes, and
+//! refusals with their reason.
 
 use kafka_protocol::ResponseError;
+use kafka_protocol::protocol::StrBytes;
 use milena_storage::error::Error;
 use milena_storage::producers::ProducerError;
 
@@ -31,5 +33,45 @@ pub(crate) fn report(what: &str, topic: &str, partition: i32, error: &Error) {
             tracing::warn!("{what} {topic}-{partition}: {error}; free some space, no restart is needed")
         }
         _ => tracing::debug!("{what} {topic}-{partition}: {error}"),
+    }
+}
+
+/// What a client is told when its request is refused: an error code, and the reason in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// The error.
+    pub(crate) error: ResponseError,
+    /// Why; Kafka's own sentence where it has one.
+    pub(crate) message: String,
+}
+
+impl Refusal {
+    /// A refusal for this reason.
+    pub(crate) fn new(error: ResponseError, message: impl Into<String>) -> Self {
+        Self { error, message: message.into() }
+    }
+
+    /// The error code.
+    pub(crate) fn code(&self) -> i16 {
+        self.error.code()
+    }
+
+    /// The reason as the field of a response.
+    pub(crate) fn text(&self) -> Option<StrBytes> {
+        Some(StrBytes::from_string(self.message.clone()))
+    }
+}
+
+impl From<ResponseError> for Refusal {
+    fn from(error: ResponseError) -> Self {
+        Self::new(error, error.to_string())
+    }
+}
+
+/// Error code and message of an outcome, as responses carry them.
+pub(crate) fn outcome<T>(result: &Result<T, Refusal>) -> (i16, Option<StrBytes>) {
+    match result {
+        Ok(_) => (0, None),
+        Err(refusal) => (refusal.code(), refusal.text()),
     }
 }

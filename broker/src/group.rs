@@ -26,8 +26,9 @@ mod subscription;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use crate::error::Refusal;
 pub(crate) use admin::ListFilter;
-pub(crate) use consumer::heartbeat::{Refusal, Sender};
+pub(crate) use consumer::heartbeat::Sender;
 pub(crate) use join::Joiner;
 
 use consumer::assignor::ASSIGNORS;

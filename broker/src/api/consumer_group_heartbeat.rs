@@ -7,7 +7,8 @@
 //! | 1 | the client makes the id; subscriptions by regular expression |
 
 use super::{Answer, Context};
-use crate::group::{GroupCoordinator, Refusal, Sender, java_address};
+use crate::error::Refusal;
+use crate::group::{GroupCoordinator, Sender, java_address};
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse};
 use kafka_protocol::protocol::StrBytes;

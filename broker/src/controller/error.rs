@@ -2,8 +2,6 @@
 
 use super::log::StorageFailure;
 use crate::metadata::ReplayError;
-use kafka_protocol::ResponseError;
-use kafka_protocol::protocol::StrBytes;
 
 /// Why the controller cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -35,38 +33,4 @@ pub(crate) enum ControllerError {
         /// End of the snapshot, 0 for none.
         end: i64,
     },
-}
-
-/// What a client is told when its request is refused: an error code, and the reason in words.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    /// The error.
-    pub(crate) error: ResponseError,
-    /// Why; Kafka's own sentence where it has one.
-    pub(crate) message: String,
-}
-
-impl Refusal {
-    /// A refusal for this reason.
-    pub(crate) fn new(error: ResponseError, message: impl Into<String>) -> Self {
-        Self { error, message: message.into() }
-    }
-
-    /// The error code.
-    pub(crate) fn code(&self) -> i16 {
-        self.error.code()
-    }
-
-    /// The reason as the field of a response.
-    pub(crate) fn text(&self) -> Option<StrBytes> {
-        Some(StrBytes::from_string(self.message.clone()))
-    }
-}
-
-/// Error code and message of an outcome, as responses carry them.
-pub(crate) fn outcome<T>(result: &Result<T, Refusal>) -> (i16, Option<StrBytes>) {
-    match result {
-        Ok(_) => (0, None),
-        Err(refusal) => (refusal.code(), refusal.text()),
-    }
 }

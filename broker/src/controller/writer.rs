@@ -1,9 +1,8 @@
 //! From a draft to stored records to a published image.
 
-use super::error::Refusal;
 use super::log::AppendFailure;
 use super::snapshot::SinceSnapshot;
-use super::{Controller, TOO_LARGE};
+use super::{Controller, Refusal, TOO_LARGE};
 use crate::metadata::topic_name::Collisions;
 use crate::metadata::{Image, ReplayError};
 use kafka_protocol::ResponseError;

@@ -7,10 +7,10 @@ use milena_integration_tests::requests::{create_topic, read_all};
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-const PARTITIONS: i32 = 6;
+pub(crate) const PARTITIONS: i32 = 6;
 
-/// Every value of a topic with where it lies; fails if one is there twice.
-fn stored(broker: &Broker, topic: &str) -> HashMap<Vec<u8>, (i32, i64)> {
+/// Every value of a topic of [`PARTITIONS`] with where it lies; fails if one is there twice, damaged, or behind a gap.
+pub(crate) fn stored(broker: &Broker, topic: &str) -> HashMap<Vec<u8>, (i32, i64)> {
     let mut all = HashMap::new();
     for partition in 0..PARTITIONS {
         let bytes = read_all(&mut broker.connect(), topic, partition);

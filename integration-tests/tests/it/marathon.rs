@@ -2,6 +2,7 @@
 //! roll, topics that come and go, group commits, retention, compaction, metadata snapshots. Nothing acknowledged is
 //! missing, moved or there twice, and nothing piles up.
 
+use crate::crash::{PARTITIONS, stored as stored_once};
 use crate::rd::{Sending, wait_until};
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
@@ -28,7 +29,6 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-const PARTITIONS: i32 = 6;
 const SENDERS: usize = 3;
 /// Records that a sender is ahead of its acknowledgements at most.
 const AHEAD: usize = 2_000;
@@ -186,18 +186,9 @@ fn send(sender: &Sending, topic: &str, index: usize, stop: &AtomicBool, record: 
 /// Every acknowledged record is at its place, once, and nothing else is there.
 fn check_ledger(broker: &Broker, topic: &str, senders: &[Sending]) -> usize {
     let mut stored = HashMap::new();
-    for partition in 0..PARTITIONS {
-        let bytes = read_all(&mut broker.connect(), topic, partition);
-        let mut next = 0;
-        for batch in batches(&bytes) {
-            assert!(batch.is_sound(), "{topic}-{partition} at {}", batch.base_offset());
-            assert_eq!(batch.base_offset(), next, "{topic}-{partition} has no gaps");
-            next = batch.last_offset() + 1;
-            for (offset, value) in (batch.base_offset()..).zip(batch.values()) {
-                let known = stored.insert(value[..24.min(value.len())].to_vec(), (partition, offset));
-                assert_eq!(known, None, "{} is doubled", String::from_utf8_lossy(&value[..24]));
-            }
-        }
+    for (value, place) in stored_once(broker, topic) {
+        let known = stored.insert(value[..24.min(value.len())].to_vec(), place);
+        assert_eq!(known, None, "{} is doubled", String::from_utf8_lossy(&value[..24]));
     }
     let mut count = 0;
     for record in senders.iter().flat_map(|sender| sender.deliveries.acknowledged()) {

@@ -7,9 +7,10 @@ use kafka_protocol::messages::consumer_group_describe_response::{
 
 use super::ConsumerGroup;
 use super::Partitions;
-use super::heartbeat::{Refusal, not_a_consumer_group};
+use super::heartbeat::not_a_consumer_group;
 use super::member::Member;
 use crate::coordinator::Topics;
+use crate::error::Refusal;
 use crate::group::shard::GroupShard;
 use crate::group::text;
 

@@ -9,11 +9,12 @@ use std::sync::Arc;
 use super::ConsumerGroup;
 use super::classic::rejoin_key;
 use super::heartbeat::{
-    Refusal, known_static_member, not_a_consumer_group, revocation_key, session_key, unknown_member,
+    known_static_member, not_a_consumer_group, revocation_key, session_key, unknown_member,
 };
 use super::member::{Holding, LEAVING_FOR_A_WHILE, MemberState};
 use crate::coordinator::Topics;
 use crate::coordinator::runtime::Effects;
+use crate::error::Refusal;
 use crate::group::shard::{GroupShard, Then};
 use crate::group::text;
 

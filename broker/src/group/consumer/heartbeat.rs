@@ -13,29 +13,9 @@ use super::reconcile::Step;
 use super::{ConsumerGroup, Partitions};
 use crate::coordinator::Topics;
 use crate::coordinator::runtime::Effects;
+use crate::error::Refusal;
 use crate::group::shard::{GroupShard, Then, TimerKey};
 use crate::group::text;
-
-/// Why a request is refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    /// What clients act on.
-    pub(crate) error: ResponseError,
-    /// What people read.
-    pub(crate) message: String,
-}
-
-impl Refusal {
-    pub(crate) fn new(error: ResponseError, message: impl Into<String>) -> Self {
-        Self { error, message: message.into() }
-    }
-}
-
-impl From<ResponseError> for Refusal {
-    fn from(error: ResponseError) -> Self {
-        Self::new(error, error.to_string())
-    }
-}
 
 /// Who sends a heartbeat, beside what the request says.
 #[derive(Clone, Debug)]

@@ -8,11 +8,12 @@ use milena_protocol::stored::group::{
 use regex::{Regex, RegexBuilder};
 use std::collections::BTreeSet;
 
-use super::heartbeat::{Change, Refusal};
+use super::heartbeat::Change;
 use super::member::Profile;
 use super::{ConsumerGroup, Resolved};
 use crate::coordinator::Topics;
 use crate::coordinator::runtime::Effects;
+use crate::error::Refusal;
 use crate::group::shard::{GroupShard, Then};
 
 /// Bytes of an expression; one of topic names has no need for more.

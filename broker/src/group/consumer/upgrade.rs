@@ -10,12 +10,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::ConsumerGroup;
-use super::heartbeat::{Refusal, session_key};
+use super::heartbeat::session_key;
 use super::member::{Holding, MemberState, Profile};
 use super::protocol::{by_id, read_assignment, read_subscription};
 use super::target::hash_of;
 use crate::coordinator::Topics;
 use crate::coordinator::runtime::Effects;
+use crate::error::Refusal;
 use crate::group::classic::ClassicGroup;
 use crate::group::member::{Member as ClassicMember, Protocol};
 use crate::group::rebalance::{join_error, sync_error};
