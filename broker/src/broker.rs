@@ -185,6 +185,7 @@ impl Broker {
             }),
             bootstrap: bootstrap.as_deref(),
             quorum_epoch: metadata.quorum_epoch(),
+            directory_id: metadata.directory_id(),
         };
         let unreadable = |reason: String| StartError::Metadata { dir: root.display().to_string(), reason };
         let controller = Controller::open(metadata.clone(), partitions.clone(), shared, clock.clone(), start)

@@ -26,8 +26,8 @@ pub mod topic_keys;
 mod value;
 
 pub use broker_config::{
-    Authorizer, BrokerConfig, CleanerConfig, ConsumerGroupConfig, DynamicConfigs, GroupConfig, LogConfig,
-    MetadataConfig, NetworkConfig, OffsetsConfig, TransactionConfig, default_log_dir,
+    Authorizer, BrokerConfig, CleanerConfig, ConsumerGroupConfig, ControllerAddress, DynamicConfigs,
+    GroupConfig, LogConfig, MetadataConfig, NetworkConfig, OffsetsConfig, TransactionConfig, default_log_dir,
 };
 pub use environment::property_name;
 pub use error::ConfigError;

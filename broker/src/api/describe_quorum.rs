@@ -18,6 +18,7 @@ use kafka_protocol::messages::describe_quorum_response::{
 };
 use kafka_protocol::messages::{BrokerId, DescribeQuorumRequest, DescribeQuorumResponse};
 use kafka_protocol::protocol::StrBytes;
+use milena_protocol::records::VoterEndpoint;
 
 pub(crate) fn handle(cx: &Context<'_>, request: DescribeQuorumRequest) -> Answer<DescribeQuorumResponse> {
     // Texts are younger than the rest: an empty one is what a version without them would read.
@@ -74,8 +75,19 @@ fn unknown(topic: &Asked) -> TopicData {
     TopicData::default().with_topic_name(topic.topic_name.clone()).with_partitions(partitions.collect())
 }
 
-/// Where `controller.quorum.voters` says that this node listens for other controllers, if it says so.
+/// Where the metadata, or else `controller.quorum.voters`, say that this node listens for other controllers.
 fn listeners(cx: &Context<'_>) -> Vec<Listener> {
+    let image = cx.broker.controller.image();
+    if let Some(voters) = image.voters() {
+        let own = voters.voters.iter().filter(|voter| voter.id == cx.broker.controller.node_id());
+        let listener = |endpoint: &VoterEndpoint| {
+            Listener::default()
+                .with_name(StrBytes::from_string(endpoint.name.clone()))
+                .with_host(StrBytes::from_string(endpoint.host.clone()))
+                .with_port(endpoint.port)
+        };
+        return own.flat_map(|voter| &voter.endpoints).map(listener).collect();
+    }
     let config = cx.broker.controller.config();
     let Some(Value::List(voters)) = config.value("controller.quorum.voters") else { return Vec::new() };
     let own = format!("{}@", cx.broker.controller.node_id());

@@ -16,7 +16,7 @@ use std::time::Duration;
 pub use self::checks::Authorizer;
 pub use self::group::{ConsumerGroupConfig, GroupConfig, OffsetsConfig};
 pub use self::log::{CleanerConfig, LogConfig, default_log_dir};
-pub use self::metadata::MetadataConfig;
+pub use self::metadata::{ControllerAddress, MetadataConfig};
 pub use self::network::NetworkConfig;
 pub use self::transaction::TransactionConfig;
 pub(super) use self::values::Values;

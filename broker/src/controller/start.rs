@@ -1,7 +1,7 @@
 //! From a directory to a controller: replay, first records of a new log, taking over from Kafka.
 
-use super::log::{LogStore, MetadataLog};
-use super::snapshot::SinceSnapshot;
+use super::log::{LogStore, MetadataLog, StorageFailure};
+use super::snapshot::{self, SinceSnapshot};
 use super::writer::{Draft, Writer};
 use super::{Controller, ControllerError, Refusal};
 use crate::clock::Clock;
@@ -10,6 +10,7 @@ use crate::metadata::features;
 use crate::metadata::topic_name::Collisions;
 use crate::metadata::{BROKER_RESOURCE, Image, PartitionInfo, Replay, Topic};
 use arc_swap::ArcSwap;
+use milena_protocol::records::{Voter, VoterEndpoint};
 use milena_protocol::stored::metadata::{
     AbortTransactionRecord, BrokerRegistrationChangeRecord, ConfigRecord, FeatureLevelRecord, MetadataRecord,
     PartitionChangeRecord,
@@ -53,6 +54,8 @@ pub(crate) struct Start<'a> {
     pub(crate) bootstrap: Option<&'a [u8]>,
     /// `leaderEpoch` of `quorum-state`, 0 without one.
     pub(crate) quorum_epoch: i32,
+    /// `directory.id` of the directory that the log is in.
+    pub(crate) directory_id: Uuid,
 }
 
 impl Controller {
@@ -70,7 +73,10 @@ impl Controller {
         clock: Arc<Clock>,
         start: Start<'_>,
     ) -> Result<Self, ControllerError> {
-        let (replay, bytes) = replay(&*log, start.snapshot)?;
+        let formatted = format_quorum(&*log, &config.load(), &start, clock.now_ms())?;
+        let formatted = formatted.as_deref().map(|bytes| Snapshot { bytes, end_offset: 0, epoch: 0 });
+        let snapshot = start.snapshot.or(formatted);
+        let (replay, bytes) = replay(&*log, snapshot)?;
         let removed_topics = replay.removed_topics().clone();
         let (image, in_transaction) = replay.finish();
         features::check(image.features().0).map_err(ControllerError::Feature)?;
@@ -85,7 +91,7 @@ impl Controller {
             producer_ids: 0..0,
             collisions,
             since_snapshot: SinceSnapshot {
-                covered: start.snapshot.map_or(0, |snapshot| snapshot.end_offset),
+                covered: snapshot.map_or(0, |snapshot| snapshot.end_offset),
                 bytes,
                 since_ms: clock.now_ms(),
                 trim_ms: clock.now_ms(),
@@ -179,6 +185,33 @@ impl Controller {
             source: refusal.message.into(),
         })
     }
+}
+
+/// Writes the snapshot before the first record of a new log that is to keep its voters, as `kafka-storage format
+/// --standalone` does; returns its bytes.
+fn format_quorum(
+    log: &dyn MetadataLog,
+    config: &BrokerConfig,
+    start: &Start<'_>,
+    now_ms: i64,
+) -> Result<Option<Vec<u8>>, ControllerError> {
+    let is_new = start.snapshot.is_none() && start.bootstrap.is_none() && log.end_offset() == 0;
+    let Some(address) = config.metadata.standalone.as_ref().filter(|_| is_new) else { return Ok(None) };
+    let failed = |source: StorageFailure| ControllerError::Log { action: "written", source };
+    let image = Image::of_quorum(Voter {
+        id: config.node_id,
+        directory_id: start.directory_id,
+        endpoints: vec![VoterEndpoint {
+            name: address.listener.clone(),
+            host: address.host.clone(),
+            port: address.port,
+        }],
+        min_kraft_version: 0,
+        max_kraft_version: 1,
+    });
+    let bytes = snapshot::encode(&image).map_err(|error| failed(error.into()))?;
+    log.store_snapshot(0, 0, &bytes, now_ms).map_err(failed)?;
+    Ok(Some(bytes))
 }
 
 /// The whole log, and the bytes of it behind the snapshot.

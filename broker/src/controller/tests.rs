@@ -463,6 +463,40 @@ fn the_raft_epoch_is_above_all_that_was_seen() {
     assert!(bench.controller.quorum_state().contains(r#""leaderEpoch":8"#));
 }
 
+/// The rule of Kafka's `kafka-storage format`: voters in the configuration, or in the log.
+#[test]
+fn a_new_log_keeps_its_voters_where_the_configuration_does_not_name_them() {
+    let servers = ("controller.quorum.bootstrap.servers", "here.example:9093,b:1");
+    let start = || Start { directory_id: DIRECTORY, ..Start::default() };
+    let dynamic = Bench::configured(&config(&[servers]), Arc::default(), start()).unwrap();
+    assert_eq!(dynamic.controller.image().kraft_version(), 1);
+    let voters = dynamic.controller.image().voters().unwrap().clone();
+    let [voter] = voters.voters.as_slice() else { panic!("{voters:?}") };
+    assert_eq!((voter.id, voter.directory_id), (1, DIRECTORY));
+    let endpoint = &voter.endpoints[0];
+    assert_eq!(
+        (endpoint.name.as_str(), endpoint.host.as_str(), endpoint.port),
+        ("CONTROLLER", "here.example", 9093)
+    );
+    assert!(dynamic.controller.quorum_state().contains(r#""data_version":1"#));
+    let snapshots = dynamic.log.snapshots.lock().clone();
+    assert_eq!(snapshots.iter().map(|(end, epoch, _)| (*end, *epoch)).collect::<Vec<_>>(), [(0, 0)]);
+    let bytes = &snapshots[0].2;
+    let found = Start { snapshot: Some(Snapshot { bytes, end_offset: 0, epoch: 0 }), ..start() };
+    let again = Bench::over(dynamic.log.clone(), found).unwrap();
+    assert_eq!(again.controller.image().voters(), Some(&voters));
+
+    let voters = ("controller.quorum.voters", "1@here.example:9093");
+    for keys in [&[][..], &[voters], &[servers, voters]] {
+        let fixed = Bench::configured(&config(keys), Arc::default(), start()).unwrap();
+        assert_eq!(fixed.controller.image().kraft_version(), 0);
+        assert!(fixed.log.snapshots.lock().is_empty());
+        // A log that is there stays as it was made.
+        let later = Bench::configured(&config(&[servers]), fixed.log.clone(), start()).unwrap();
+        assert_eq!(later.controller.image().kraft_version(), 0);
+    }
+}
+
 fn values(base_offset: i64, records: &[MetadataRecord]) -> Vec<u8> {
     let mut builder = BatchBuilder::new().base_offset(base_offset).leader_epoch(3);
     for record in records {

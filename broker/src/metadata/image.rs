@@ -2,7 +2,7 @@
 
 use super::shards::Shards;
 use super::topic::Topic;
-use milena_protocol::records::KRaftVoters;
+use milena_protocol::records::{KRaftVoters, Voter};
 use milena_protocol::stored::metadata::{MetadataRecord, RegisterBrokerRecord, RegisterControllerRecord};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -167,6 +167,14 @@ impl Image {
     /// First producer id that was not handed out in a block.
     pub(crate) fn next_producer_id(&self) -> i64 {
         self.cluster.next_producer_id
+    }
+
+    /// The image of an empty log whose only voter is kept in it.
+    pub(crate) fn of_quorum(voter: Voter) -> Self {
+        let mut image = Self::default();
+        let cluster = Arc::make_mut(&mut image.cluster);
+        (cluster.kraft_version, cluster.voters) = (1, Some(KRaftVoters { voters: vec![voter] }));
+        image
     }
 
     /// 0 for a static quorum, 1 where the voters are kept in the log (KIP-853).

@@ -18,8 +18,8 @@ pub(super) const KEYS: &[Key] = &[
         .doc("Milliseconds without a heartbeat after which a broker is fenced."),
     string("controller.listener.names", None).honoured()
         .doc("Comma-separated names of the listeners reserved for controllers; milena does not open them."),
-    list("controller.quorum.bootstrap.servers", Some("")).valid(Valid::Servers)
-        .doc("host:port addresses of controllers; checked and otherwise unused on one node."),
+    list("controller.quorum.bootstrap.servers", Some("")).valid(Valid::Servers).honoured()
+        .doc("host:port addresses of controllers. Without controller.quorum.voters, a new cluster keeps its voters in the metadata log."),
     list("controller.quorum.voters", Some("")).valid(Valid::Voters).honoured()
         .doc("id@host:port of every controller; milena accepts itself as the only voter."),
     class("create.topic.policy.class.name", None)

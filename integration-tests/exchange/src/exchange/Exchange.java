@@ -53,6 +53,9 @@ public final class Exchange {
             if (chosen.isEmpty() || chosen.contains("dynamic")) {
                 new Exchange(args[0], folder.resolve("dynamic"), port + 4, Server.Quorum.DYNAMIC).upgraded();
             }
+            if (chosen.isEmpty() || chosen.contains("standalone")) {
+                new Exchange(args[0], folder.resolve("standalone"), port + 6, Server.Quorum.DYNAMIC).standalone();
+            }
         } catch (Throwable failed) {
             failed.printStackTrace();
             System.exit(1);
@@ -89,6 +92,13 @@ public final class Exchange {
         turn(Server.Kind.MILENA, false);
     }
 
+    /** One that milena made with its quorum in the metadata log, as Kafka's own server.properties wants it. */
+    private void standalone() throws Exception {
+        turn(Server.Kind.MILENA, true);
+        turn(Server.Kind.KAFKA, false);
+        turn(Server.Kind.MILENA, false);
+    }
+
     private interface Step {
         void run() throws Exception;
     }
@@ -100,7 +110,7 @@ public final class Exchange {
     private void turn(Server.Kind kind, boolean kill, Step more) throws Exception {
         long began = System.nanoTime();
         FileTime before = Files.exists(dir.resolve("__cluster_metadata-0")) ? newestSnapshot() : FileTime.fromMillis(0);
-        Server server = kind == Server.Kind.KAFKA ? Server.kafka(dir, port, quorum) : Server.milena(binary, dir, port);
+        Server server = kind == Server.Kind.KAFKA ? Server.kafka(dir, port, quorum) : Server.milena(binary, dir, port, quorum);
         double started = (System.nanoTime() - began) / 1e9;
         try {
             compare(Describe.broker(port));

@@ -91,9 +91,13 @@ final class Server {
         Check.that(code == 0, "format: " + said);
     }
 
-    static Server milena(String binary, Path dir, int port) throws Exception {
+    static Server milena(String binary, Path dir, int port, Quorum quorum) throws Exception {
         List<String> command = new ArrayList<>(List.of(binary));
-        settings(dir, port).forEach((key, value) -> command.addAll(List.of("--override", key + "=" + value)));
+        Map<String, String> all = settings(dir, port);
+        if (quorum == Quorum.DYNAMIC) {
+            all.put("controller.quorum.bootstrap.servers", "127.0.0.1:" + (port + 1));
+        }
+        all.forEach((key, value) -> command.addAll(List.of("--override", key + "=" + value)));
         return start(Kind.MILENA, dir, command);
     }
 
