@@ -230,6 +230,7 @@ impl LogDir {
             clean: self.clean,
             recovery_point: offset_of(&self.recovery_points),
             log_start: offset_of(&self.log_starts.lock()),
+            cleaned: self.cleaned.lock().contains_key(&key),
             now_ms,
         };
         let log = Log::open(&self.disk, path, config, &start)?;
@@ -257,7 +258,13 @@ impl LogDir {
         let dir = self.disk.root().join(name.clone().with_role(role).to_string());
         self.disk.create_dir_within(&dir)?;
         self.write_topic_id(&dir, topic_id)?;
-        let start = Start { clean: true, recovery_point: base_offset, log_start: base_offset, now_ms };
+        let start = Start {
+            clean: true,
+            recovery_point: base_offset,
+            log_start: base_offset,
+            cleaned: false,
+            now_ms,
+        };
         Log::open(&self.disk, &dir, config, &start)
     }
 

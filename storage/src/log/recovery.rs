@@ -14,7 +14,7 @@
 //! | active segment, an index missing, cut short or with zeros behind | scanned | scanned |
 //! | the same, an entry in an index for what is not in the log | trusted | scanned |
 //! | first bad batch of a scan | segment cut there, later segments set aside as `.quarantined` | the same |
-//! | a scanned segment that ends before the next one begins, not compacted | later segments set aside | the same |
+//! | a scanned segment that ends before the next one begins | both are kept | `hole.rs`: kept, or later segments set aside |
 //! | index files without a log file | removed | removed |
 //! | index files of a scanned active segment | removed unless they hold what was found | the same |
 //! | newest producer snapshot at or below the end | loaded, the rest replayed from the log | the same |
@@ -26,6 +26,7 @@
 
 pub(crate) mod batch_reader;
 mod epochs;
+mod hole;
 mod producers;
 mod scan;
 mod swap;
@@ -58,6 +59,8 @@ pub struct Start {
     pub recovery_point: i64,
     /// From the checkpoint: the first offset that may be read.
     pub log_start: i64,
+    /// From the checkpoint of compaction: the log is, or was, of a compacted topic, and may have gaps.
+    pub cleaned: bool,
     /// Wall clock, in milliseconds.
     pub now_ms: i64,
 }
@@ -85,6 +88,8 @@ struct Loader<'a> {
     scanned: BTreeSet<i64>,
     /// A batch of a producer was met while scanning.
     producers_seen: bool,
+    /// A batch was met from which compaction has taken records, or those before it.
+    thinned: bool,
     /// Offsets of the producer snapshots.
     snapshots: BTreeSet<i64>,
     /// The index files there are, by base offset.
@@ -115,6 +120,7 @@ pub(super) fn load(disk: &Disk, dir: &Path, config: &LogConfig, start: &Start) -
         repaired: false,
         scanned: BTreeSet::new(),
         producers_seen: false,
+        thinned: false,
         snapshots: BTreeSet::new(),
         indexes: BTreeSet::new(),
         has_epochs: false,
@@ -159,7 +165,7 @@ impl Loader<'_> {
             };
             // A tail behind the last record of a segment is all that is lost if the next one goes on from there.
             let cut = cut && bases.get(i + 1).is_none_or(|next| end.next_offset != *next);
-            if is_last || cut || self.is_hole(&bases, i, end.next_offset) {
+            if is_last || cut || self.is_hole(&bases, i, end)? {
                 self.quarantine(&bases[i + 1..])?;
                 self.remove_stale_indexes(base, &indexes)?;
                 segments.push(Arc::new(Segment::active(self.dir, base, None, end, indexes)));
@@ -234,6 +240,8 @@ impl Loader<'_> {
     }
 }
 
+#[cfg(test)]
+mod gaps;
 #[cfg(test)]
 mod table;
 #[cfg(test)]

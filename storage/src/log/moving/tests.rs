@@ -25,7 +25,7 @@ fn config() -> LogConfig {
 
 fn log(disk: &Disk, dir: &Path, log_start: i64) -> Log {
     std::fs::create_dir_all(dir).unwrap();
-    let start = Start { clean: true, recovery_point: log_start, log_start, now_ms: NOW };
+    let start = Start { clean: true, recovery_point: log_start, log_start, now_ms: NOW, ..Start::default() };
     Log::open(disk, dir, config(), &start).unwrap()
 }
 
@@ -166,7 +166,7 @@ fn a_copy_that_grows_after_a_restart_is_not_complete() {
     bench.copy.copy_from(&bench.old, 2500, NOW).unwrap();
     bench.copy.close().unwrap();
     let end = bench.copy.end_offset();
-    let start = Start { clean: true, recovery_point: end, log_start: 0, now_ms: NOW };
+    let start = Start { clean: true, recovery_point: end, now_ms: NOW, ..Start::default() };
     let copy = Log::open(bench.copy.disk(), &bench.copy.dir(), config(), &start).unwrap();
     assert_eq!(copy.recovery_checkpoint(), end);
     copy.copy_from(&bench.old, 1, NOW).unwrap();
