@@ -142,6 +142,14 @@ impl Cleaner {
             !self.stopping.load(Ordering::Acquire)
         };
         let log = Arc::clone(&work.partition.log());
+        if log.cleaned_up_to().is_none() {
+            // Before the first gap: a start must not take it for lost records, whatever the topic is by then.
+            log.set_cleaned_up_to(work.cleanable.first_dirty);
+            if let Err(error) = self.partitions.save_cleaned() {
+                self.failed(&work.partition, &error);
+                return false;
+            }
+        }
         match log.clean(&work.cleanable, &memory, self.partitions.now_ms(), &mut watch) {
             Ok(cleaned) => {
                 report(&work.partition, &cleaned, begin.elapsed());
