@@ -159,6 +159,9 @@ impl Log {
             // Two logs of one partition must not be found: the next start would have to choose.
             let _ = copy.disk.rename(to, &copy.dir());
         })?;
+        // What `close` has written here is not on the device, and a segment counts as complete when its indexes are.
+        let complete = copy.complete_below.load(Ordering::Acquire).min(opened.active().base_offset);
+        opened.complete_below.fetch_min(complete, Ordering::AcqRel);
         if let Some(cleaned) = copy.cleaned_up_to() {
             opened.set_cleaned_up_to(cleaned);
         }

@@ -43,7 +43,7 @@ use crate::file::Disk;
 use crate::file_name::{SegmentFile, SegmentFileKind};
 use crate::index::ActiveIndexes;
 use crate::leader_epochs::LeaderEpochs;
-use crate::segment::{Published, Segment};
+use crate::segment::{Home, Published, Segment};
 use milena_protocol::records::{BatchHeader, EndTransactionMarker, Records};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -66,6 +66,7 @@ pub struct Start {
 }
 
 pub(super) struct Loaded {
+    pub(super) home: Arc<Home>,
     pub(super) segments: Vec<Arc<Segment>>,
     pub(super) writer: Writer,
     pub(super) log_start: i64,
@@ -78,6 +79,7 @@ pub(super) struct Loaded {
 struct Loader<'a> {
     disk: &'a Disk,
     dir: &'a Path,
+    home: Arc<Home>,
     config: &'a LogConfig,
     start: &'a Start,
     epochs: LeaderEpochs,
@@ -113,6 +115,7 @@ pub(super) fn load(disk: &Disk, dir: &Path, config: &LogConfig, start: &Start) -
     let mut loader = Loader {
         disk,
         dir,
+        home: Home::new(dir),
         config,
         start,
         epochs: LeaderEpochs::new(),
@@ -152,11 +155,11 @@ impl Loader<'_> {
             let is_last = i + 1 == bases.len();
             if base < trusted && !is_last && self.has_indexes(base) {
                 let end = Published { next_offset: bases[i + 1], position: length as u32 };
-                segments.push(Arc::new(Segment::closed(self.dir, base, end)));
+                segments.push(Arc::new(Segment::closed(&self.home, base, end)));
                 continue;
             }
             if is_last && let Some(end) = self.resume(base, length, base < trusted)? {
-                segments.push(Arc::new(Segment::closed(self.dir, base, end)));
+                segments.push(Arc::new(Segment::closed(&self.home, base, end)));
                 return self.finish(segments, true);
             }
             let (end, indexes, cut) = match length {
@@ -168,11 +171,11 @@ impl Loader<'_> {
             if is_last || cut || self.is_hole(&bases, i, end)? {
                 self.quarantine(&bases[i + 1..])?;
                 self.remove_stale_indexes(base, &indexes)?;
-                segments.push(Arc::new(Segment::active(self.dir, base, None, end, indexes)));
+                segments.push(Arc::new(Segment::active(&self.home, base, None, end, indexes)));
                 break;
             }
             let end = Published { next_offset: bases[i + 1], ..end };
-            let segment = Segment::active(self.dir, base, None, end, indexes);
+            let segment = Segment::active(&self.home, base, None, end, indexes);
             super::write_indexes(self.disk, &segment)?;
             segment.close_indexes();
             segments.push(Arc::new(segment));
@@ -236,7 +239,7 @@ impl Loader<'_> {
             set_aside: 0,
         };
         let recovery_point = recovery_point.clamp(0, end.next_offset);
-        Ok(Loaded { segments, writer, log_start, recovery_point, complete_below })
+        Ok(Loaded { home: self.home, segments, writer, log_start, recovery_point, complete_below })
     }
 }
 

@@ -57,7 +57,7 @@ impl Loader<'_> {
                 Err(_) => return Ok(None),
             },
         };
-        let segment = Segment::closed(self.dir, base, Published { next_offset: base, position });
+        let segment = Segment::closed(&self.home, base, Published { next_offset: base, position });
         let (mut next_offset, mut reached) = (base, from);
         let mut walk = Walk::new(&segment, self.disk, from, position)?;
         while let Ok(Some(place)) = walk.next() {
