@@ -57,7 +57,7 @@ struct Saved {
 ///
 /// Checkpoints name a log by topic and partition alone. What was collected before a log was made is that of another one
 /// of its name, which is gone, and must not be written any more.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment(u64);
 
 /// A partition directory that was found.

@@ -261,9 +261,14 @@ impl Partitions {
         all.map(|(_, dir)| dir.mark_clean()).fold(Ok(()), Result::and)
     }
 
+    /// The moment of each directory that was usable at the start: another one when a log was made in it.
+    pub(crate) fn moments(&self) -> Vec<Moment> {
+        self.dirs.online.iter().map(LogDir::moment).collect()
+    }
+
     /// Writes the checkpoints of every directory that serves.
     pub(crate) fn save_checkpoints(&self) -> Result<()> {
-        let since: Vec<Moment> = self.dirs.online.iter().map(LogDir::moment).collect();
+        let since = self.moments();
         let mut offsets: Vec<(Offsets, Offsets, Offsets)> =
             self.dirs.online.iter().map(|_| Default::default()).collect();
         let mut note = |topic: &str, index: i32, log: &Log| {
@@ -297,7 +302,7 @@ impl Partitions {
 
     /// Writes up to where compaction has cleaned each log, where that has changed.
     pub(crate) fn save_cleaned(&self) -> Result<()> {
-        let since: Vec<Moment> = self.dirs.online.iter().map(LogDir::moment).collect();
+        let since = self.moments();
         let mut offsets = vec![Offsets::new(); self.dirs.online.len()];
         for partition in self.all() {
             let log = partition.log();
