@@ -19,6 +19,7 @@ use crate::metadata::advertise::{Advertiser, Surroundings};
 use crate::metadata::{Topic, topic_name};
 use crate::net::listener;
 use crate::net::registry::{Limits, Registry};
+use crate::panics::guard;
 use crate::partition::Partition;
 use crate::partitions::{MetadataDir, Partitions, features};
 use crate::quotas::{Quotas, Window};
@@ -147,19 +148,29 @@ impl Broker {
         let clock = Arc::new(Clock::System);
         let (broker, listeners) = tokio::task::block_in_place(|| Self::open(&config, &clock))?;
         let broker = Arc::new(broker);
+        broker.clone().serve(listeners);
+        Ok(broker)
+    }
+
+    /// Begins all that goes on until the broker stops.
+    fn serve(self: Arc<Self>, listeners: Vec<(usize, TcpListener)>) {
         let mut tasks = Vec::new();
         for (index, listener) in listeners {
-            tasks.push(tokio::spawn(listener::accept(listener, index, broker.clone())));
+            let accept = listener::accept(listener, index, self.clone());
+            tasks.push(tokio::spawn(guard("a listener", self.failure.clone(), accept)));
         }
-        tasks.push(tokio::spawn(maintenance::run(broker.clone())));
-        tasks.push(tokio::spawn(broker.cleaner.clone().run()));
-        mover::start(&broker);
-        let of_groups = broker.clone();
-        tasks.push(tokio::spawn(async move { of_groups.groups.keep_deadlines().await }));
-        let of_transactions = broker.clone();
-        tasks.push(tokio::spawn(async move { of_transactions.transactions.keep_deadlines().await }));
-        *broker.tasks.lock() = tasks;
-        Ok(broker)
+        let chores = maintenance::run(self.clone());
+        tasks.push(tokio::spawn(guard("the chores", self.failure.clone(), chores)));
+        let cleaner = self.cleaner.clone().run();
+        tasks.push(tokio::spawn(guard("the cleaner", self.failure.clone(), cleaner)));
+        mover::start(&self);
+        let own = self.clone();
+        let groups = async move { own.groups.keep_deadlines().await };
+        tasks.push(tokio::spawn(guard("the deadlines of groups", self.failure.clone(), groups)));
+        let own = self.clone();
+        let transactions = async move { own.transactions.keep_deadlines().await };
+        tasks.push(tokio::spawn(guard("the deadlines of transactions", self.failure.clone(), transactions)));
+        *self.tasks.lock() = tasks;
     }
 
     fn open(
@@ -300,7 +311,8 @@ impl Broker {
         }
     }
 
-    /// Waits until the broker cannot go on: the metadata directory or all directories have failed. Gives the reason;
+    /// Waits until the broker cannot go on: the metadata directory or all directories have failed, or
+    /// what nobody else does has panicked. Gives the reason;
     /// [`Broker::stop`] is still to be called.
     pub async fn failed(&self) -> String {
         let mut failure = self.failure.subscribe();

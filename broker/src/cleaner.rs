@@ -9,6 +9,7 @@
 mod throttle;
 
 use crate::config::CleanerConfig;
+use crate::panics::survive;
 use crate::partition::{CleaningState, Partition};
 use crate::partitions::Partitions;
 use milena_storage::error::Error;
@@ -61,9 +62,10 @@ impl Cleaner {
         while !self.stopping.load(Ordering::Acquire) {
             let settings = self.settings();
             while settings.enable && passes.len() < settings.threads {
-                let Some(work) = tokio::task::block_in_place(|| self.filthiest()) else { break };
+                let found = tokio::task::block_in_place(|| survive("the cleaner", || self.filthiest()));
+                let Some(work) = found.flatten() else { break };
                 let own = self.clone();
-                passes.spawn_blocking(move || own.clean(&work));
+                passes.spawn_blocking(move || survive("the cleaner", || own.clean(&work)).unwrap_or(false));
             }
             let backoff = settings.backoff.max(BACKOFF_MIN);
             tokio::select! {
@@ -142,6 +144,14 @@ impl Cleaner {
             !self.stopping.load(Ordering::Acquire)
         };
         let log = Arc::clone(&work.partition.log());
+        if log.cleaned_up_to().is_none() {
+            // Before the first gap: a start must not take it for lost records, whatever the topic is by then.
+            log.set_cleaned_up_to(work.cleanable.first_dirty);
+            if let Err(error) = self.partitions.save_cleaned() {
+                self.failed(&work.partition, &error);
+                return false;
+            }
+        }
         match log.clean(&work.cleanable, &memory, self.partitions.now_ms(), &mut watch) {
             Ok(cleaned) => {
                 report(&work.partition, &cleaned, begin.elapsed());
@@ -177,11 +187,19 @@ struct End<'a>(&'a Cleaner, &'a Partition);
 impl Drop for End<'_> {
     fn drop(&mut self) {
         let mut state = self.1.cleaning.lock();
+        let panicked = std::thread::panicking();
         if *state == CleaningState::Running {
             // A panic is a defect, and would come again.
-            *state = if std::thread::panicking() { CleaningState::Uncleanable } else { CleaningState::Idle };
+            *state = if panicked { CleaningState::Uncleanable } else { CleaningState::Idle };
         }
         drop(state);
+        if panicked {
+            tracing::error!(
+                "{}-{} is not compacted any more until the broker is restarted",
+                self.1.topic,
+                self.1.index
+            );
+        }
         *self.0.running.lock() -= 1;
         self.0.ended.notify_all();
     }

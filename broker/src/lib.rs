@@ -15,6 +15,7 @@ mod fetch_sessions;
 mod group;
 mod metadata;
 mod net;
+mod panics;
 mod partition;
 mod partitions;
 mod quotas;

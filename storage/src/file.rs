@@ -187,21 +187,21 @@ impl Disk {
     /// Creates an empty file for reading and writing; an old one of that name is emptied.
     ///
     /// # Errors
-    /// [`Error::Io`] or [`Error::Full`].
+    /// [`Error::Io`] or [`Error::Full`]. If the device does not work the log directory is offline.
     pub fn create(&self, path: &Path) -> Result<File> {
         self.allowed(Op::Open, path)
             .and_then(|()| OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path))
-            .map_err(|e| Error::io("create", path, e))
+            .map_err(|e| self.broken("create", path, e))
     }
 
     /// Creates a directory and its missing parents.
     ///
     /// # Errors
-    /// [`Error::Io`] or [`Error::Full`].
+    /// [`Error::Io`] or [`Error::Full`]. If the device does not work the log directory is offline.
     pub fn create_dir(&self, path: &Path) -> Result<()> {
         self.allowed(Op::Open, path)
             .and_then(|()| fs::create_dir_all(path))
-            .map_err(|e| Error::io("create directory", path, e))
+            .map_err(|e| self.broken("create directory", path, e))
     }
 
     /// Creates a directory in one that is there; it may be there already.
@@ -210,7 +210,9 @@ impl Disk {
     /// [`Error::Io`], for example when the one around it has gone, or [`Error::Full`].
     pub fn create_dir_within(&self, path: &Path) -> Result<()> {
         match self.allowed(Op::Open, path).and_then(|()| fs::create_dir(path)) {
-            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(Error::io("create directory", path, e)),
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
+                Err(self.broken("create directory", path, e))
+            }
             _ => Ok(()),
         }
     }
@@ -442,20 +444,20 @@ impl Disk {
     /// Renames a file or directory.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Io`]. If the device does not work the log directory is offline.
     pub fn rename(&self, from: &Path, to: &Path) -> Result<()> {
         self.allowed(Op::Rename, from)
             .and_then(|()| fs::rename(from, to))
-            .map_err(|e| Error::io("rename", from, e))
+            .map_err(|e| self.broken("rename", from, e))
     }
 
     /// Removes a file; one that is not there is fine.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Io`]. If the device does not work the log directory is offline.
     pub fn remove(&self, path: &Path) -> Result<()> {
         match self.allowed(Op::Rename, path).and_then(|()| fs::remove_file(path)) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path, e)),
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(self.broken("remove", path, e)),
             _ => Ok(()),
         }
     }
@@ -463,10 +465,10 @@ impl Disk {
     /// Removes a directory with everything in it; one that is not there is fine.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Io`]. If the device does not work the log directory is offline.
     pub fn remove_dir(&self, path: &Path) -> Result<()> {
         match self.allowed(Op::Rename, path).and_then(|()| fs::remove_dir_all(path)) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path, e)),
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(self.broken("remove", path, e)),
             _ => Ok(()),
         }
     }
@@ -551,6 +553,15 @@ impl Disk {
         })
     }
 
+    /// As before, for a change of names: one that is refused says nothing of the device, unless the device says so.
+    fn broken(&self, op: &'static str, path: &Path, source: io::Error) -> Error {
+        use nix::libc::{EIO, ENODEV, ENXIO, EROFS, ESHUTDOWN, EUCLEAN};
+        let of_device = [EIO, ENODEV, ENXIO, EROFS, ESHUTDOWN, EUCLEAN];
+        let broken = source.raw_os_error().is_some_and(|errno| of_device.contains(&errno));
+        let error = Error::io(op, path, source);
+        if broken { self.fail(error) } else { error }
+    }
+
     /// As before, for a sync: whatever its reason is, data that was written is lost. A device that grows on demand
     /// reports here, and only here, that it is full.
     fn lost<T>(&self, op: &'static str, path: &Path, done: io::Result<T>) -> Result<T> {
@@ -591,3 +602,6 @@ fn read_small(path: &Path) -> io::Result<Vec<u8>> {
     }
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests;

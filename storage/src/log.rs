@@ -35,7 +35,7 @@ use crate::index::ActiveIndexes;
 use crate::leader_epochs::LeaderEpochs;
 use crate::mapped::MappedTail;
 use crate::producers::Producers;
-use crate::segment::Segment;
+use crate::segment::{Home, Segment};
 use parking_lot::{Mutex, RwLock};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -54,7 +54,7 @@ type Segments = Arc<Vec<Arc<Segment>>>;
 #[derive(Debug)]
 pub struct Log {
     disk: Disk,
-    dir: RwLock<PathBuf>,
+    dir: Arc<Home>,
     config: RwLock<Arc<LogConfig>>,
     segments: RwLock<Segments>,
     log_start: AtomicI64,
@@ -146,7 +146,7 @@ impl Log {
             loaded.writer.producers.first_unstable_offset(loaded.writer.next_offset).unwrap_or(i64::MAX);
         Ok(Self {
             disk: disk.clone(),
-            dir: RwLock::new(dir.to_path_buf()),
+            dir: loaded.home,
             config: RwLock::new(Arc::new(config)),
             segments: RwLock::new(Arc::new(loaded.segments)),
             log_start: AtomicI64::new(loaded.log_start),
@@ -430,10 +430,7 @@ impl Log {
         (writer.closed, writer.retired) = (true, true);
         writer.tail = Tail::COLD;
         self.mapped.store(false, Ordering::Relaxed);
-        let mut dir = self.dir.write();
-        self.disk.rename(&dir, to)?;
-        *dir = to.to_path_buf();
-        Ok(())
+        self.dir.rename(&self.disk, to)
     }
 
     /// Cuts the zeros behind the end and gives up the mapping.

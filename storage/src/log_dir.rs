@@ -35,13 +35,30 @@ pub struct LogDir {
     identity: Identity,
     /// The last broker stopped cleanly here.
     clean: bool,
-    recovery_points: Offsets,
-    /// What `log-start-offset-checkpoint` says.
-    log_starts: Mutex<Offsets>,
-    /// What `cleaner-offset-checkpoint` says.
-    cleaned: Mutex<Offsets>,
+    saved: Mutex<Saved>,
     _lock: File,
 }
+
+/// What the checkpoint files say, and which logs are newer than what somebody may be about to write into them.
+#[derive(Debug, Default)]
+struct Saved {
+    recovery_points: Offsets,
+    log_starts: Offsets,
+    cleaned: Offsets,
+    /// When each log was made, by [`Saved::clock`].
+    made: BTreeMap<(String, i32), u64>,
+    /// Counts the logs that were made.
+    clock: u64,
+    /// The moment of the last [`LogDir::save_checkpoints`].
+    last: u64,
+}
+
+/// When somebody began to collect offsets for a checkpoint.
+///
+/// Checkpoints name a log by topic and partition alone. What was collected before a log was made is that of another one
+/// of its name, which is gone, and must not be written any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment(u64);
 
 /// A partition directory that was found.
 #[derive(Clone, Debug)]
@@ -79,10 +96,13 @@ impl LogDir {
         disk.hold()?;
         let clean = disk.root().join(file_name::CLEAN_SHUTDOWN_FILE).exists();
         let load = |name| checkpoint::load_offsets_or_none(&disk, name);
-        let recovery_points = load(file_name::RECOVERY_POINT_CHECKPOINT)?;
-        let log_starts = Mutex::new(load(file_name::LOG_START_OFFSET_CHECKPOINT)?);
-        let cleaned = Mutex::new(load(file_name::CLEANER_CHECKPOINT)?);
-        Ok(Self { disk, identity, clean, recovery_points, log_starts, cleaned, _lock: lock })
+        let saved = Saved {
+            recovery_points: load(file_name::RECOVERY_POINT_CHECKPOINT)?,
+            log_starts: load(file_name::LOG_START_OFFSET_CHECKPOINT)?,
+            cleaned: load(file_name::CLEANER_CHECKPOINT)?,
+            ..Saved::default()
+        };
+        Ok(Self { disk, identity, clean, saved: Mutex::new(saved), _lock: lock })
     }
 
     /// Removes the clean-shutdown mark: from here on a death of the process is a crash. No log may be opened before,
@@ -167,7 +187,8 @@ impl LogDir {
         if self.clean {
             return Ok(0);
         }
-        let point = self.recovery_points.get(&(topic.to_owned(), partition)).copied().unwrap_or(0);
+        let point = self.saved.lock().recovery_points.get(&(topic.to_owned(), partition)).copied();
+        let point = point.unwrap_or(0);
         let dir = self.path_of(topic, partition);
         let mut segments = BTreeMap::new();
         for name in self.disk.list(&dir)? {
@@ -225,16 +246,22 @@ impl LogDir {
         now_ms: i64,
     ) -> Result<Log> {
         let key = (topic.to_owned(), partition);
-        let offset_of = |offsets: &Offsets| offsets.get(&key).copied().unwrap_or(0);
-        let start = Start {
-            clean: self.clean,
-            recovery_point: offset_of(&self.recovery_points),
-            log_start: offset_of(&self.log_starts.lock()),
-            now_ms,
+        let (start, cleaned) = {
+            let saved = self.saved.lock();
+            let offset_of = |offsets: &Offsets| offsets.get(&key).copied().unwrap_or(0);
+            let cleaned = saved.cleaned.get(&key).copied();
+            let start = Start {
+                clean: self.clean,
+                recovery_point: offset_of(&saved.recovery_points),
+                log_start: offset_of(&saved.log_starts),
+                cleaned: cleaned.is_some(),
+                now_ms,
+            };
+            (start, cleaned)
         };
         let log = Log::open(&self.disk, path, config, &start)?;
-        if let Some(offset) = self.cleaned.lock().get(&key) {
-            log.set_cleaned_up_to(*offset);
+        if let Some(offset) = cleaned {
+            log.set_cleaned_up_to(offset);
         }
         Ok(log)
     }
@@ -252,12 +279,18 @@ impl LogDir {
         now_ms: i64,
     ) -> Result<Log> {
         self.disk.check_online()?;
-        self.forget_log_start(&name.topic, name.partition)?;
+        self.forget_offsets(&name.topic, name.partition)?;
         let role = PartitionDirRole::Future(Uuid::new_v4());
         let dir = self.disk.root().join(name.clone().with_role(role).to_string());
         self.disk.create_dir_within(&dir)?;
         self.write_topic_id(&dir, topic_id)?;
-        let start = Start { clean: true, recovery_point: base_offset, log_start: base_offset, now_ms };
+        let start = Start {
+            clean: true,
+            recovery_point: base_offset,
+            log_start: base_offset,
+            cleaned: false,
+            now_ms,
+        };
         Log::open(&self.disk, &dir, config, &start)
     }
 
@@ -275,7 +308,7 @@ impl LogDir {
         now_ms: i64,
     ) -> Result<Log> {
         self.disk.check_online()?;
-        self.forget_log_start(topic, partition)?;
+        self.forget_offsets(topic, partition)?;
         let dir = self.path_of(topic, partition);
         let is_new = !dir.exists();
         let made =
@@ -289,16 +322,33 @@ impl LogDir {
         made
     }
 
-    /// A new log does not begin where one of the same name did that was deleted: should the process die before the next
-    /// checkpoint, its records would lie below the log start.
-    fn forget_log_start(&self, topic: &str, partition: i32) -> Result<()> {
-        let mut starts = self.log_starts.lock();
-        let Some((key, start)) = starts.remove_entry(&(topic.to_owned(), partition)) else { return Ok(()) };
-        checkpoint::save_offsets(&self.disk, file_name::LOG_START_OFFSET_CHECKPOINT, &starts).inspect_err(
-            |_| {
-                starts.insert(key, start);
-            },
-        )
+    /// Before a new log is there, the checkpoints stop naming one of the same name that was deleted or has moved away:
+    /// should the power fail before they are written again, its recovery point would save the new log from being
+    /// scanned, its records would lie below the log start, and what is dirty would count as clean.
+    ///
+    /// Partitions are made in ascending order: what else is left of that topic goes with the first one, so that a topic
+    /// with many costs one write of each file. A partition that is not new is only scanned once too often.
+    fn forget_offsets(&self, topic: &str, partition: i32) -> Result<()> {
+        let mut saved = self.saved.lock();
+        let saved = &mut *saved;
+        saved.clock += 1;
+        let key = (topic.to_owned(), partition);
+        saved.made.insert(key.clone(), saved.clock);
+        let behind = (topic.to_owned(), i32::MAX);
+        let forget = |name: &str, offsets: &mut Offsets, all: bool| {
+            if !offsets.contains_key(&key) {
+                return Ok(());
+            }
+            let gone = |other: &(String, i32)| *other == key || all && (&key..=&behind).contains(&other);
+            let left: Offsets =
+                offsets.iter().filter(|(other, _)| !gone(other)).map(|(k, v)| (k.clone(), *v)).collect();
+            checkpoint::save_offsets(&self.disk, name, &left)?;
+            *offsets = left;
+            Ok(())
+        };
+        forget(file_name::RECOVERY_POINT_CHECKPOINT, &mut saved.recovery_points, true)?;
+        forget(file_name::LOG_START_OFFSET_CHECKPOINT, &mut saved.log_starts, false)?;
+        forget(file_name::CLEANER_CHECKPOINT, &mut saved.cleaned, false)
     }
 
     /// Writes `partition.metadata`.
@@ -312,29 +362,49 @@ impl LogDir {
         )
     }
 
-    /// Replaces the checkpoints: recovery points, log starts above the first segment, and high watermarks.
+    /// To be asked for before offsets are collected for [`LogDir::save_checkpoints`] or [`LogDir::save_cleaned`].
+    pub fn moment(&self) -> Moment {
+        Moment(self.saved.lock().clock)
+    }
+
+    /// Replaces the checkpoints: recovery points, log starts above the first segment, and high watermarks. Logs that were
+    /// made after `since` are left out.
     ///
     /// # Errors
     /// [`Error::Full`] or [`Error::Io`]; the old ones stay.
-    pub fn save_checkpoints(&self, recovery: &Offsets, starts: &Offsets, watermarks: &Offsets) -> Result<()> {
-        checkpoint::save_offsets(&self.disk, file_name::RECOVERY_POINT_CHECKPOINT, recovery)?;
+    pub fn save_checkpoints(
+        &self,
+        since: Moment,
+        mut recovery: Offsets,
+        mut starts: Offsets,
+        watermarks: &Offsets,
+    ) -> Result<()> {
         {
-            let mut saved = self.log_starts.lock();
-            checkpoint::save_offsets(&self.disk, file_name::LOG_START_OFFSET_CHECKPOINT, starts)?;
-            saved.clone_from(starts);
+            let mut saved = self.saved.lock();
+            recovery.retain(|key, _| !saved.is_newer(key, since));
+            starts.retain(|key, _| !saved.is_newer(key, since));
+            checkpoint::save_offsets(&self.disk, file_name::RECOVERY_POINT_CHECKPOINT, &recovery)?;
+            saved.recovery_points = recovery;
+            checkpoint::save_offsets(&self.disk, file_name::LOG_START_OFFSET_CHECKPOINT, &starts)?;
+            saved.log_starts = starts;
+            // Whoever collects still has begun after the checkpoints before these.
+            let last = std::mem::replace(&mut saved.last, since.0);
+            saved.made.retain(|_, made| *made > last);
         }
         checkpoint::save_offsets(&self.disk, file_name::HIGH_WATERMARK_CHECKPOINT, watermarks)
     }
 
-    /// Replaces the checkpoint of compaction, if it says something else: up to where each log was cleaned.
+    /// Replaces the checkpoint of compaction, if it says something else: up to where each log was cleaned. Logs that were
+    /// made after `since` are left out.
     ///
     /// # Errors
     /// [`Error::Full`] or [`Error::Io`]; the old one stays, and records that are clean count as dirty after a restart.
-    pub fn save_cleaned(&self, offsets: Offsets) -> Result<()> {
-        let mut saved = self.cleaned.lock();
-        if *saved != offsets {
+    pub fn save_cleaned(&self, since: Moment, mut offsets: Offsets) -> Result<()> {
+        let mut saved = self.saved.lock();
+        offsets.retain(|key, _| !saved.is_newer(key, since));
+        if saved.cleaned != offsets {
             checkpoint::save_offsets(&self.disk, file_name::CLEANER_CHECKPOINT, &offsets)?;
-            *saved = offsets;
+            saved.cleaned = offsets;
         }
         Ok(())
     }
@@ -347,6 +417,13 @@ impl LogDir {
         self.disk.check_online()?;
         let path = self.disk.root().join(file_name::CLEAN_SHUTDOWN_FILE);
         self.disk.write_atomically(&path, br#"{"version":0,"brokerEpoch":-1}"#, true)
+    }
+}
+
+impl Saved {
+    /// Whether a log was made after a moment.
+    fn is_newer(&self, key: &(String, i32), since: Moment) -> bool {
+        self.made.get(key).is_some_and(|made| *made > since.0)
     }
 }
 
@@ -410,94 +487,4 @@ pub fn random_uuid() -> Uuid {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::LogDir;
-    use crate::config::LogConfig;
-    use crate::error::Error;
-    use crate::file::Disk;
-    use crate::log::Append;
-    use crate::producers::Origin;
-    use milena_protocol::records::{BatchBuilder, BatchHeader, HEADER_LEN};
-    use uuid::Uuid;
-
-    #[test]
-    fn a_new_log_does_not_begin_where_a_deleted_one_of_its_name_did() {
-        let temp = tempfile::tempdir().unwrap();
-        let offsets = |offset| [(("t".to_owned(), 0), offset), (("u".to_owned(), 0), offset)].into();
-        let open = || LogDir::open(Disk::new(temp.path()), 1, None, 0).unwrap();
-        let dir = open();
-        dir.save_checkpoints(&offsets(1000), &offsets(1000), &offsets(1000)).unwrap();
-        let log = dir.create_log("t", 0, Uuid::from_u128(7), LogConfig::default(), 0).unwrap();
-        let mut batch = BatchBuilder::new();
-        batch.append(0, Some(b"key"), Some(b"value"), &[]);
-        let batch = batch.build().unwrap();
-        let how = Append { leader_epoch: 0, origin: Origin::Client, now_ms: 0 };
-        log.append(&BatchHeader::read(&batch).unwrap(), &batch[HEADER_LEN..], &how).unwrap();
-        drop((log, dir));
-        // Killed before the next checkpoint.
-        let dir = open();
-        let log = dir.open_log("t", 0, LogConfig::default(), 0).unwrap();
-        assert_eq!((log.start_offset(), log.end_offset()), (0, 1));
-        assert_eq!(dir.log_starts.lock().len(), 1, "that of another log stays");
-    }
-
-    #[test]
-    fn a_directory_has_one_owner_and_one_identity() {
-        let temp = tempfile::tempdir().unwrap();
-        let disk = || Disk::new(temp.path());
-        let first = LogDir::open(disk(), 1, None, 0).unwrap();
-        assert!(!first.was_clean());
-        assert!(matches!(LogDir::open(disk(), 1, None, 0), Err(Error::Locked(_))));
-        let identity = first.identity().clone();
-        first.mark_clean().unwrap();
-        drop(first);
-        let error = LogDir::open(disk(), 2, None, 0).unwrap_err().to_string();
-        assert!(error.contains("node.id=1"), "{error}");
-        assert!(matches!(LogDir::open(disk(), 1, Some("other"), 0), Err(Error::Identity { .. })));
-        let again = LogDir::open(disk(), 1, Some(&identity.cluster_id), 0).unwrap();
-        assert_eq!(*again.identity(), identity);
-        assert!(again.was_clean(), "no refusal has removed the mark");
-        drop(again);
-        let again = LogDir::open(disk(), 1, None, 0).unwrap();
-        assert!(again.was_clean(), "nor has a start that went no further");
-        again.begin().unwrap();
-        assert!(again.was_clean());
-        drop(again);
-        assert!(
-            !LogDir::open(disk(), 1, None, 0).unwrap().was_clean(),
-            "the mark is gone while a broker runs"
-        );
-    }
-
-    #[test]
-    fn a_directory_of_something_else_is_left_as_it_is() {
-        let temp = tempfile::tempdir().unwrap();
-        std::fs::create_dir(temp.path().join("photos")).unwrap();
-        std::fs::write(temp.path().join("notes.txt"), "not a directory").unwrap();
-        let error = LogDir::open(Disk::new(temp.path()), 1, None, 0).unwrap_err();
-        assert!(matches!(&error, Error::Identity { path, .. } if path.ends_with("photos")), "{error}");
-        let mut names: Vec<_> =
-            std::fs::read_dir(temp.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
-        names.sort_unstable();
-        assert_eq!(names, ["notes.txt", "photos"]);
-    }
-
-    #[test]
-    fn partitions_are_found_by_name_and_id() {
-        let temp = tempfile::tempdir().unwrap();
-        let dir = LogDir::open(Disk::new(temp.path()), 1, None, 0).unwrap();
-        let id = Uuid::new_v4();
-        dir.create_log("a-b", 7, id, LogConfig::default(), 0).unwrap();
-        let log = dir.create_log("gone", 0, id, LogConfig::default(), 0).unwrap();
-        log.retire(&dir.deleted_path_of("gone", 0)).unwrap();
-        std::fs::create_dir(temp.path().join("lost+found")).unwrap();
-        let found = dir.partitions().unwrap();
-        assert_eq!(found.len(), 1);
-        assert_eq!(
-            (found[0].name.topic.as_str(), found[0].name.partition, found[0].topic_id),
-            ("a-b", 7, Some(id))
-        );
-        std::fs::create_dir(temp.path().join("photos")).unwrap();
-        assert!(matches!(dir.partitions(), Err(Error::Identity { .. })));
-    }
-}
+mod tests;

@@ -7,7 +7,7 @@ use crate::index::{ActiveIndexes, IndexLimits, ReadAt, offset, time};
 use crate::log::recovery::batch_reader::{BatchReader, Step};
 use crate::verified::Verified;
 use milena_protocol::records::{BatchHeader, HEADER_LEN, crc_matches};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -68,11 +68,35 @@ struct PinnedIndexes {
     transactions: Option<Arc<File>>,
 }
 
+/// The directory of a log's files. It gets another name when the log is deleted, and another log its name: who opens a
+/// file does so while he holds this.
+#[derive(Debug)]
+pub(crate) struct Home(RwLock<PathBuf>);
+
+impl Home {
+    pub(crate) fn new(dir: &Path) -> Arc<Self> {
+        Arc::new(Self(RwLock::new(dir.to_path_buf())))
+    }
+
+    /// The directory, which keeps its name as long as this is held. It may be held more than once.
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, PathBuf> {
+        self.0.read_recursive()
+    }
+
+    /// Gives the directory another name.
+    pub(crate) fn rename(&self, disk: &Disk, to: &Path) -> Result<()> {
+        let mut dir = self.0.write();
+        disk.rename(&dir, to)?;
+        *dir = to.to_path_buf();
+        Ok(())
+    }
+}
+
 /// A segment. Published bytes never change, so readers need no lock.
 #[derive(Debug)]
 pub(crate) struct Segment {
     pub(crate) base_offset: i64,
-    dir: PathBuf,
+    home: Arc<Home>,
     file: Mutex<Option<Arc<File>>>,
     /// `relative next offset << 32 | position`
     published: AtomicU64,
@@ -89,28 +113,28 @@ pub(crate) struct Segment {
 impl Segment {
     /// The active segment: its indexes grow in memory.
     pub(crate) fn active(
-        dir: &Path,
+        home: &Arc<Home>,
         base_offset: i64,
         file: Option<Arc<File>>,
         end: Published,
         indexes: ActiveIndexes,
     ) -> Self {
-        Self::with(dir, base_offset, file, end, Indexes::Active(indexes), Verified::behind(0))
+        Self::with(home, base_offset, file, end, Indexes::Active(indexes), Verified::behind(0))
     }
 
     /// A segment with complete files, which are looked at when they are first needed.
-    pub(crate) fn closed(dir: &Path, base_offset: i64, end: Published) -> Self {
+    pub(crate) fn closed(home: &Arc<Home>, base_offset: i64, end: Published) -> Self {
         let verified = Verified::behind(end.position);
-        Self::with(dir, base_offset, None, end, Indexes::Closed, verified)
+        Self::with(home, base_offset, None, end, Indexes::Closed, verified)
     }
 
     /// The same, whose batches this process has written.
-    pub(crate) fn written(dir: &Path, base_offset: i64, end: Published) -> Self {
-        Self::with(dir, base_offset, None, end, Indexes::Closed, Verified::behind(0))
+    pub(crate) fn written(home: &Arc<Home>, base_offset: i64, end: Published) -> Self {
+        Self::with(home, base_offset, None, end, Indexes::Closed, Verified::behind(0))
     }
 
     fn with(
-        dir: &Path,
+        home: &Arc<Home>,
         base_offset: i64,
         file: Option<Arc<File>>,
         end: Published,
@@ -119,7 +143,7 @@ impl Segment {
     ) -> Self {
         let segment = Self {
             base_offset,
-            dir: dir.to_path_buf(),
+            home: home.clone(),
             file: Mutex::new(file),
             published: AtomicU64::new(0),
             indexes: RwLock::new(indexes),
@@ -133,7 +157,7 @@ impl Segment {
 
     /// The path of one of the segment's files.
     pub(crate) fn path(&self, kind: SegmentFileKind) -> PathBuf {
-        self.dir.join(SegmentFile::live(self.base_offset, kind).to_string())
+        self.home.read().join(SegmentFile::live(self.base_offset, kind).to_string())
     }
 
     /// Makes everything before `end` visible to readers.
@@ -154,6 +178,7 @@ impl Segment {
         if let Some(file) = &*file {
             return Ok(file.clone());
         }
+        let _named = self.home.read();
         let opened = Arc::new(disk.open(&self.path(SegmentFileKind::Log))?);
         *file = Some(opened.clone());
         Ok(opened)
@@ -176,6 +201,7 @@ impl Segment {
     pub(crate) fn pin(&self, disk: &Disk) -> Result<()> {
         let mut indexes = self.indexes.write();
         let Indexes::Closed = *indexes else { return Ok(()) };
+        let _named = self.home.read();
         let _open = self.file(disk)?;
         let fit = *self.checked.lock() || self.index_files_fit(disk, self.published()).unwrap_or(false);
         // Without them a reader searches from the start.
@@ -200,6 +226,7 @@ impl Segment {
                 SegmentFileKind::Log | SegmentFileKind::ProducerSnapshot => None,
             },
             _ => {
+                let _named = self.home.read();
                 if kind != SegmentFileKind::TransactionIndex {
                     self.check_index_files(disk)?;
                 }
@@ -300,7 +327,7 @@ impl Segment {
                 continue;
             }
             let name = SegmentFile::live(self.base_offset, kind).at(FileStage::Deleted).to_string();
-            let to = self.dir.join(name);
+            let to = self.home.read().join(name);
             disk.rename(&from, &to)?;
             renamed.push(to);
         }

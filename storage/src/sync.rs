@@ -94,7 +94,7 @@ impl Syncer {
                 queue.has_worker = false;
                 std::mem::take(&mut queue.requests)
             };
-            pass(waiting, &mut Costs::default());
+            survive(waiting, |waiting| pass(waiting, &mut Costs::default()));
         }
     }
 
@@ -112,7 +112,25 @@ impl Syncer {
                 }
                 std::mem::take(&mut queue.requests)
             };
-            pass(waiting, &mut costs);
+            survive(waiting, |waiting| pass(waiting, &mut costs));
+        }
+    }
+}
+
+/// Runs a pass that may panic, which is a defect: its directories are offline then, because nobody knows what was synced,
+/// and the next requests are answered so. The worker stays.
+fn survive(waiting: Vec<Request>, pass: impl FnOnce(Vec<Request>)) {
+    let mut disks: Vec<Disk> = Vec::new();
+    for request in &waiting {
+        if !disks.iter().any(|disk| disk.is(request.log.disk())) {
+            disks.push(request.log.disk().clone());
+        }
+    }
+    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| pass(waiting)));
+    if ended.is_err() {
+        for disk in disks {
+            let source = std::io::Error::other("the thread that syncs has panicked");
+            disk.poison(&Error::Io { op: "sync", path: disk.root().to_path_buf(), source });
         }
     }
 }

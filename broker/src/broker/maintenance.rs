@@ -2,7 +2,9 @@
 //! files and directories, metadata snapshots, checkpoints.
 
 use super::Broker;
+use crate::panics::survive;
 use crate::partition::Partition;
+use milena_storage::log_dir::Moment;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -63,7 +65,11 @@ fn flush_every(scheduler: Duration) -> Duration {
     if scheduler > DAY { Duration::ZERO } else { scheduler }
 }
 
-/// Runs until the task is aborted.
+/// What the checkpoints were written of: where logs were made, recovery points and log starts.
+type Saved = (Vec<Moment>, Vec<(i64, i64)>);
+
+/// Runs until the task is aborted. A chore that panics, which is a defect, is reported and tried again in the next round, as
+/// by Kafka's scheduler: what has not been done is done later, and clients are served meanwhile.
 pub(super) async fn run(broker: Arc<Broker>) {
     let log = &broker.config.log;
     let expire_every = broker.config.transaction.producer_id_expiration_check_interval;
@@ -83,16 +89,17 @@ pub(super) async fn run(broker: Arc<Broker>) {
     let shortest = log.retention_check_interval.min(log.flush_scheduler_interval).min(checkpoint_every);
     let mut ticks = tokio::time::interval(TICK.min(shortest).max(TICK_MIN));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let mut saved = Vec::new();
+    let mut saved = Saved::default();
     loop {
         ticks.tick().await;
         let due = calendar.due(Instant::now());
-        tokio::task::block_in_place(|| chores(&broker, &due, &mut saved));
+        tokio::task::block_in_place(|| survive("chores", || chores(&broker, &due, &mut saved)));
     }
 }
 
-fn chores(broker: &Broker, due: &Due, saved: &mut Vec<(i64, i64)>) {
+fn chores(broker: &Broker, due: &Due, saved: &mut Saved) {
     let now_ms = broker.clock.now_ms();
+    let made = broker.partitions.moments();
     let partitions = broker.partitions.all();
     for partition in &partitions {
         let log = &partition.log();
@@ -119,9 +126,10 @@ fn chores(broker: &Broker, due: &Due, saved: &mut Vec<(i64, i64)>) {
     if due.checkpoint {
         let points: Vec<_> =
             partitions.iter().map(|p| (p.log().recovery_checkpoint(), p.log().start_offset())).collect();
-        if points != *saved {
+        let now = (made, points);
+        if now != *saved {
             match broker.partitions.save_checkpoints() {
-                Ok(()) => *saved = points,
+                Ok(()) => *saved = now,
                 Err(error) => tracing::warn!("{error}; the checkpoints are older than they could be"),
             }
         }

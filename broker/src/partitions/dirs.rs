@@ -5,7 +5,7 @@ use crate::controller::StorageFailure;
 use milena_storage::checkpoint::Offsets;
 use milena_storage::error::{Error, Result};
 use milena_storage::log::Log;
-use milena_storage::log_dir::LogDir;
+use milena_storage::log_dir::{LogDir, Moment};
 use milena_storage::log_dirs::LogDirs;
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
@@ -261,8 +261,14 @@ impl Partitions {
         all.map(|(_, dir)| dir.mark_clean()).fold(Ok(()), Result::and)
     }
 
+    /// The moment of each directory that was usable at the start: another one when a log was made in it.
+    pub(crate) fn moments(&self) -> Vec<Moment> {
+        self.dirs.online.iter().map(LogDir::moment).collect()
+    }
+
     /// Writes the checkpoints of every directory that serves.
     pub(crate) fn save_checkpoints(&self) -> Result<()> {
+        let since = self.moments();
         let mut offsets: Vec<(Offsets, Offsets, Offsets)> =
             self.dirs.online.iter().map(|_| Default::default()).collect();
         let mut note = |topic: &str, index: i32, log: &Log| {
@@ -281,9 +287,10 @@ impl Partitions {
         for moved in self.moves() {
             note(&moved.partition.topic, moved.partition.index, &moved.copy);
         }
-        let online = self.dirs.online.iter().zip(&offsets).filter(|(dir, _)| !dir.disk().is_offline());
-        let saved = online.map(|(dir, (recovery, starts, watermarks))| {
-            dir.save_checkpoints(recovery, starts, watermarks).inspect_err(|error| {
+        let online = self.dirs.online.iter().zip(since).zip(offsets);
+        let online = online.filter(|((dir, _), _)| !dir.disk().is_offline());
+        let saved = online.map(|((dir, since), (recovery, starts, watermarks))| {
+            dir.save_checkpoints(since, recovery, starts, &watermarks).inspect_err(|error| {
                 // A directory that takes no file any more is not there any more.
                 if matches!(error, Error::Io { .. }) {
                     dir.disk().poison(error);
@@ -295,6 +302,7 @@ impl Partitions {
 
     /// Writes up to where compaction has cleaned each log, where that has changed.
     pub(crate) fn save_cleaned(&self) -> Result<()> {
+        let since = self.moments();
         let mut offsets = vec![Offsets::new(); self.dirs.online.len()];
         for partition in self.all() {
             let log = partition.log();
@@ -302,8 +310,9 @@ impl Partitions {
                 offsets[at].insert((partition.topic.to_string(), partition.index), offset);
             }
         }
-        let online = self.dirs.online.iter().zip(offsets).filter(|(dir, _)| !dir.disk().is_offline());
-        online.map(|(dir, offsets)| dir.save_cleaned(offsets)).fold(Ok(()), Result::and)
+        let online = self.dirs.online.iter().zip(since).zip(offsets);
+        let online = online.filter(|((dir, _), _)| !dir.disk().is_offline());
+        online.map(|((dir, since), offsets)| dir.save_cleaned(since, offsets)).fold(Ok(()), Result::and)
     }
 
     /// Every configured directory by its absolute path, with `None` for one that does not serve.

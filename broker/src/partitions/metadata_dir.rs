@@ -75,6 +75,7 @@ impl MetadataDir {
             clean: false,
             recovery_point: covered,
             log_start: if has_log { 0 } else { covered },
+            cleaned: false,
             now_ms,
         };
         let mut log = Log::open(&disk, &path, config.clone(), &start)?;

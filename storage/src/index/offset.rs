@@ -211,7 +211,8 @@ fn check_order(previous: Option<OffsetPosition>, next: OffsetPosition) -> Result
     }
 }
 
-fn parse(base_offset: i64, entry: &[u8; ENTRY_SIZE]) -> Result<OffsetPosition, IndexError> {
+/// One entry of a file.
+pub(crate) fn parse(base_offset: i64, entry: &[u8; ENTRY_SIZE]) -> Result<OffsetPosition, IndexError> {
     let (relative, position) = split(entry);
     if i32::try_from(position).is_err() {
         return Err(IndexError::Corrupt(format!("position {position}")));

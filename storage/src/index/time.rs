@@ -161,7 +161,8 @@ fn check_order(previous: Option<TimestampOffset>, next: TimestampOffset) -> Resu
     }
 }
 
-fn parse(base_offset: i64, entry: &[u8; ENTRY_SIZE]) -> Result<TimestampOffset, IndexError> {
+/// One entry of a file.
+pub(crate) fn parse(base_offset: i64, entry: &[u8; ENTRY_SIZE]) -> Result<TimestampOffset, IndexError> {
     let (timestamp, relative) = split(entry);
     Ok(TimestampOffset { timestamp, offset: absolute_offset(base_offset, relative)? })
 }

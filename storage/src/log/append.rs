@@ -342,7 +342,7 @@ impl Log {
         old.close_indexes();
         let indexes = ActiveIndexes::new(base, index_limits(config));
         let end = Published { next_offset: base, position: 0 };
-        let active = Arc::new(Segment::active(&dir, base, Some(file), end, indexes));
+        let active = Arc::new(Segment::active(&self.dir, base, Some(file), end, indexes));
         {
             let mut segments = self.segments.write();
             let mut list = Vec::clone(&segments);

@@ -241,6 +241,10 @@ impl Log {
         watch: &mut Watch<'_>,
     ) -> Result<Cleaned> {
         self.disk.check_online()?;
+        if work.cleanable_bytes == 0 {
+            // Kafka's cleaner begins no such pass either: tombstones and markers whose time is up go with the next one.
+            return Ok(Cleaned { from: work.first_dirty, upto: work.first_dirty, ..Cleaned::default() });
+        }
         let piece = (memory.io_bytes / 2).max(PIECE_MIN);
         let mut progress = Progress { log: self, watch, piece: piece as u64, pending: 0 };
         progress.report()?;
@@ -418,18 +422,29 @@ impl Outputs<'_> {
                 {
                     let next = self.create(header.base_offset)?;
                     let full = std::mem::replace(&mut output, next);
-                    done.push(full.finish(disk, swap_in::modified(segment))?);
+                    done.push(self.finish(full, segment)?);
                     output.append(&written, &bytes)?;
                 }
                 progress.took(size + output.write_some(disk)?)?;
             }
         }
-        done.push(output.finish(disk, swap_in::modified(&old[old.len() - 1]))?);
+        done.push(self.finish(output, &old[old.len() - 1])?);
         Ok(done)
+    }
+
+    fn finish(&self, output: Output, last: &Segment) -> Result<Finished> {
+        let _named = self.home()?;
+        output.finish(&self.log.disk, swap_in::modified(last))
+    }
+
+    /// Files are made only in the directory of this log, which may have been deleted.
+    fn home(&self) -> Result<impl Sized + '_> {
+        Some(self.log.dir.read()).filter(|home| **home == *self.dir).ok_or(Error::Closed)
     }
 
     fn create(&mut self, base_offset: i64) -> Result<Output> {
         self.begun.push(base_offset);
+        let _named = self.home()?;
         Output::create(&self.log.disk, self.dir, base_offset, index_limits(self.config), self.piece)
     }
 

@@ -261,7 +261,8 @@ impl Log {
     /// An empty log forgets its epoch at a start and begins it anew: what the file says already is not written again,
     /// because ext4 waits for the device when a rename replaces a file.
     pub(super) fn replace_epochs(&self, bytes: &[u8]) -> Result<PathBuf> {
-        let path = self.dir().join(file_name::LEADER_EPOCH_CHECKPOINT);
+        let dir = self.dir.read();
+        let path = dir.join(file_name::LEADER_EPOCH_CHECKPOINT);
         if !matches!(self.disk.read_if_there(&path), Ok(Some(there)) if there == bytes) {
             self.disk.write_atomically(&path, bytes, false)?;
         }

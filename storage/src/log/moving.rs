@@ -141,6 +141,7 @@ impl Log {
             clean: true,
             recovery_point: copy.recovery_point(),
             log_start: self.start_offset(),
+            cleaned: copy.cleaned_up_to().is_some(),
             now_ms,
         };
         // The settings in force are those of this log: the copy may have been made before a change of them.
@@ -158,6 +159,9 @@ impl Log {
             // Two logs of one partition must not be found: the next start would have to choose.
             let _ = copy.disk.rename(to, &copy.dir());
         })?;
+        // What `close` has written here is not on the device, and a segment counts as complete when its indexes are.
+        let complete = copy.complete_below.load(Ordering::Acquire).min(opened.active().base_offset);
+        opened.complete_below.fetch_min(complete, Ordering::AcqRel);
         if let Some(cleaned) = copy.cleaned_up_to() {
             opened.set_cleaned_up_to(cleaned);
         }

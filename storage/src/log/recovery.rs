@@ -14,7 +14,7 @@
 //! | active segment, an index missing, cut short or with zeros behind | scanned | scanned |
 //! | the same, an entry in an index for what is not in the log | trusted | scanned |
 //! | first bad batch of a scan | segment cut there, later segments set aside as `.quarantined` | the same |
-//! | a scanned segment that ends before the next one begins, not compacted | later segments set aside | the same |
+//! | a scanned segment that ends before the next one begins | both are kept | `hole.rs`: kept, or later segments set aside |
 //! | index files without a log file | removed | removed |
 //! | index files of a scanned active segment | removed unless they hold what was found | the same |
 //! | newest producer snapshot at or below the end | loaded, the rest replayed from the log | the same |
@@ -26,6 +26,7 @@
 
 pub(crate) mod batch_reader;
 mod epochs;
+mod hole;
 mod producers;
 mod scan;
 mod swap;
@@ -42,7 +43,7 @@ use crate::file::Disk;
 use crate::file_name::{SegmentFile, SegmentFileKind};
 use crate::index::ActiveIndexes;
 use crate::leader_epochs::LeaderEpochs;
-use crate::segment::{Published, Segment};
+use crate::segment::{Home, Published, Segment};
 use milena_protocol::records::{BatchHeader, EndTransactionMarker, Records};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -58,11 +59,14 @@ pub struct Start {
     pub recovery_point: i64,
     /// From the checkpoint: the first offset that may be read.
     pub log_start: i64,
+    /// From the checkpoint of compaction: the log is, or was, of a compacted topic, and may have gaps.
+    pub cleaned: bool,
     /// Wall clock, in milliseconds.
     pub now_ms: i64,
 }
 
 pub(super) struct Loaded {
+    pub(super) home: Arc<Home>,
     pub(super) segments: Vec<Arc<Segment>>,
     pub(super) writer: Writer,
     pub(super) log_start: i64,
@@ -75,6 +79,7 @@ pub(super) struct Loaded {
 struct Loader<'a> {
     disk: &'a Disk,
     dir: &'a Path,
+    home: Arc<Home>,
     config: &'a LogConfig,
     start: &'a Start,
     epochs: LeaderEpochs,
@@ -85,6 +90,8 @@ struct Loader<'a> {
     scanned: BTreeSet<i64>,
     /// A batch of a producer was met while scanning.
     producers_seen: bool,
+    /// A batch was met from which compaction has taken records, or those before it.
+    thinned: bool,
     /// Offsets of the producer snapshots.
     snapshots: BTreeSet<i64>,
     /// The index files there are, by base offset.
@@ -108,6 +115,7 @@ pub(super) fn load(disk: &Disk, dir: &Path, config: &LogConfig, start: &Start) -
     let mut loader = Loader {
         disk,
         dir,
+        home: Home::new(dir),
         config,
         start,
         epochs: LeaderEpochs::new(),
@@ -115,6 +123,7 @@ pub(super) fn load(disk: &Disk, dir: &Path, config: &LogConfig, start: &Start) -
         repaired: false,
         scanned: BTreeSet::new(),
         producers_seen: false,
+        thinned: false,
         snapshots: BTreeSet::new(),
         indexes: BTreeSet::new(),
         has_epochs: false,
@@ -146,11 +155,11 @@ impl Loader<'_> {
             let is_last = i + 1 == bases.len();
             if base < trusted && !is_last && self.has_indexes(base) {
                 let end = Published { next_offset: bases[i + 1], position: length as u32 };
-                segments.push(Arc::new(Segment::closed(self.dir, base, end)));
+                segments.push(Arc::new(Segment::closed(&self.home, base, end)));
                 continue;
             }
             if is_last && let Some(end) = self.resume(base, length, base < trusted)? {
-                segments.push(Arc::new(Segment::closed(self.dir, base, end)));
+                segments.push(Arc::new(Segment::closed(&self.home, base, end)));
                 return self.finish(segments, true);
             }
             let (end, indexes, cut) = match length {
@@ -159,14 +168,14 @@ impl Loader<'_> {
             };
             // A tail behind the last record of a segment is all that is lost if the next one goes on from there.
             let cut = cut && bases.get(i + 1).is_none_or(|next| end.next_offset != *next);
-            if is_last || cut || self.is_hole(&bases, i, end.next_offset) {
+            if is_last || cut || self.is_hole(&bases, i, end)? {
                 self.quarantine(&bases[i + 1..])?;
                 self.remove_stale_indexes(base, &indexes)?;
-                segments.push(Arc::new(Segment::active(self.dir, base, None, end, indexes)));
+                segments.push(Arc::new(Segment::active(&self.home, base, None, end, indexes)));
                 break;
             }
             let end = Published { next_offset: bases[i + 1], ..end };
-            let segment = Segment::active(self.dir, base, None, end, indexes);
+            let segment = Segment::active(&self.home, base, None, end, indexes);
             super::write_indexes(self.disk, &segment)?;
             segment.close_indexes();
             segments.push(Arc::new(segment));
@@ -230,10 +239,12 @@ impl Loader<'_> {
             set_aside: 0,
         };
         let recovery_point = recovery_point.clamp(0, end.next_offset);
-        Ok(Loaded { segments, writer, log_start, recovery_point, complete_below })
+        Ok(Loaded { home: self.home, segments, writer, log_start, recovery_point, complete_below })
     }
 }
 
+#[cfg(test)]
+mod gaps;
 #[cfg(test)]
 mod table;
 #[cfg(test)]

@@ -324,3 +324,35 @@ fn the_cheaper_sync_is_taken() {
     });
     assert!(passes.is_some_and(|n| n < 300), "it is tried again: {passes:?}");
 }
+
+#[test]
+fn a_panic_in_a_pass_is_the_end_of_its_directory_and_not_of_the_worker() {
+    let dir = tempfile::tempdir().unwrap();
+    let panics = Arc::new(AtomicBool::new(true));
+    let hook = {
+        let panics = panics.clone();
+        move |op, _: &Path| {
+            assert!(!matches!(op, Op::Sync | Op::SyncAll) || !panics.load(Ordering::Relaxed), "a defect");
+            Ok(())
+        }
+    };
+    let disk = Disk::with_faults(dir.path(), Box::new(hook));
+    let open = |disk: &Disk, name: &str| {
+        let dir = dir.path().join(name);
+        std::fs::create_dir(&dir).unwrap();
+        let start = Start { clean: true, ..Start::default() };
+        Arc::new(Log::open(disk, &dir, LogConfig::default(), &start).unwrap())
+    };
+    let log = open(&disk, "a-0");
+    append(&log, 10).unwrap();
+    assert!(log.flush_together(1).is_err());
+    // Whoever waited learns of it when his request is dropped; the mark comes right behind that, and before the next pass.
+    panics.store(false, Ordering::Relaxed);
+    assert!(matches!(log.flush_together(1), Err(Error::Offline(_))));
+    assert!(disk.is_offline());
+    let other = open(&Disk::new(dir.path()), "a-1");
+    append(&other, 10).unwrap();
+    let (asked, outcome) = request(&other, 1);
+    disk.syncer().request(asked.log, asked.upto, asked.done);
+    assert!(outcome.recv().unwrap().is_ok(), "the worker serves other directories");
+}

@@ -164,10 +164,11 @@ fn active_base(dir: &Path) -> i64 {
 
 /// What the broker writes every five seconds.
 pub(crate) fn save_checkpoints(dir: &LogDir, log: &Log) -> Result<(), Error> {
+    let since = dir.moment();
     let offsets = |offset| Offsets::from([((TOPIC.to_owned(), 0), offset)]);
     let start = log.start_offset();
     let starts = if start > log.first_base_offset() { offsets(start) } else { Offsets::new() };
-    dir.save_checkpoints(&offsets(log.recovery_checkpoint()), &starts, &offsets(log.end_offset()))
+    dir.save_checkpoints(since, offsets(log.recovery_checkpoint()), starts, &offsets(log.end_offset()))
 }
 
 /// What the broker does when it stops.

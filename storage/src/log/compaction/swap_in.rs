@@ -50,7 +50,7 @@ impl Log {
     /// Steps 1 to 2.
     fn prepare(&self, dir: &Path, old: &[Arc<Segment>], new: &[Finished]) -> Result<()> {
         // A deleted log has another directory, in which nothing of this is worth while.
-        if *self.dir.read() != dir || self.position_of(old).is_none() || self.writer.lock().closed {
+        if **self.dir.read() != *dir || self.position_of(old).is_none() || self.writer.lock().closed {
             return Err(Error::Closed);
         }
         self.disk.check_online()?;
@@ -70,7 +70,7 @@ impl Log {
         for segment in new {
             self.rename(dir, segment, FileStage::Swap, FileStage::Live)?;
         }
-        self.replace(dir, old, new);
+        self.replace(old, new);
         self.disk.sync_dir(dir)
     }
 
@@ -89,12 +89,12 @@ impl Log {
         found.iter().zip(segments).all(|(a, b)| Arc::ptr_eq(a, b)).then_some(at)
     }
 
-    fn replace(&self, dir: &Path, old: &[Arc<Segment>], new: &[Finished]) {
+    fn replace(&self, old: &[Arc<Segment>], new: &[Finished]) {
         let behind = old[old.len() - 1].published().next_offset;
         let ends = new[1..].iter().map(|next| next.base_offset).chain([behind]);
         let new = new.iter().zip(ends).map(|(segment, next_offset)| {
             let end = Published { next_offset, position: segment.bytes };
-            Arc::new(Segment::written(dir, segment.base_offset, end))
+            Arc::new(Segment::written(&self.dir, segment.base_offset, end))
         });
         let mut list = self.segments.write();
         // Nobody else takes segments out meanwhile, and new ones come behind.

@@ -2,6 +2,7 @@
 
 use super::Loader;
 use super::batch_reader::{BatchReader, Step};
+use super::hole::is_thinned;
 use crate::error::{Error, Result};
 use crate::file_name::SegmentFileKind;
 use crate::index::{ActiveIndexes, IndexLimits, IndexedBatch};
@@ -51,6 +52,7 @@ impl Loader<'_> {
                     }
                     self.note_epoch(&header);
                     self.producers_seen |= header.producer_id >= 0;
+                    self.thinned |= is_thinned(&header, end.next_offset);
                     if end.position == 0 {
                         self.first_timestamp = Some((base, header.max_timestamp));
                     }

@@ -22,22 +22,6 @@ impl Loader<'_> {
         bases[bases.partition_point(|b| *b <= self.start.recovery_point).saturating_sub(1)]
     }
 
-    /// Whether a scanned segment ends before the next one begins: it was not synced, and a power cut took records that
-    /// nobody finds missing when they read on. What compaction removes is missing by right.
-    pub(super) fn is_hole(&self, bases: &[i64], at: usize, end: i64) -> bool {
-        let unsynced = !self.start.clean && bases[at] >= self.first_unsynced(bases);
-        let missing = bases.get(at + 1).is_some_and(|next| end < *next);
-        let hole = unsynced && missing && !self.config.compact;
-        if hole {
-            tracing::warn!(
-                "{}: offsets {end} to {} are missing; keeping the records before them",
-                self.path(bases[at], SegmentFileKind::Log).display(),
-                bases[at + 1] - 1
-            );
-        }
-        hole
-    }
-
     /// Whether the index files of a segment are there. What is in them is looked at when they are first needed.
     pub(super) fn has_indexes(&self, base: i64) -> bool {
         [SegmentFileKind::OffsetIndex, SegmentFileKind::TimeIndex]
@@ -73,7 +57,7 @@ impl Loader<'_> {
                 Err(_) => return Ok(None),
             },
         };
-        let segment = Segment::closed(self.dir, base, Published { next_offset: base, position });
+        let segment = Segment::closed(&self.home, base, Published { next_offset: base, position });
         let (mut next_offset, mut reached) = (base, from);
         let mut walk = Walk::new(&segment, self.disk, from, position)?;
         while let Ok(Some(place)) = walk.next() {

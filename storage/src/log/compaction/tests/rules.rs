@@ -73,6 +73,11 @@ fn an_old_pass_is_not_repeated_and_the_clean_part_counts_as_clean() {
     assert_eq!(log.cleaned_up_to(), Some(6));
     let work = log.cleanable(NOW).unwrap().unwrap();
     assert_eq!((work.first_dirty, work.cleanable_bytes, work.ratio()), (6, 0, 0.0));
+    let names = || std::fs::metadata(log.segments()[0].path(SegmentFileKind::Log)).unwrap();
+    let (before, whole) = (std::os::unix::fs::MetadataExt::ino(&names()), batches(&log, 1 << 20));
+    let done = log.clean(&work, &MEMORY, NOW, &mut |_| true).unwrap();
+    assert_eq!((done.upto, done.bytes_before, batches(&log, 1 << 20) == whole), (6, 0, true));
+    assert_eq!(std::os::unix::fs::MetadataExt::ino(&names()), before, "nothing is written anew");
     put(&log, plain(), &[("a", "4")]);
     roll(&log);
     let work = log.cleanable(NOW).unwrap().unwrap();
