@@ -158,6 +158,10 @@ impl Log {
             // Two logs of one partition must not be found: the next start would have to choose.
             let _ = copy.disk.rename(to, &copy.dir());
         })?;
+        if opened.active().is_unborn() {
+            // Without files nobody else tells it.
+            opened.writer.lock().epochs = writer.epochs.clone();
+        }
         if let Some(cleaned) = copy.cleaned_up_to() {
             opened.set_cleaned_up_to(cleaned);
         }
