@@ -6,6 +6,7 @@ use milena::config::{BrokerConfig, Sources, default_log_dir};
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -14,6 +15,9 @@ use tracing_subscriber::EnvFilter;
 /// cleanly; glibc's would abort the process.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// A blocking thread that has nothing to do ends after this long: the chores of each second find one that is there.
+const KEEP_ALIVE: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     // The allocator asks for huge pages, of which an idle broker would touch four to use a few hundred KiB. A kernel
@@ -54,6 +58,7 @@ fn serve(args: ServeArgs) -> Result<(), String> {
     raise_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .thread_keep_alive(KEEP_ALIVE)
         .build()
         .map_err(|e| format!("cannot start threads: {e}"))?;
     let outcome = runtime.block_on(async { tokio::spawn(run(config)).await.map_err(|e| e.to_string())? });

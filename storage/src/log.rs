@@ -365,7 +365,7 @@ impl Log {
         let _no_other_writes_epochs = self.epochs_file.lock();
         let mut writer = self.writer.lock();
         writer.closed = true;
-        if writer.retired {
+        if writer.retired || writer.active.is_unborn() {
             return Ok(());
         }
         let complete = writer.complete_at == Some(writer.next_offset);
@@ -442,6 +442,9 @@ impl Log {
         let path = writer.active.path(SegmentFileKind::Log);
         if self.disk.is_offline() {
             return self.disk.check_online();
+        }
+        if writer.active.is_unborn() {
+            return Ok(());
         }
         let file = writer.active.file(&self.disk)?;
         let len = file.metadata().map_err(|e| Error::io("stat", &path, e))?.len();

@@ -13,7 +13,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 /// One read brings in this much when batch headers are walked.
 const WALK: usize = 4096;
@@ -98,6 +98,10 @@ pub(crate) struct Segment {
     pub(crate) base_offset: i64,
     home: Arc<Home>,
     file: Mutex<Option<Arc<File>>>,
+    /// There is no log file yet: the first use makes it.
+    unborn: AtomicBool,
+    /// There may be an index of aborted transactions.
+    transactions: AtomicBool,
     /// `relative next offset << 32 | position`
     published: AtomicU64,
     /// Comes before `checked`, and that before `file`.
@@ -120,6 +124,19 @@ impl Segment {
         indexes: ActiveIndexes,
     ) -> Self {
         Self::with(home, base_offset, file, end, Indexes::Active(indexes), Verified::behind(0))
+    }
+
+    /// The only segment of a log that never took a record: none of its files is there before the first one comes.
+    pub(crate) fn unborn(home: &Arc<Home>, base_offset: i64, indexes: ActiveIndexes) -> Self {
+        let end = Published { next_offset: base_offset, position: 0 };
+        let segment = Self::active(home, base_offset, None, end, indexes);
+        segment.unborn.store(true, Ordering::Release);
+        segment
+    }
+
+    /// Whether the log file is still to be made.
+    pub(crate) fn is_unborn(&self) -> bool {
+        self.unborn.load(Ordering::Acquire)
     }
 
     /// A segment with complete files, which are looked at when they are first needed.
@@ -145,6 +162,8 @@ impl Segment {
             base_offset,
             home: home.clone(),
             file: Mutex::new(file),
+            unborn: AtomicBool::new(false),
+            transactions: AtomicBool::new(true),
             published: AtomicU64::new(0),
             indexes: RwLock::new(indexes),
             checked: Mutex::new(false),
@@ -172,14 +191,16 @@ impl Segment {
         Published { next_offset: self.base_offset + (word >> 32) as i64, position: word as u32 }
     }
 
-    /// The open log file; it is opened on first use and stays readable after it was unlinked.
+    /// The open log file; it is opened (or made) on first use and stays readable after it was unlinked.
     pub(crate) fn file(&self, disk: &Disk) -> Result<Arc<File>> {
         let mut file = self.file.lock();
         if let Some(file) = &*file {
             return Ok(file.clone());
         }
         let _named = self.home.read();
-        let opened = Arc::new(disk.open(&self.path(SegmentFileKind::Log))?);
+        let path = self.path(SegmentFileKind::Log);
+        let opened = Arc::new(if self.is_unborn() { disk.create(&path)? } else { disk.open(&path)? });
+        self.unborn.store(false, Ordering::Release);
         *file = Some(opened.clone());
         Ok(opened)
     }
@@ -314,6 +335,26 @@ impl Segment {
     /// The index of aborted transactions, if there are any.
     pub(crate) fn transaction_index(&self, disk: &Disk) -> Option<Arc<File>> {
         self.index_file(disk, SegmentFileKind::TransactionIndex).ok().flatten()
+    }
+
+    /// Says that there is an index of aborted transactions from now on. It comes before the marker is published.
+    pub(crate) fn note_transactions(&self) {
+        self.transactions.store(true, Ordering::Release);
+    }
+
+    /// The index of aborted transactions of a segment that grows, for a sync. Once it was not found nobody looks for it
+    /// again before [`Segment::note_transactions`].
+    pub(crate) fn growing_transaction_index(&self, disk: &Disk) -> Result<Option<File>> {
+        if !self.transactions.swap(false, Ordering::AcqRel) {
+            return Ok(None);
+        }
+        match disk.open(&self.path(SegmentFileKind::TransactionIndex)) {
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+            opened => {
+                self.note_transactions();
+                opened.map(Some)
+            }
+        }
     }
 
     /// Takes the segment's files out of the log: `.deleted` from now on. Readers that still hold the segment read on.

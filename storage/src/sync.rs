@@ -23,8 +23,8 @@ use std::sync::{Arc, LazyLock, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A worker that has nothing to do ends after this long.
-const LINGER: Duration = Duration::from_secs(10);
+/// A worker that has nothing to do ends after this long: far more than a new one costs, which is less than one sync.
+const LINGER: Duration = Duration::from_secs(1);
 /// With this many files `syncfs` is tried before anything is known of its cost. On ext4 with a virtual disk it took
 /// less than an `fdatasync` of each from 2 or 3 files on.
 const MANY: usize = 3;

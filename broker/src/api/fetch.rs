@@ -305,7 +305,7 @@ impl Fetch {
         if slice.len > 0 && (!slice.is_verified() || !slice.fresh && !slice.is_cached()) {
             found.cold.push((found.partitions.len(), slice.clone()));
         }
-        response.records = Records::range(slice.file, slice.position, slice.len);
+        response.records = records(slice);
         Ok(response)
     }
 
@@ -319,9 +319,7 @@ impl Fetch {
             });
             for (at, slice) in prepared.await.map_err(|error| error.to_string())? {
                 match slice {
-                    Ok(slice) => {
-                        partitions[at].records = Records::range(slice.file, slice.position, slice.len);
-                    }
+                    Ok(slice) => partitions[at].records = records(slice),
                     Err(error) => {
                         let (wanted, _) = &self.wanted[at];
                         report("cannot read", &wanted.topic, wanted.index, &error);
@@ -386,10 +384,15 @@ fn unknown(index: i32, error: ResponseError) -> PartitionResponse {
     PartitionResponse { aborted: Some(Vec::new()), ..PartitionResponse::error(index, error.code()) }
 }
 
+fn records(slice: Slice) -> Records {
+    let Slice { file, position, len, .. } = slice;
+    file.map_or(Records::Empty, |file| Records::range(file, position, len))
+}
+
 /// The codec of the first batch.
 fn codec_of(slice: &Slice) -> Option<Codec> {
     use std::os::unix::fs::FileExt;
     let mut attributes = [0; 2];
-    slice.file.read_exact_at(&mut attributes, slice.position + 21).ok()?;
+    slice.file.as_ref()?.read_exact_at(&mut attributes, slice.position + 21).ok()?;
     milena_protocol::records::Attributes(i16::from_be_bytes(attributes)).codec().ok()
 }

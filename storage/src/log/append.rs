@@ -379,6 +379,7 @@ pub(super) fn append_aborted(disk: &Disk, segment: &Segment, aborted: &AbortedTr
     let length = file.metadata().map_err(|e| Error::io("stat", &path, e))?.len();
     // A full disk may have let a part of an entry through.
     let end = length - length % aborted::ENTRY_SIZE as u64;
+    segment.note_transactions();
     disk.write_at(&file, &path, &aborted.encode(), end)?;
     Ok(end)
 }

@@ -152,7 +152,8 @@ impl Log {
         let first = first.min(all.partition_point(|s| s.base_offset <= from).saturating_sub(1));
         let behind = all.partition_point(|s| s.base_offset < upto);
         // Segments that were removed before they were synced must not come back.
-        let mut new_file = epochs.is_some() || all[0].base_offset > from;
+        let mut new_file = all[0].base_offset > from;
+        let renamed = epochs.is_some();
         if let Some(path) = epochs {
             files.push((self.open_for_sync(|| self.disk.open(&path).map(Arc::new))?, path));
         }
@@ -162,17 +163,18 @@ impl Log {
             new_file |= segment.base_offset >= from;
             self.add_indexes(segment, Arc::ptr_eq(segment, active), &mut files)?;
         }
+        let dir = self.dir();
+        let parent = dir.parent().map(Path::to_path_buf).filter(|_| new_file);
         if new_file {
-            // A file that is new since the last flush exists only when its directory says so.
-            let dir = self.dir();
             let id = dir.join(file_name::PARTITION_METADATA);
             if let Ok(file) = self.disk.open(&id) {
                 files.push((Arc::new(file), id));
             }
-            let parent = dir.parent().map(Path::to_path_buf);
-            for path in [Some(dir), parent].into_iter().flatten() {
-                dirs.push((self.open_for_sync(|| self.disk.open_read(&path))?, path));
-            }
+        }
+        // A file that is new since the last flush exists only when its directory says so.
+        let dir = Some(dir).filter(|_| new_file || renamed);
+        for path in [dir, parent].into_iter().flatten() {
+            dirs.push((self.open_for_sync(|| self.disk.open_read(&path))?, path));
         }
         Ok(Some(FlushPlan { upto, complete_below: active.base_offset.min(upto), files, dirs }))
     }
@@ -185,13 +187,16 @@ impl Log {
         is_active: bool,
         files: &mut Vec<(Arc<File>, PathBuf)>,
     ) -> Result<()> {
+        if is_active && segment.is_growing() {
+            let found = segment.growing_transaction_index(&self.disk)?;
+            let path = || segment.path(SegmentFileKind::TransactionIndex);
+            files.extend(found.map(|file| (Arc::new(file), path())));
+            return Ok(());
+        }
         for kind in
             [SegmentFileKind::OffsetIndex, SegmentFileKind::TimeIndex, SegmentFileKind::TransactionIndex]
         {
             let path = segment.path(kind);
-            if is_active && segment.is_growing() && kind != SegmentFileKind::TransactionIndex {
-                continue;
-            }
             match self.disk.open(&path) {
                 Ok(file) => files.push((Arc::new(file), path)),
                 Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}

@@ -162,6 +162,10 @@ impl Log {
         // What `close` has written here is not on the device, and a segment counts as complete when its indexes are.
         let complete = copy.complete_below.load(Ordering::Acquire).min(opened.active().base_offset);
         opened.complete_below.fetch_min(complete, Ordering::AcqRel);
+        if opened.active().is_unborn() {
+            // Without files nobody else tells it.
+            opened.writer.lock().epochs = writer.epochs.clone();
+        }
         if let Some(cleaned) = copy.cleaned_up_to() {
             opened.set_cleaned_up_to(cleaned);
         }

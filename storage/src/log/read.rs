@@ -29,8 +29,8 @@ pub enum Bound {
 /// What an earlier process wrote must be given to [`Slice::verify`] before anybody gets the bytes.
 #[derive(Clone, Debug)]
 pub struct Slice {
-    /// The open file; the bytes stay readable and unchanged while it is held.
-    pub file: Arc<File>,
+    /// The open file, if there is something to read; the bytes stay readable and unchanged while it is held.
+    pub file: Option<Arc<File>>,
     /// First byte.
     pub position: u64,
     /// Number of bytes; 0 when there is nothing to read yet.
@@ -77,25 +77,23 @@ impl Log {
         }
         let stop = if bound == Bound::Stable { stable } else { end.next_offset };
         self.stir_to_read();
-        let empty = |segment: &Segment| {
-            Ok(Slice {
-                file: segment.file(&self.disk)?,
-                position: 0,
-                len: 0,
-                fresh: true,
-                log_start: start,
-                high_watermark: end.next_offset,
-                last_stable: stable,
-                aborted: Vec::new(),
-                unverified: None,
-            })
+        let mut slice = Slice {
+            file: None,
+            position: 0,
+            len: 0,
+            fresh: true,
+            log_start: start,
+            high_watermark: end.next_offset,
+            last_stable: stable,
+            aborted: Vec::new(),
+            unverified: None,
         };
         if offset >= stop {
-            return empty(last);
+            return Ok(slice);
         }
         let mut index = segments.partition_point(|s| s.base_offset <= offset).saturating_sub(1);
         let (segment, place, segment_end) = loop {
-            let Some(segment) = segments.get(index) else { return empty(last) };
+            let Some(segment) = segments.get(index) else { return Ok(slice) };
             let segment_end = if index + 1 == segments.len() { end } else { segment.published() };
             // Compaction may leave a gap at the end of a segment: the next one goes on.
             if let Some(place) = segment.find(&self.disk, offset, segment_end)? {
@@ -104,7 +102,7 @@ impl Log {
             index += 1;
         };
         if place.base_offset >= stop {
-            return empty(last);
+            return Ok(slice);
         }
         let limit = match self.limit(segment, segment_end, stop) {
             // Damage before the last stable offset, which is the beginning of a batch: one by one up to there.
@@ -112,7 +110,7 @@ impl Log {
             limit => limit?,
         };
         let upto = self.upto(segment, place, limit, max_bytes, at_least_one)?;
-        let mut slice = empty(segment)?;
+        slice.file = Some(segment.file(&self.disk)?);
         slice.position = u64::from(place.position);
         slice.len = (upto - place.position) as usize;
         slice.unverified = (!segment.is_verified(place.position, upto)).then(|| segment.clone());
@@ -180,10 +178,9 @@ impl Log {
         let mut slice = self.read(offset, max_bytes, true, Bound::End)?;
         slice.verify()?;
         let mut bytes = vec![0; slice.len];
-        slice
-            .file
-            .read_exact_at(&mut bytes, slice.position)
-            .map_err(|e| Error::io("read", &self.dir(), e))?;
+        if let Some(file) = &slice.file {
+            file.read_exact_at(&mut bytes, slice.position).map_err(|e| Error::io("read", &self.dir(), e))?;
+        }
         Ok(bytes)
     }
 
@@ -348,9 +345,9 @@ impl Slice {
     /// # Errors
     /// [`Error::Corrupt`] if that is the first batch; [`Error::Io`].
     pub fn verify(&mut self) -> Result<()> {
-        let Some(segment) = self.unverified.take() else { return Ok(()) };
+        let (Some(segment), Some(file)) = (self.unverified.take(), &self.file) else { return Ok(()) };
         let from = self.position as u32;
-        self.len = (segment.verify(&self.file, from, from + self.len as u32)? - from) as usize;
+        self.len = (segment.verify(file, from, from + self.len as u32)? - from) as usize;
         Ok(())
     }
 
@@ -359,12 +356,13 @@ impl Slice {
     #[must_use]
     pub fn is_cached(&self) -> bool {
         use rustix::io::{Errno, ReadWriteFlags, preadv2};
+        let Some(file) = self.file.as_ref().filter(|_| self.len > 0) else { return true };
         let mut byte = [0];
         let last = self.position + self.len as u64 - 1;
         let probes = (self.position..last).step_by(PROBE as usize).chain([last]);
         for position in probes {
             let mut into = [std::io::IoSliceMut::new(&mut byte)];
-            match preadv2(&self.file, &mut into, position, ReadWriteFlags::NOWAIT) {
+            match preadv2(file, &mut into, position, ReadWriteFlags::NOWAIT) {
                 Err(Errno::AGAIN) => return false,
                 // A file system that cannot tell (tmpfs among them) is taken to be in memory.
                 Err(_) => return true,
@@ -380,12 +378,13 @@ impl Slice {
     /// The system's, if the disk cannot be read.
     pub fn warm(&self) -> std::io::Result<()> {
         use std::os::unix::fs::FileExt;
+        let Some(file) = &self.file else { return Ok(()) };
         let mut piece = vec![0; (128 << 10).min(self.len)];
         let end = self.position + self.len as u64;
         let mut at = self.position;
         while at < end {
             let n = piece.len().min((end - at) as usize);
-            self.file.read_exact_at(&mut piece[..n], at)?;
+            file.read_exact_at(&mut piece[..n], at)?;
             at += n as u64;
         }
         Ok(())

@@ -19,7 +19,8 @@
 //! | index files of a scanned active segment | removed unless they hold what was found | the same |
 //! | newest producer snapshot at or below the end | loaded, the rest replayed from the log | the same |
 //! | leader epochs | kept up to the end | the same, newer ones are found while scanning |
-//! | no segment | an empty one at the log start | the same |
+//! | no segment, the log starts behind 0 | an empty one at the log start | the same |
+//! | no segment and no leader epochs otherwise | none of its files before the first record comes | the same |
 //!
 //! A batch is good if its header makes sense, it is complete, its CRC is right, and its base offset is not below the
 //! end of the batch before it.
@@ -131,6 +132,9 @@ pub(super) fn load(disk: &Disk, dir: &Path, config: &LogConfig, start: &Start) -
     };
     let mut files = loader.tidy()?;
     if files.is_empty() {
+        if start.log_start == 0 && !loader.has_epochs {
+            return loader.unborn();
+        }
         loader.create(start.log_start)?;
         files.insert(start.log_start, 0);
     }
@@ -145,6 +149,13 @@ impl Loader<'_> {
 
     fn create(&self, base_offset: i64) -> Result<File> {
         self.disk.create(&self.path(base_offset, SegmentFileKind::Log))
+    }
+
+    /// A log that never took a record has no files: they come with the first one.
+    fn unborn(self) -> Result<Loaded> {
+        let indexes = ActiveIndexes::new(0, index_limits(self.config));
+        let segment = Segment::unborn(&self.home, 0, indexes);
+        self.finish(vec![Arc::new(segment)], false)
     }
 
     fn load(mut self, files: BTreeMap<i64, u64>) -> Result<Loaded> {

@@ -123,6 +123,48 @@ fn a_clean_stop_leaves_files_of_exact_length_and_no_tail() {
 }
 
 #[test]
+fn a_log_that_never_took_a_record_has_no_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = LogConfig::default();
+    let count = || std::fs::read_dir(dir.path()).unwrap().count();
+    for clean in [true, false, true] {
+        let log = open(dir.path(), &config, clean);
+        log.begin_epoch(0);
+        assert_eq!(log.read(0, 100, true, Bound::End).unwrap().len, 0);
+        assert!(log.read_batches(0, 100).unwrap().is_empty());
+        assert_eq!(log.offset_of_max_timestamp().unwrap(), None);
+        assert_eq!(log.retain(i64::MAX).unwrap().segments(), 0);
+        log.release_idle(i64::MAX);
+        log.flush().unwrap();
+        log.close().unwrap();
+        assert_eq!(count(), 0);
+    }
+    let log = open(dir.path(), &config, true);
+    let one = batch(10, 3, 40);
+    append(&log, &one, &HOW).unwrap();
+    log.close().unwrap();
+    assert_eq!(count(), 5, "log, two indexes, snapshot and epochs");
+    assert_eq!(read_all(&open(dir.path(), &config, true), 100), stored(&one, 0, 3));
+}
+
+#[test]
+fn a_disk_that_has_no_room_for_the_first_file_has_some_for_a_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let full = |op, _: &Path| match op {
+        Op::Open => Err(std::io::Error::from_raw_os_error(nix::libc::ENOSPC)),
+        _ => Ok(()),
+    };
+    let disk = Disk::with_faults(dir.path(), Box::new(full));
+    let log = Log::open(&disk, dir.path(), LogConfig::default(), &Start::default()).unwrap();
+    let one = batch(10, 3, 40);
+    assert!(matches!(append(&log, &one, &HOW), Err(Error::Full(_))));
+    assert_eq!((log.end_offset(), log.read(0, 100, true, Bound::End).unwrap().len), (0, 0));
+    log.close().unwrap();
+    assert!(!disk.is_offline());
+    assert_eq!(append(&open(dir.path(), &LogConfig::default(), true), &one, &HOW).unwrap(), 0);
+}
+
+#[test]
 fn a_range_that_was_handed_out_never_changes() {
     let dir = tempfile::tempdir().unwrap();
     let config = LogConfig { segment_bytes: 1 << 20, ..LogConfig::default() };
@@ -142,7 +184,9 @@ fn a_range_that_was_handed_out_never_changes() {
     log.close().unwrap();
     std::fs::remove_dir_all(dir.path()).unwrap();
     let mut bytes = vec![0; slice.len];
-    slice.file.read_exact_at(&mut bytes, slice.position).unwrap();
+    if let Some(file) = &slice.file {
+        file.read_exact_at(&mut bytes, slice.position).unwrap();
+    }
     assert!(bytes == stored(&one, 0, 3));
 }
 

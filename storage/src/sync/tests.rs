@@ -203,6 +203,11 @@ fn what_a_start_will_trust_is_synced() {
     ];
     assert_eq!(watched.synced(), rolled);
     assert_eq!(log.recovery_point(), 4);
+    log.begin_epoch(1);
+    append(&log, 10).unwrap();
+    log.flush().unwrap();
+    let renewed = ["a-0", "a-0/00000000000000000003.log", "a-0/leader-epoch-checkpoint"];
+    assert_eq!(watched.synced(), renewed);
 }
 
 #[test]

@@ -278,7 +278,9 @@ impl Model {
         assert_eq!(slice.len > 0, fits || at_least_one, "{offset} {max_bytes} {at_least_one}");
         assert!(slice.len <= max_bytes.max(first.bytes.len()));
         let mut bytes = vec![0; slice.len];
-        slice.file.read_exact_at(&mut bytes, slice.position).unwrap();
+        if let Some(file) = &slice.file {
+            file.read_exact_at(&mut bytes, slice.position).unwrap();
+        }
         let next = self.check_bytes(&bytes, offset);
         assert!(slice.len == 0 || next <= stop, "reads beyond {stop}");
         if bound == Bound::Stable {

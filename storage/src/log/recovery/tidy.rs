@@ -74,7 +74,8 @@ impl Loader<'_> {
         for (kind, bytes) in [(SegmentFileKind::OffsetIndex, offsets), (SegmentFileKind::TimeIndex, times)] {
             let path = self.path(base, kind);
             if self.indexes.contains(&(base, kind))
-                && (self.disk.length(&path)? != bytes.len() as u64 || self.disk.read(&path)? != bytes)
+                && (self.disk.length(&path)? != bytes.len() as u64
+                    || !bytes.is_empty() && self.disk.read(&path)? != bytes)
             {
                 self.disk.remove(&path)?;
                 self.indexes.remove(&(base, kind));
