@@ -230,6 +230,7 @@ fn tells_log_start(error: ResponseError) -> bool {
             | ResponseError::TransactionalIdAuthorizationFailed
             | ResponseError::UnknownTopicId
             | ResponseError::UnknownTopicOrPartition
+            | ResponseError::UnsupportedCompressionType
     )
 }
 
