@@ -188,11 +188,6 @@ impl FetchSessions {
 
 impl Session {
     fn change(&mut self, wanted: Vec<Wanted>, forgotten: &[Key]) {
-        if !forgotten.is_empty() {
-            // One pass keeps the order, however many are forgotten.
-            let forgotten: HashSet<&Key> = forgotten.iter().collect();
-            self.partitions.retain(|key, _| !forgotten.contains(key));
-        }
         for wanted in wanted {
             let key = (wanted.topic.clone(), wanted.topic_id, wanted.index);
             match self.partitions.get_mut(&key) {
@@ -201,6 +196,12 @@ impl Session {
                     self.partitions.insert(key, Cached { wanted, high_watermark: -1, log_start: -1 });
                 }
             }
+        }
+        // What is both wanted and forgotten is forgotten.
+        if !forgotten.is_empty() {
+            // One pass keeps the order, however many are forgotten.
+            let forgotten: HashSet<&Key> = forgotten.iter().collect();
+            self.partitions.retain(|key, _| !forgotten.contains(key));
         }
     }
 
@@ -267,6 +268,9 @@ mod tests {
         let forgotten = [("t".into(), Uuid::nil(), 0)];
         let (_, all) = sessions.resolve(asked(first.id(), 2), vec![wanted(2, 0)], &forgotten).unwrap();
         assert_eq!(all.iter().map(|w| w.index).collect::<Vec<_>>(), [1, 2]);
+        let (_, all) =
+            sessions.resolve(asked(first.id(), 3), vec![wanted(0, 0), wanted(3, 0)], &forgotten).unwrap();
+        assert_eq!(all.iter().map(|w| w.index).collect::<Vec<_>>(), [1, 2, 3], "forgotten wins");
     }
 
     #[test]

@@ -134,9 +134,7 @@ def described(data):
         base, size, leader_epoch, magic = struct.unpack_from(">qiib", data, at)
         end = at + 12 + size
         if magic != 2 or size < 49 or end > len(data):
-            out += [] if end > len(data) else [{"base": base, "magic": magic, "bytes": data[at:end].hex()}]
-            at = end
-            continue
+            return out + ([] if end > len(data) else [data[at:].hex()])
         attributes, last, first, largest, producer, epoch, sequence, count = struct.unpack_from(">hiqqqhii", data, at + 21)
         times = "*" if attributes & (CONTROL | APPEND_TIME) else f"{first - TIME} {largest - TIME}"
         body = hashed(data[at + 61 : end], attributes)

@@ -125,7 +125,7 @@ def lifecycle(side):
         follower.leave(), describe(side, group), leader.beat(), leader.join(), leader.sync([(first, b"")]), describe(side, group)
         leader.leave(), leader.leave(), describe(side, group), leader.beat()
         first.id = ""
-        first.join(), describe(side, group)
+        first.join(), first.sync([(first, b"again")]), describe(side, group)
 
 
 def protocols(side):
@@ -148,7 +148,7 @@ def protocols(side):
         first.protocols = [("x", b"1")]
         first.send_join(), first.joined(), describe(side, group)
         alone = f"alone-{version}"
-        for kind, given in (("", [("x", b"")]), ("consumer", []), ("", []), ("connect", [("x", b""), ("x", b"2")])):
+        for kind, given in (("", [("x", b"")]), ("consumer", []), ("", [])):
             Member(side, alone, "odd", version, kind=kind, protocols=given).join()
         describe(side, alone)
 

@@ -59,12 +59,12 @@ def plain(side):
 
 
 def as_replica(side):
-    """What says that it is a replica, but is none."""
+    """What says that it is a replica."""
     filled(side, "replicated")
     for version in side.versions("Fetch", 4):
         for replica in (1, 2):
             more = {"replicaid": replica, "replicastate": {"replicaid": replica, "replicaepoch": 1}}
-            side.call("Fetch", version, request(side, [("replicated", [part()])], **more))
+            side.call("Fetch", version, request(side, [("replicated", [part()])], **more), meant="who says to be a replica is served as a consumer")
 
 
 def sessions(side):
