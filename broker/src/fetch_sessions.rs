@@ -143,6 +143,8 @@ impl FetchSessions {
             entry.used_ms = asked.now_ms;
             entry.session.clone()
         };
+        // If all of them are forgotten, the request is answered as one without a session.
+        let alone = if forgotten.is_empty() { Vec::new() } else { wanted.clone() };
         let all: Vec<Wanted> = {
             let mut session = session.lock();
             if session.epoch != asked.epoch {
@@ -158,7 +160,7 @@ impl FetchSessions {
         if all.is_empty() {
             // There is nothing left to remember.
             self.open.lock().remove(&asked.id);
-            return Ok((Role::None, all));
+            return Ok((Role::None, alone));
         }
         Ok((Role::Next(asked.id, session), all))
     }
@@ -294,9 +296,9 @@ mod tests {
     fn a_session_without_partitions_ends() {
         let sessions = FetchSessions::new(10);
         let (first, _) = sessions.resolve(asked(0, 0), vec![wanted(0, 0)], &[]).unwrap();
-        let (last, all) =
-            sessions.resolve(asked(first.id(), 1), vec![], &[("t".into(), Uuid::nil(), 0)]).unwrap();
-        assert_eq!((last.id(), all.len()), (0, 0));
+        let forgotten = [("t".into(), Uuid::nil(), 0)];
+        let (last, all) = sessions.resolve(asked(first.id(), 1), vec![wanted(0, 3)], &forgotten).unwrap();
+        assert_eq!((last.id(), all.len()), (0, 1));
         let gone = sessions.resolve(asked(first.id(), 2), vec![], &[]).map(|_| ()).unwrap_err();
         assert_eq!(gone, ResponseError::FetchSessionIdNotFound);
     }

@@ -18,10 +18,12 @@ def commit_values(side, group, wanted, generation=-1, member="", **more):
 
 
 def fetch_values(side, group, wanted, member=None, epoch=-1, **more):
-    asked = None if wanted is None else [
-        {"name": name, "topicid": side.ids.get(name, "f" * 32), "partitionindexes": indexes} for name, indexes in wanted]
-    one = {"groupid": group, "memberid": member, "memberepoch": epoch, "topics": asked}
-    return {"groupid": group, "topics": asked, "groups": [one], **more}
+    def asked(**ids):
+        return None if wanted is None else [
+            {"name": name, **{key: found(name) for key, found in ids.items()}, "partitionindexes": indexes} for name, indexes in wanted]
+
+    one = {"groupid": group, "memberid": member, "memberepoch": epoch, "topics": asked(topicid=lambda name: side.ids.get(name, "f" * 32))}
+    return {"groupid": group, "topics": asked(), "groups": [one], **more}
 
 
 def fetch(side, version, group, wanted, **more):
@@ -171,7 +173,7 @@ def coordinators(side):
         for kind in (0, 1, 2, 3, -1, 100):
             for key in ("g", "", "none", "a:AAAAAAAAAAAAAAAAAAAAAA:0", "\u00fc"):
                 values = {"key": key, "keytype": kind, "coordinatorkeys": [key]}
-                meant = "share groups are not served" if kind == 2 else None
+                meant = {0: None, 1: None, 2: "share groups are not served"}.get(kind, "a text of its own")
                 side.call("FindCoordinator", version, values, meant=meant)
         if version > 3:
             for keys in ([], ["a", "b", "a"], ["", "a"]):
