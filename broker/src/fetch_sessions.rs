@@ -143,6 +143,8 @@ impl FetchSessions {
             entry.used_ms = asked.now_ms;
             entry.session.clone()
         };
+        // If all of them are forgotten, the request is answered as one without a session.
+        let alone = if forgotten.is_empty() { Vec::new() } else { wanted.clone() };
         let all: Vec<Wanted> = {
             let mut session = session.lock();
             if session.epoch != asked.epoch {
@@ -158,7 +160,7 @@ impl FetchSessions {
         if all.is_empty() {
             // There is nothing left to remember.
             self.open.lock().remove(&asked.id);
-            return Ok((Role::None, all));
+            return Ok((Role::None, alone));
         }
         Ok((Role::Next(asked.id, session), all))
     }
@@ -188,11 +190,6 @@ impl FetchSessions {
 
 impl Session {
     fn change(&mut self, wanted: Vec<Wanted>, forgotten: &[Key]) {
-        if !forgotten.is_empty() {
-            // One pass keeps the order, however many are forgotten.
-            let forgotten: HashSet<&Key> = forgotten.iter().collect();
-            self.partitions.retain(|key, _| !forgotten.contains(key));
-        }
         for wanted in wanted {
             let key = (wanted.topic.clone(), wanted.topic_id, wanted.index);
             match self.partitions.get_mut(&key) {
@@ -201,6 +198,12 @@ impl Session {
                     self.partitions.insert(key, Cached { wanted, high_watermark: -1, log_start: -1 });
                 }
             }
+        }
+        // What is both wanted and forgotten is forgotten.
+        if !forgotten.is_empty() {
+            // One pass keeps the order, however many are forgotten.
+            let forgotten: HashSet<&Key> = forgotten.iter().collect();
+            self.partitions.retain(|key, _| !forgotten.contains(key));
         }
     }
 
@@ -267,6 +270,9 @@ mod tests {
         let forgotten = [("t".into(), Uuid::nil(), 0)];
         let (_, all) = sessions.resolve(asked(first.id(), 2), vec![wanted(2, 0)], &forgotten).unwrap();
         assert_eq!(all.iter().map(|w| w.index).collect::<Vec<_>>(), [1, 2]);
+        let (_, all) =
+            sessions.resolve(asked(first.id(), 3), vec![wanted(0, 0), wanted(3, 0)], &forgotten).unwrap();
+        assert_eq!(all.iter().map(|w| w.index).collect::<Vec<_>>(), [1, 2, 3], "forgotten wins");
     }
 
     #[test]
@@ -290,9 +296,9 @@ mod tests {
     fn a_session_without_partitions_ends() {
         let sessions = FetchSessions::new(10);
         let (first, _) = sessions.resolve(asked(0, 0), vec![wanted(0, 0)], &[]).unwrap();
-        let (last, all) =
-            sessions.resolve(asked(first.id(), 1), vec![], &[("t".into(), Uuid::nil(), 0)]).unwrap();
-        assert_eq!((last.id(), all.len()), (0, 0));
+        let forgotten = [("t".into(), Uuid::nil(), 0)];
+        let (last, all) = sessions.resolve(asked(first.id(), 1), vec![wanted(0, 3)], &forgotten).unwrap();
+        assert_eq!((last.id(), all.len()), (0, 1));
         let gone = sessions.resolve(asked(first.id(), 2), vec![], &[]).map(|_| ()).unwrap_err();
         assert_eq!(gone, ResponseError::FetchSessionIdNotFound);
     }

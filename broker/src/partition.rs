@@ -111,11 +111,13 @@ pub(crate) struct ProduceFailure {
     pub(crate) message: Option<String>,
     /// The records at fault.
     pub(crate) records: Vec<RecordRejection>,
+    /// The request does not hold one batch of version 2: refused before the log was asked.
+    pub(crate) of_request: bool,
 }
 
 impl From<ResponseError> for ProduceFailure {
     fn from(error: ResponseError) -> Self {
-        Self { error, message: None, records: Vec::new() }
+        Self { error, message: None, records: Vec::new(), of_request: false }
     }
 }
 
@@ -123,7 +125,8 @@ impl From<Rejected> for ProduceFailure {
     fn from(rejected: Rejected) -> Self {
         let error =
             ResponseError::try_from_code(rejected.kind.code()).unwrap_or(ResponseError::InvalidRecord);
-        Self { error, message: Some(rejected.message), records: rejected.record_errors }
+        let of_request = rejected.of_request;
+        Self { error, message: Some(rejected.message), records: rejected.record_errors, of_request }
     }
 }
 
@@ -244,7 +247,12 @@ impl Partition {
             self.append(&validated.header, &validated.body, &how, verification).map_err(|error| {
                 report("cannot append to", &self.topic, self.index, &error);
                 let message = matches!(error, Error::Producer(_)).then(|| error.to_string());
-                ProduceFailure { error: response_error(&error), message, records: Vec::new() }
+                ProduceFailure {
+                    error: response_error(&error),
+                    message,
+                    records: Vec::new(),
+                    of_request: false,
+                }
             })?;
         // Of a duplicate Kafka tells the timestamp, whoever gave it.
         let log_append_time =

@@ -185,15 +185,33 @@ class Connection:
 
     def call(self, api, version, values):
         """The response, or a word for what happened instead."""
-        request, response = (Message(self.schemas[api + suffix], version) for suffix in ("Request", "Response"))
+        self.send(api, version, values)
+        return self.answer(api, version)
+
+    def send(self, api, version, values):
+        """Sends without waiting; each is followed by one `answer`, but for a produce with acks 0."""
+        request = Message(self.schemas[api + "Request"], version)
         header = struct.pack(">hhi", request.schema["apiKey"], version, 7) + length(b"compare", False, "h") + b"compare"
         body = header + (b"\0" if request.flexible else b"") + request.encode(request.schema["fields"], values)
+        if self.socket is None:
+            self.socket = socket.create_connection(("127.0.0.1", self.port), timeout=8)
         try:
-            answer = self.exchange(struct.pack(">i", len(body)) + body)
+            self.socket.sendall(struct.pack(">i", len(body)) + body)
         except ConnectionError:
-            self.socket = None
+            pass  # The answer says so.
+
+    def answer(self, api, version):
+        """The response to the oldest request that was not answered, `closed`, or `silence` if there is none in time."""
+        try:
+            (count,) = struct.unpack(">i", self.receive(4))
+            reader = Reader(self.receive(count))
+        except ConnectionError:
+            self.close()
             return "closed"
-        reader = Reader(answer)
+        except TimeoutError:
+            self.close()
+            return "silence"
+        response = Message(self.schemas[api + "Response"], version)
         assert reader.number("i") == 7, "another correlation id"
         if response.flexible and api != "ApiVersions":
             assert reader.unsigned() == 0, "tags in the header"
@@ -201,12 +219,10 @@ class Connection:
         reader.end()
         return decoded
 
-    def exchange(self, frame):
-        if self.socket is None:
-            self.socket = socket.create_connection(("127.0.0.1", self.port), timeout=20)
-        self.socket.sendall(frame)
-        (count,) = struct.unpack(">i", self.receive(4))
-        return self.receive(count)
+    def close(self):
+        if self.socket is not None:
+            self.socket.close()
+        self.socket = None
 
     def receive(self, count):
         out = b""

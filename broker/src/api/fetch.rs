@@ -6,7 +6,7 @@
 //!   else the request is parked until appends to its partitions bring enough bytes, or the time is up. A partition
 //!   that is not there does not count, unless no other was asked for; one that goes while the request waits does.
 //! * 7: sessions (KIP-227). 12: last fetched epoch, diverging epoch. 13: topics by id, an unknown one is
-//!   UNKNOWN_TOPIC_ID. An offset outside the log: OFFSET_OUT_OF_RANGE. Below 10 with zstd: UNSUPPORTED_COMPRESSION_TYPE.
+//!   UNKNOWN_TOPIC_ID. An offset outside the log: OFFSET_OUT_OF_RANGE.
 //! * Ranges that are not in the page cache are read by another thread first: `sendfile` would block this one.
 
 use super::{ApiKey, Context, Outcome};
@@ -21,7 +21,6 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::FetchRequest;
 use milena_protocol::fetch::{self, PartitionResponse, Records, TopicResponse};
 use milena_protocol::gather::Gather;
-use milena_protocol::records::Codec;
 use milena_protocol::request;
 use milena_storage::log::{Bound, Slice};
 use std::collections::HashMap;
@@ -32,8 +31,6 @@ use uuid::Uuid;
 
 /// First version that names topics by id.
 const TOPIC_IDS: i16 = 13;
-/// First version that may carry zstd.
-const ZSTD: i16 = 10;
 
 /// A request, ready to be tried as often as needed.
 struct Fetch {
@@ -287,9 +284,6 @@ impl Fetch {
                 report("cannot read", &partition.topic, partition.index, &error);
                 response_error(&error)
             })?;
-        if self.version < ZSTD && slice.len > 0 && codec_of(&slice) == Some(Codec::Zstd) {
-            return Err(ResponseError::UnsupportedCompressionType);
-        }
         let mut response = PartitionResponse {
             index: wanted.index,
             error_code: 0,
@@ -387,12 +381,4 @@ fn unknown(index: i32, error: ResponseError) -> PartitionResponse {
 fn records(slice: Slice) -> Records {
     let Slice { file, position, len, .. } = slice;
     file.map_or(Records::Empty, |file| Records::range(file, position, len))
-}
-
-/// The codec of the first batch.
-fn codec_of(slice: &Slice) -> Option<Codec> {
-    use std::os::unix::fs::FileExt;
-    let mut attributes = [0; 2];
-    slice.file.as_ref()?.read_exact_at(&mut attributes, slice.position + 21).ok()?;
-    milena_protocol::records::Attributes(i16::from_be_bytes(attributes)).codec().ok()
 }

@@ -4,6 +4,7 @@
 use crate::coordinator::runtime::Ticket;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::join_group_response::JoinGroupResponseMember;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -295,7 +296,8 @@ impl ClassicGroup {
             && protocols.iter().any(|protocol| self.is_spoken_by_all(&protocol.name))
     }
 
-    /// The protocol that most members put first among those that all of them speak.
+    /// The protocol that most members put first among those that all of them speak. Of those with as many votes the
+    /// one that Kafka takes, so that a group with two ways to go does not change its way with its broker.
     pub(super) fn select_protocol(&self) -> Option<Arc<str>> {
         let mut votes: BTreeMap<&Arc<str>, usize> = BTreeMap::new();
         for member in self.members.values() {
@@ -303,7 +305,8 @@ impl ClassicGroup {
                 *votes.entry(protocol).or_default() += 1;
             }
         }
-        votes.into_iter().max_by_key(|(_, count)| *count).map(|(protocol, _)| Arc::clone(protocol))
+        let most = votes.into_iter().max_by_key(|(name, count)| (*count, Reverse(hash_slot(name))));
+        most.map(|(protocol, _)| Arc::clone(protocol))
     }
 
     /// Makes a member that joined the leader, if the leader did not join again. False if nobody joined.
@@ -386,5 +389,24 @@ impl ClassicGroup {
             topics.extend(subscribed_topics(&member.metadata(protocol))?);
         }
         Some(topics)
+    }
+}
+
+/// Where Java's `HashMap` of 16 slots, which Kafka counts the votes in, keeps a name: it takes the first of equals.
+fn hash_slot(name: &str) -> u32 {
+    let hash =
+        name.encode_utf16().fold(0_u32, |hash, unit| hash.wrapping_mul(31).wrapping_add(u32::from(unit)));
+    (hash ^ hash >> 16) & 15
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hash_slot;
+
+    #[test]
+    fn names_are_in_the_order_of_a_java_map() {
+        let mut names = ["sticky", "roundrobin", "range", "cooperative-sticky"];
+        names.sort_by_key(|name| hash_slot(name));
+        assert_eq!(names, ["cooperative-sticky", "sticky", "range", "roundrobin"]);
     }
 }

@@ -123,12 +123,14 @@ pub struct Rejected {
     pub message: String,
     /// The records at fault, if it is single records; the first 1000 of them.
     pub record_errors: Vec<RecordRejection>,
+    /// The request does not hold one batch of version 2: refused before the partition was asked.
+    pub of_request: bool,
 }
 
 impl Rejected {
     #[cold]
     fn new(kind: RejectedKind, message: impl Display) -> Self {
-        Self { kind, message: message.to_string(), record_errors: Vec::new() }
+        Self { kind, message: message.to_string(), record_errors: Vec::new(), of_request: false }
     }
 }
 
@@ -145,7 +147,8 @@ pub fn validate<'a>(
     now_ms: i64,
     produce_version: i16,
 ) -> Result<Validated<'a>, Rejected> {
-    let batch = only_batch(records, produce_version)?;
+    let batch =
+        only_batch(records, produce_version).map_err(|rejected| Rejected { of_request: true, ..rejected })?;
     let (header, body) = open_batch(batch, rules)?;
     let source =
         header.attributes.codec().map_err(|error| Rejected::new(RejectedKind::InvalidRecord, error))?;

@@ -122,5 +122,5 @@ fn rejected(failures: Failures) -> Rejected {
         (RejectedKind::InvalidRecord, "are invalid")
     };
     let message = format!("records of the batch {what}: {count} fail, the first because {first}");
-    Rejected { kind, message, record_errors: named }
+    Rejected { kind, message, record_errors: named, of_request: false }
 }
