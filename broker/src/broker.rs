@@ -156,6 +156,8 @@ impl Broker {
         mover::start(&broker);
         let of_groups = broker.clone();
         tasks.push(tokio::spawn(async move { of_groups.groups.keep_deadlines().await }));
+        let of_regexes = broker.clone();
+        tasks.push(tokio::spawn(async move { of_regexes.groups.keep_regexes().await }));
         let of_transactions = broker.clone();
         tasks.push(tokio::spawn(async move { of_transactions.transactions.keep_deadlines().await }));
         *broker.tasks.lock() = tasks;
