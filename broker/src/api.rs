@@ -68,8 +68,8 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
-use std::time::Instant;
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 /// Who asks, and in which version.
 pub(crate) struct Context<'a> {
@@ -86,6 +86,20 @@ pub(crate) struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// How long a produce is to wait for the end of the transaction before its own; None if it has waited for
+    /// `add.partitions.to.txn.retry.backoff.max.ms`. Clients would wait longer, and send all of it once more.
+    fn wait_for_transaction(&self) -> Option<Duration> {
+        let transaction = &self.broker.config.transaction;
+        let now = self.broker.clock.steady_ms().max(1);
+        let first = match self.connection.first_try.load(Ordering::Relaxed) {
+            0 => now,
+            first => first,
+        };
+        self.connection.first_try.store(first, Ordering::Relaxed);
+        let max = i64::try_from(transaction.add_partitions_retry_max.as_millis()).unwrap_or(i64::MAX);
+        (now.saturating_sub(first) < max).then_some(transaction.add_partitions_retry_backoff)
+    }
+
     /// Takes changes of so many partitions from the client's quota (KIP-599). Before version `strict_since` of the request
     /// they are always allowed, and the client is told to be silent afterwards.
     ///
@@ -129,6 +143,8 @@ pub(crate) struct ConnectionInfo {
     /// Milliseconds for which nothing more may be read from it, because its client has used up a quota; 0 once that
     /// has begun.
     pub(crate) silence: Arc<AtomicU32>,
+    /// When the request at hand was handled first, on the steady clock, if it is handled again; else 0.
+    pub(crate) first_try: Arc<AtomicI64>,
 }
 
 /// A future that a handler leaves behind when it cannot answer at once; it must not block a thread.
@@ -158,6 +174,8 @@ pub(crate) enum Outcome {
     Later(Pending<Result<Gather, String>>),
     /// There is no response (acks=0).
     Nothing,
+    /// Nothing was done: the request is to be handled again after this long, and nothing else of its connection before.
+    Again(Duration),
     /// The connection must be closed; the reason is for the log.
     Close(String),
 }
@@ -308,7 +326,7 @@ fn metered(cx: &Context<'_>, row: &Row, frame_len: usize, body: &[u8], out: &mut
                 Ok(answer)
             }));
         }
-        Outcome::Close(_) => {}
+        Outcome::Again(_) | Outcome::Close(_) => {}
     }
     outcome
 }

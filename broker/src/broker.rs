@@ -168,6 +168,9 @@ impl Broker {
         let groups = async move { own.groups.keep_deadlines().await };
         tasks.push(tokio::spawn(guard("the deadlines of groups", self.failure.clone(), groups)));
         let own = self.clone();
+        let regexes = async move { own.groups.keep_regexes().await };
+        tasks.push(tokio::spawn(guard("the expressions of groups", self.failure.clone(), regexes)));
+        let own = self.clone();
         let transactions = async move { own.transactions.keep_deadlines().await };
         tasks.push(tokio::spawn(guard("the deadlines of transactions", self.failure.clone(), transactions)));
         *self.tasks.lock() = tasks;

@@ -33,6 +33,7 @@ pub(crate) use join::Joiner;
 
 use consumer::assignor::ASSIGNORS;
 use consumer::member::{JOINING, LEAVING, LEAVING_FOR_A_WHILE};
+use consumer::regex::{Waiting, find};
 
 use crate::clock::Clock;
 use crate::coordinator::runtime::{InTransaction, Parked, Runtime};
@@ -148,6 +149,7 @@ impl Default for GroupSettings {
 pub(crate) struct GroupCoordinator {
     settings: Arc<GroupSettings>,
     topics: Arc<dyn Topics>,
+    waiting: Arc<Waiting>,
     runtime: Runtime<GroupShard>,
 }
 
@@ -167,8 +169,13 @@ impl GroupCoordinator {
     ) -> Self {
         let settings = Arc::new(settings);
         let (of_shards, topics_of_shards) = (Arc::clone(&settings), Arc::clone(&topics));
-        let new_shard = move || GroupShard::new(Arc::clone(&of_shards), Arc::clone(&topics_of_shards));
-        Self { settings, topics, runtime: Runtime::new(log, clock, group_partition, new_shard) }
+        let waiting = Arc::new(Waiting::default());
+        let waiting_in_shards = Arc::clone(&waiting);
+        let new_shard = move || {
+            let waiting = Arc::clone(&waiting_in_shards);
+            GroupShard::new(Arc::clone(&of_shards), Arc::clone(&topics_of_shards), waiting)
+        };
+        Self { settings, topics, waiting, runtime: Runtime::new(log, clock, group_partition, new_shard) }
     }
 
     /// Reads groups and offsets back. Groups with members are stable, and their sessions begin anew. Partitions that
@@ -177,7 +184,7 @@ impl GroupCoordinator {
         self.runtime.load()
     }
 
-    /// Acts on the deadlines that have passed; returns a time before which there is none (both ms since 1970).
+    /// Acts on the deadlines that have passed; returns a time before which there is none. Both are the steady clock's.
     #[cfg(test)]
     pub(crate) fn tick(&self, now: i64) -> Option<i64> {
         self.runtime.tick(now)
@@ -186,6 +193,31 @@ impl GroupCoordinator {
     /// Keeps all deadlines for as long as it is polled; one task for the whole coordinator.
     pub(crate) async fn keep_deadlines(&self) {
         self.runtime.keep_deadlines().await;
+    }
+
+    /// Resolves regular expressions whenever they wait, for as long as it is polled; one task for the whole coordinator.
+    pub(crate) async fn keep_regexes(&self) {
+        loop {
+            // It may take long, with many topics.
+            tokio::task::block_in_place(|| self.resolve_waiting());
+            self.waiting.added().await;
+        }
+    }
+
+    /// Resolves the regular expressions that wait.
+    pub(crate) fn resolve_waiting(&self) {
+        while let Some(group) = self.waiting.take() {
+            let expressions = self.runtime.existing(&group, |shard, _, _| shard.regexes(&group));
+            // A partition that is out of service has no members.
+            let Some(Ok(expressions)) = expressions else { continue };
+            let found = find(expressions, &*self.topics);
+            let handed = self.runtime.existing(&group, |shard, now, effects| {
+                shard.regexes_found(now, &group, found, effects);
+            });
+            if let Some(Err(error)) = handed {
+                tracing::warn!(group = &*group, "what the expressions stand for cannot be stored: {error}");
+            }
+        }
     }
 
     /// Sees to it that `__consumer_offsets` exists.
@@ -395,7 +427,7 @@ impl GroupCoordinator {
             Ok(shard.fetch(group, topics, require_stable))
         };
         let without_topic = || {
-            let shard = GroupShard::new(Arc::clone(&self.settings), Arc::clone(&self.topics));
+            let shard = GroupShard::new(Arc::clone(&self.settings), Arc::clone(&self.topics), Arc::default());
             Ok(Ok(shard.fetch(group, topics, false)))
         };
         self.runtime.existing(group, fetch).unwrap_or_else(without_topic)?

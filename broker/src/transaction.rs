@@ -214,8 +214,8 @@ impl TransactionCoordinator {
         Ok(all)
     }
 
-    /// Acts on the deadlines that have passed (ms since 1970), and on what could not be finished before; returns a
-    /// time before which there is nothing to do.
+    /// Acts on the deadlines that have passed at `now`, and on what could not be finished before; returns a time before
+    /// which there is nothing to do. Both are the steady clock's.
     pub(crate) fn tick(&self, now: i64) -> Option<i64> {
         let next = self.runtime.tick(now);
         let retry = self.finish_all().then(|| now.saturating_add(RETRY_MS));
@@ -225,7 +225,7 @@ impl TransactionCoordinator {
     /// Keeps all deadlines for as long as it is polled; one task for the whole coordinator.
     pub(crate) async fn keep_deadlines(&self) {
         loop {
-            let now = self.clock.now_ms();
+            let now = self.clock.steady_ms();
             // Markers go to the disk.
             match tokio::task::block_in_place(|| self.tick(now)) {
                 None => self.runtime.wait_deadline_changed().await,

@@ -22,11 +22,12 @@ use kafka_protocol::messages::produce_response::{
 };
 use kafka_protocol::protocol::StrBytes;
 use milena_protocol::gather::Gather;
-use milena_protocol::produce::{self, ProduceRequest, TopicData, TopicKey};
+use milena_protocol::produce::{self, TopicData, TopicKey};
 use milena_storage::error::Error;
 use std::borrow::Cow;
 use std::sync::Arc;
 use tokio::sync::oneshot;
+use transactional::Admissions;
 
 /// A partition whose log must be flushed before the answer leaves: its place in the response, and the first offset
 /// that may be lost.
@@ -42,7 +43,15 @@ pub(crate) fn handle(cx: &Context<'_>, body: &[u8], out: &mut Gather) -> Outcome
         Ok(request) => request,
         Err(error) => return Outcome::Close(format!("Produce v{}: {error}", cx.version)),
     };
-    let (response, flushes, failed) = append_all(cx, &request);
+    let image = cx.broker.controller.image();
+    let wanted = once_each(&request.topics);
+    let admissions = transactional::admit(cx, &image, &request, &wanted);
+    if admissions.as_ref().is_ok_and(|admissions| admissions.must_wait)
+        && let Some(pause) = cx.wait_for_transaction()
+    {
+        return Outcome::Again(pause);
+    }
+    let (response, flushes, failed) = append_all(cx, &image, request.acks, &wanted, &admissions);
     if request.acks == 0 {
         if let Some(error) = failed {
             return Outcome::Close(format!("a produce with acks=0 failed: {error:?}"));
@@ -97,27 +106,27 @@ async fn finish(
 
 fn append_all(
     cx: &Context<'_>,
-    request: &ProduceRequest<'_>,
+    image: &Image,
+    acks: i16,
+    wanted: &[TopicData<'_>],
+    admissions: &Result<Admissions, ResponseError>,
 ) -> (ProduceResponse, Vec<Flush>, Option<ResponseError>) {
     let now_ms = cx.broker.clock.now_ms();
-    let image = cx.broker.controller.image();
-    let wanted = once_each(&request.topics);
-    let admissions = transactional::admit(cx, &image, request, &wanted);
     let (mut topics, mut flushes, mut failed) = (Vec::with_capacity(wanted.len()), Vec::new(), None);
     for (topic_at, data) in wanted.iter().enumerate() {
-        let topic = topic_of(&image, data.key);
+        let topic = topic_of(image, data.key);
         let unknown = match data.key {
             TopicKey::Name(_) => ResponseError::UnknownTopicOrPartition,
             TopicKey::Id(_) => ResponseError::UnknownTopicId,
         };
         let mut partitions = Vec::with_capacity(data.partitions.len());
         for (partition_at, (index, records)) in data.partitions.iter().enumerate() {
-            let admitted = match &admissions {
+            let admitted = match admissions {
                 Ok(admissions) => admissions.of(topic_at, partition_at),
                 Err(error) => Err((*error).into()),
             };
             let done = admitted.and_then(|verification| {
-                let topic = check(request.acks, topic, unknown)?;
+                let topic = check(acks, topic, unknown)?;
                 append(cx, topic, *index, *records, verification, now_ms)
             });
             partitions.push(match done {

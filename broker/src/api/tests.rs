@@ -98,6 +98,7 @@ async fn ask(broker: &TestBroker, key: ApiKey, version: i16, body: &[u8]) -> Byt
         Outcome::Written => {}
         Outcome::Later(pending) => out = pending.await.unwrap(),
         Outcome::Nothing => panic!("{key:?} v{version} is not answered"),
+        Outcome::Again(_) => panic!("{key:?} v{version} is to be handled again"),
         Outcome::Close(reason) => panic!("{key:?} v{version} closes the connection: {reason}"),
     }
     Bytes::copy_from_slice(out.bytes())

@@ -190,7 +190,7 @@ impl Bench {
         start: Start<'_>,
     ) -> Result<Self, ControllerError> {
         let store = Arc::new(MemoryStore::default());
-        let clock = Arc::new(Clock::Manual(AtomicI64::new(NOW_MS)));
+        let clock = Arc::new(Clock::Manual(NOW_MS.into()));
         let controller = Controller::open(
             Arc::<MemoryLog>::clone(&log),
             Arc::<MemoryStore>::clone(&store),
@@ -230,7 +230,13 @@ impl TestBroker {
             store,
             log,
             _dir: dir,
-            connection: ConnectionInfo { peer, local, listener: 0, silence: Arc::default() },
+            connection: ConnectionInfo {
+                peer,
+                local,
+                listener: 0,
+                silence: Arc::default(),
+                first_try: Arc::default(),
+            },
         }
     }
 

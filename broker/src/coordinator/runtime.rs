@@ -74,7 +74,10 @@ pub(crate) trait Machine: Send + Sized + 'static {
     /// Acts on one deadline that has passed; false if there is none.
     fn fire(&mut self, now: i64, effects: &mut Effects<Self>) -> bool;
 
-    /// A time before which no deadline passes.
+    /// How far the wall clock is ahead of the steady one, in ms: said before each input, whose `now` is the wall clock's.
+    fn set_skew(&mut self, ms: i64);
+
+    /// A time of the steady clock before which no deadline passes.
     fn next_deadline(&self) -> Option<i64>;
 }
 
@@ -363,15 +366,18 @@ impl<M: Machine> Runtime<M> {
         Ok(())
     }
 
-    /// Acts on the deadlines that have passed at `now` (ms since 1970); returns a time before which there is none.
+    /// Acts on the deadlines that have passed at `now`; returns a time before which there is none. Both are the steady
+    /// clock's.
     pub(crate) fn tick(&self, now: i64) -> Option<i64> {
         self.next_deadline.store(NEVER, Ordering::SeqCst);
+        let skew = self.skew();
         let mut next = NEVER;
         for shard in self.all() {
             if shard.next_deadline.load(Ordering::SeqCst) <= now {
                 let mut state = shard.state.lock();
                 if state.phase == Phase::Active {
-                    self.fire_due(shard, &mut state, now, Effects::new());
+                    state.machine.set_skew(skew);
+                    self.fire_due(shard, &mut state, now.saturating_add(skew), Effects::new());
                 }
             }
             next = next.min(shard.next_deadline.load(Ordering::SeqCst));
@@ -393,7 +399,7 @@ impl<M: Machine> Runtime<M> {
     /// Keeps all deadlines, for as long as it is polled: one task is enough.
     pub(crate) async fn keep_deadlines(&self) {
         loop {
-            let now = self.clock.now_ms();
+            let now = self.clock.steady_ms();
             match self.tick(now) {
                 None => self.wait_deadline_changed().await,
                 Some(next) => {
@@ -449,7 +455,7 @@ impl<M: Machine> Runtime<M> {
             Ok(()) => {
                 state.phase = Phase::Active;
                 let mut effects = Effects::new();
-                let now = self.clock.now_ms();
+                let now = self.begin(&mut state.machine);
                 state.machine.loaded(now, &mut effects);
                 self.fire_due(shard, &mut state, now, effects);
                 Ok(())
@@ -482,7 +488,7 @@ impl<M: Machine> Runtime<M> {
             Phase::Failed => return Err(ResponseError::NotCoordinator),
             Phase::Active => {}
         }
-        let now = self.clock.now_ms();
+        let now = self.begin(&mut state.machine);
         let mut effects = Effects::new();
         let result = input(&mut state, now, &mut effects);
         let outcome = self.settle(shard.partition, &mut state.machine, now, &mut effects);
@@ -491,6 +497,17 @@ impl<M: Machine> Runtime<M> {
             after(&mut state.machine);
             result
         })
+    }
+
+    /// The time of an input, ms since 1970.
+    fn begin(&self, machine: &mut M) -> i64 {
+        let skew = self.skew();
+        machine.set_skew(skew);
+        self.clock.steady_ms().saturating_add(skew)
+    }
+
+    fn skew(&self) -> i64 {
+        self.clock.now_ms().saturating_sub(self.clock.steady_ms())
     }
 
     /// Acts on what is due, answers, and publishes the next deadline.

@@ -1,4 +1,8 @@
 //! Timers of a shard: one heap, one entry a key however often the deadline moves.
+//!
+//! Machines count in wall-clock time, and their deadlines are kept on the steady clock: a deadline is so far from the
+//! `now` of the input that sets it, and stays so however the wall clock is set meanwhile. [`Timers::set_skew`] says at each
+//! input how far apart the two clocks are.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -12,6 +16,8 @@ use std::hash::Hash;
 pub(crate) struct Timers<K> {
     queue: BinaryHeap<Reverse<(i64, K)>>,
     deadlines: HashMap<K, Deadline>,
+    /// The wall clock less the steady one, in ms.
+    skew: i64,
 }
 
 #[derive(Debug)]
@@ -23,13 +29,24 @@ struct Deadline {
 
 impl<K> Default for Timers<K> {
     fn default() -> Self {
-        Self { queue: BinaryHeap::new(), deadlines: HashMap::new() }
+        Self { queue: BinaryHeap::new(), deadlines: HashMap::new(), skew: 0 }
     }
 }
 
 impl<K: Clone + Ord + Hash> Timers<K> {
+    /// Sets how far the wall clock is ahead of the steady one.
+    pub(crate) fn set_skew(&mut self, ms: i64) {
+        self.skew = ms;
+    }
+
+    /// The steady clock when the wall clock shows `at`, as things are.
+    pub(crate) fn steady(&self, at: i64) -> i64 {
+        at.saturating_sub(self.skew)
+    }
+
     /// Sets the deadline of `key` (ms since 1970), in place of the one it had.
     pub(crate) fn schedule(&mut self, key: K, at: i64) {
+        let at = self.steady(at);
         if let Some(deadline) = self.deadlines.get_mut(&key) {
             deadline.at = at;
             if at < deadline.queued_at {
@@ -57,8 +74,9 @@ impl<K: Clone + Ord + Hash> Timers<K> {
         }
     }
 
-    /// Takes a key whose deadline has passed.
+    /// Takes a key whose deadline has passed at `now` (ms since 1970).
     pub(crate) fn pop_due(&mut self, now: i64) -> Option<K> {
+        let now = self.steady(now);
         while self.queue.peek().is_some_and(|Reverse((at, _))| *at <= now) {
             let Some(Reverse((at, key))) = self.queue.pop() else { break };
             let Some(deadline) = self.deadlines.get_mut(&key) else { continue };
@@ -75,7 +93,7 @@ impl<K: Clone + Ord + Hash> Timers<K> {
         None
     }
 
-    /// A time before which no deadline passes; it may be early, never late.
+    /// A time of the steady clock before which no deadline passes; it may be early, never late.
     pub(crate) fn next(&self) -> Option<i64> {
         self.queue.peek().map(|Reverse((at, _))| *at)
     }
@@ -132,6 +150,21 @@ mod tests {
         timers.schedule("session", 50);
         assert_eq!(due(&mut timers, 60), ["session"]);
         assert_eq!(due(&mut timers, 200), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn deadlines_do_not_follow_the_wall_clock() {
+        for jump in [-3_600_000, 3_600_000] {
+            let mut timers = Timers::default();
+            timers.set_skew(1_000_000);
+            timers.schedule("before", 1_000_100);
+            assert_eq!(timers.next(), Some(100));
+            timers.set_skew(1_000_000 + jump);
+            timers.schedule("after", 1_000_000 + jump + 150);
+            assert_eq!(due(&mut timers, 1_000_000 + jump + 99), Vec::<&str>::new());
+            assert_eq!(due(&mut timers, 1_000_000 + jump + 100), ["before"]);
+            assert_eq!(due(&mut timers, 1_000_000 + jump + 150), ["after"]);
+        }
     }
 
     #[test]

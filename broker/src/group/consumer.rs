@@ -23,7 +23,7 @@ mod offsets;
 mod protocol;
 mod range;
 mod reconcile;
-mod regex;
+pub(super) mod regex;
 mod replay;
 mod target;
 mod uniform;

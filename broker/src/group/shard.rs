@@ -5,13 +5,14 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{JoinGroupResponse, SyncGroupResponse};
 use milena_protocol::records::NO_PRODUCER_ID;
 use milena_protocol::stored::group::{GroupRecord, UnknownRecord};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::GroupSettings;
 use super::classic::{ClassicGroup, State};
 use super::consumer::ConsumerGroup;
 use super::consumer::classic::{Joined, PendingJoin};
+use super::consumer::regex::Waiting;
 use super::join::Takeover;
 use super::offsets::{CommittedOffset, Offsets};
 use super::rebalance::{extend_session, join_error, join_expired, prepare, session_expired, sync_expired};
@@ -30,8 +31,6 @@ pub(super) enum TimerKey {
     Revocation(Arc<str>, Arc<str>),
     /// The JoinGroup or SyncGroup that a classic member of a consumer group owes.
     Rejoin(Arc<str>, Arc<str>),
-    /// The regular expressions that a consumer group subscribes to.
-    Regex(Arc<str>),
     /// The joining of a group.
     Join(Arc<str>),
     /// The SyncGroups of a group.
@@ -134,6 +133,9 @@ pub(crate) struct GroupShard {
     pub(super) offsets: Offsets,
     pub(super) topics: Arc<dyn Topics>,
     pub(super) timers: Timers<TimerKey>,
+    pub(super) waiting: Arc<Waiting>,
+    /// Groups whose regular expressions are being resolved.
+    pub(super) resolving: HashSet<Arc<str>>,
     unknown_types: BTreeSet<i16>,
 }
 
@@ -147,7 +149,7 @@ pub(super) struct Turn<'a> {
 
 impl GroupShard {
     /// A partition without records.
-    pub(super) fn new(settings: Arc<GroupSettings>, topics: Arc<dyn Topics>) -> Self {
+    pub(super) fn new(settings: Arc<GroupSettings>, topics: Arc<dyn Topics>, waiting: Arc<Waiting>) -> Self {
         Self {
             settings,
             groups: HashMap::new(),
@@ -156,6 +158,8 @@ impl GroupShard {
             topics,
             offsets: Offsets::default(),
             timers: Timers::default(),
+            waiting,
+            resolving: HashSet::new(),
             unknown_types: BTreeSet::new(),
         }
     }
@@ -348,7 +352,6 @@ impl Machine for GroupShard {
             TimerKey::Expiry => self.expire(now, effects),
             TimerKey::Revocation(group, member) => self.revocation_expired(&group, &member, effects),
             TimerKey::Rejoin(group, member) => self.rejoin_expired(&group, &member, effects),
-            TimerKey::Regex(group) => self.resolve_regexes(now, &group, effects),
             TimerKey::Session(group, member) if self.consumers.contains_key(&group) => {
                 self.consumer_session_expired(&group, &member, effects);
             }
@@ -369,6 +372,10 @@ impl Machine for GroupShard {
             }
         }
         true
+    }
+
+    fn set_skew(&mut self, ms: i64) {
+        self.timers.set_skew(ms);
     }
 
     fn next_deadline(&self) -> Option<i64> {

@@ -202,7 +202,13 @@ impl Harness {
     /// Turns the clock to `ms` after the start and lets deadlines pass.
     fn at(&self, ms: i64) {
         self.clock.set(START + ms);
-        self.groups.tick(START + ms);
+        self.groups.tick(self.clock.steady_ms());
+    }
+
+    /// Lets time pass from where the clocks stand.
+    fn pass(&self, ms: i64) {
+        self.clock.set(self.clock.now_ms() + ms);
+        self.groups.tick(self.clock.steady_ms());
     }
 
     fn join(&self, join: Join<'_>) -> Answer<JoinGroupResponse> {

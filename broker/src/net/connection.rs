@@ -64,7 +64,8 @@ pub(crate) struct Connection {
     waiting: VecDeque<Slot>,
     /// The client hung up, or the broker stops: what is answered is still sent, what is parked is dropped.
     finished: bool,
-    /// Nothing is read until then, because the client has used up a quota.
+    /// Nothing is read and handled until then, because the client has used up a quota, or what is handled next must
+    /// wait.
     silence: Option<Pin<Box<Sleep>>>,
     idle: Pin<Box<Sleep>>,
     active: Instant,
@@ -254,8 +255,9 @@ impl Connection {
         while self.may_dispatch() {
             match frame::next(&bytes[used..], self.broker.frame_max()) {
                 Ok(Next::Frame { len }) => {
-                    self.dispatch(&bytes[used + 4..used + 4 + len])?;
-                    used += 4 + len;
+                    if self.dispatch(&bytes[used + 4..used + 4 + len])? {
+                        used += 4 + len;
+                    }
                 }
                 Ok(Next::Needs { .. }) => break,
                 Err(error) => return Err(End::Reason(error.to_string())),
@@ -264,7 +266,8 @@ impl Connection {
         Ok(used)
     }
 
-    fn dispatch(&mut self, frame: &[u8]) -> Result<(), End> {
+    /// Handles a request; false if that is to be done again.
+    fn dispatch(&mut self, frame: &[u8]) -> Result<bool, End> {
         let mut apart = Gather::default();
         let in_turn = self.waiting.is_empty();
         let out = if in_turn { self.outgoing.gather() } else { &mut apart };
@@ -273,9 +276,14 @@ impl Connection {
             Outcome::Written | Outcome::Nothing => {}
             Outcome::Later(pending) => self.waiting.push_back(Slot::Waiting(pending)),
             Outcome::Close(reason) => return Err(End::Reason(reason)),
+            Outcome::Again(after) => {
+                self.silence = Some(Box::pin(tokio::time::sleep(after)));
+                return Ok(false);
+            }
         }
+        self.info.first_try.store(0, Ordering::Relaxed);
         self.be_silent();
-        Ok(())
+        Ok(true)
     }
 
     /// Ends the connection when nothing was received for `connections.max.idle.ms`; a parked request is not idle.

@@ -95,6 +95,7 @@ fn start(stream: TcpStream, peer: SocketAddr, index: usize, broker: &Arc<Broker>
         local: canonical(local),
         listener: index,
         silence: Arc::default(),
+        first_try: Arc::default(),
     };
     tokio::spawn(Connection::new(stream, registered, info, broker.clone()).run());
     Ok(())

@@ -76,11 +76,12 @@ impl Transaction {
         is_exhausted(self.producer_epoch)
     }
 
-    /// Whether it has been open for too long.
-    pub(super) fn is_overdue(&self, now: i64) -> bool {
-        self.state == State::Ongoing
-            && self.timeout_ms != i32::MAX
-            && self.started.saturating_add(self.timeout_ms.into()) < now
+    /// How much longer it may be open, in ms, at `now` of the wall clock; None if it is not open, or may be for ever. A start
+    /// in the future, by a clock that was wrong then, counts as one of now.
+    pub(super) fn time_left(&self, now: i64) -> Option<i64> {
+        let timeout = i64::from(self.timeout_ms);
+        (self.state == State::Ongoing && self.timeout_ms != i32::MAX)
+            .then(|| timeout - now.saturating_sub(self.started).clamp(0, timeout))
     }
 
     /// A producer begins anew: with the next epoch, with `epoch` again if this is a retry, or with a new producer id.

@@ -57,8 +57,18 @@ pub(crate) struct TransactionShard {
     pub(super) transactions: BTreeMap<Arc<str>, Transaction>,
     /// Ids whose outcome is decided and whose markers nobody is writing.
     unfinished: BTreeSet<Arc<str>>,
+    /// Until when each open transaction may be.
+    limits: BTreeMap<Arc<str>, Limit>,
     timers: Timers<TimerKey>,
     scheduled: BTreeSet<TimerKey>,
+}
+
+/// The end of the time that a transaction may be open.
+struct Limit {
+    /// The start that it was reckoned from, by which the transaction is known.
+    started: i64,
+    /// On the steady clock: a wall clock that is set ends no transaction, and keeps none.
+    at: i64,
 }
 
 impl TransactionShard {
@@ -69,6 +79,7 @@ impl TransactionShard {
             surroundings,
             transactions: BTreeMap::new(),
             unfinished: BTreeSet::new(),
+            limits: BTreeMap::new(),
             timers: Timers::default(),
             scheduled: BTreeSet::new(),
         }
@@ -140,6 +151,9 @@ impl TransactionShard {
 
     fn apply(&mut self, id: Arc<str>, state: Option<Transaction>) {
         self.unfinished.remove(&id);
+        if state.as_ref().is_none_or(|transaction| transaction.state != State::Ongoing) {
+            self.limits.remove(&id);
+        }
         match state {
             None => {
                 self.transactions.remove(&id);
@@ -150,6 +164,17 @@ impl TransactionShard {
                 }
                 self.transactions.insert(id, transaction);
             }
+        }
+    }
+
+    /// Reckons until when an id's transaction may be open, when it begins and after a start.
+    fn limit(&mut self, id: &Arc<str>, now: i64) {
+        let Some(transaction) = self.transactions.get(id) else { return };
+        let Some(left) = transaction.time_left(now) else { return };
+        let started = transaction.started;
+        if self.limits.get(id).is_none_or(|known| known.started != started) {
+            let at = self.timers.steady(now).saturating_add(left);
+            self.limits.insert(Arc::clone(id), Limit { started, at });
         }
     }
 
@@ -174,20 +199,18 @@ impl TransactionShard {
 
     /// Transactions that are open for too long are aborted, and their producers fenced.
     fn abort_overdue(&mut self, now: i64, effects: &mut Effects<Self>) {
-        let mut open = false;
-        for (id, transaction) in &self.transactions {
-            open |= transaction.state == State::Ongoing;
-            if transaction.is_overdue(now) {
-                match self.fence(transaction, now) {
-                    Ok(fenced) => {
-                        tracing::info!(id = &**id, "the transaction has timed out and is aborted");
-                        self.transition(id, fenced, effects);
-                    }
-                    Err(error) => tracing::warn!(id = &**id, "cannot abort, will try again: {error}"),
+        let steady = self.timers.steady(now);
+        for (id, _) in self.limits.iter().filter(|(_, limit)| limit.at < steady) {
+            let Some(transaction) = self.transactions.get(id) else { continue };
+            match self.fence(transaction, now) {
+                Ok(fenced) => {
+                    tracing::info!(id = &**id, "the transaction has timed out and is aborted");
+                    self.transition(id, fenced, effects);
                 }
+                Err(error) => tracing::warn!(id = &**id, "cannot abort, will try again: {error}"),
             }
         }
-        if open {
+        if !self.limits.is_empty() {
             self.schedule(TimerKey::Timeouts, now);
         }
     }
@@ -256,12 +279,17 @@ impl Machine for TransactionShard {
         for state in states {
             self.watch(Some(state), now);
         }
+        let ids: Vec<Arc<str>> = self.transactions.keys().cloned().collect();
+        for id in ids {
+            self.limit(&id, now);
+        }
     }
 
     fn stored(&mut self, step: Step<Self>, _: i64, now: i64, _: &mut Effects<Self>) {
         for record in step.records {
             self.watch(record.state.as_ref().map(|state| state.state), now);
-            self.apply(record.id, record.state);
+            self.apply(Arc::clone(&record.id), record.state);
+            self.limit(&record.id, now);
         }
     }
 
@@ -286,6 +314,10 @@ impl Machine for TransactionShard {
             TimerKey::Expiry => self.expire(now, effects),
         }
         true
+    }
+
+    fn set_skew(&mut self, ms: i64) {
+        self.timers.set_skew(ms);
     }
 
     fn next_deadline(&self) -> Option<i64> {

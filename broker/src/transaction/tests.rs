@@ -197,7 +197,13 @@ impl Harness {
     /// Turns the clock to `ms` after the start and lets deadlines pass.
     fn at(&self, ms: i64) -> Option<i64> {
         self.clock.set(START + ms);
-        self.coordinator.tick(START + ms).map(|next| next - START)
+        self.coordinator.tick(self.clock.steady_ms()).map(|next| next - START)
+    }
+
+    /// Lets time pass from where the clocks stand.
+    fn pass(&self, ms: i64) {
+        self.clock.set(self.clock.now_ms() + ms);
+        self.coordinator.tick(self.clock.steady_ms());
     }
 
     fn markers(&self) -> Vec<String> {
@@ -234,6 +240,14 @@ impl Harness {
             ["markers"] => Ok(self.markers().join(", ")),
             ["at", ms] => {
                 self.at(ms.parse().unwrap());
+                Ok("ok".to_owned())
+            }
+            ["pass", ms] => {
+                self.pass(ms.parse().unwrap());
+                Ok("ok".to_owned())
+            }
+            ["jump", ms] => {
+                self.clock.jump(ms.parse().unwrap());
                 Ok("ok".to_owned())
             }
             [switch, state] => {

@@ -20,12 +20,17 @@ const TRANSACTIONAL: u8 = 1 << 4;
 
 /// How each partition may be appended to, by the places of topic and partition in the request.
 #[derive(Default)]
-pub(super) struct Admissions(HashMap<(usize, usize), Result<Verification, ResponseError>>);
+pub(super) struct Admissions {
+    by_place: HashMap<(usize, usize), Result<Verification, ResponseError>>,
+    /// The producer's last transaction is being ended, and the next may begin in a moment. A client that adds its
+    /// partitions with the first batch has nothing else to find that out with.
+    pub(super) must_wait: bool,
+}
 
 impl Admissions {
     /// Whether a batch may be appended.
     pub(super) fn of(&self, topic: usize, partition: usize) -> Result<Verification, ProduceFailure> {
-        match self.0.get(&(topic, partition)) {
+        match self.by_place.get(&(topic, partition)) {
             None => Ok(Verification::Skipped),
             Some(Ok(verification)) => Ok(*verification),
             Some(Err(error)) => Err(failure(*error)),
@@ -84,13 +89,15 @@ pub(super) fn admit(
         let verification = begun.map_err(|error| response_error(&error)).map(|guard| {
             if transactions.verifies_appends() { Verification::Done(guard) } else { Verification::Skipped }
         });
-        admissions.0.insert(place, verification);
+        admissions.by_place.insert(place, verification);
     }
     if !unknown.is_empty() {
         let id = String::from_utf8_lossy(id);
         for (partition, error) in transactions.admit(&id, producer, &unknown, operation) {
+            admissions.must_wait |=
+                operation == Operation::Add && error == ResponseError::ConcurrentTransactions;
             if let Some(place) = asked.get(&partition) {
-                admissions.0.insert(*place, Err(as_produce_error(error, operation)));
+                admissions.by_place.insert(*place, Err(as_produce_error(error, operation)));
             }
         }
     }

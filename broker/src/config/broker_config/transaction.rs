@@ -28,6 +28,10 @@ pub struct TransactionConfig {
     pub partition_verification_enable: bool,
     /// `transaction.two.phase.commit.enable`
     pub two_phase_commit_enable: bool,
+    /// `add.partitions.to.txn.retry.backoff.ms`
+    pub add_partitions_retry_backoff: Duration,
+    /// `add.partitions.to.txn.retry.backoff.max.ms`, or `request.timeout.ms` if that is less: how long it is tried.
+    pub add_partitions_retry_max: Duration,
     /// `producer.id.expiration.ms`
     pub producer_id_expiration: Duration,
     /// `producer.id.expiration.check.interval.ms`
@@ -63,6 +67,13 @@ impl TransactionConfig {
             ),
             partition_verification_enable: values.boolean("transaction.partition.verification.enable"),
             two_phase_commit_enable: values.boolean("transaction.two.phase.commit.enable"),
+            add_partitions_retry_backoff: millis(values.int("add.partitions.to.txn.retry.backoff.ms").into()),
+            add_partitions_retry_max: millis(
+                values
+                    .int("add.partitions.to.txn.retry.backoff.max.ms")
+                    .min(values.int("request.timeout.ms"))
+                    .into(),
+            ),
             producer_id_expiration: millis(values.int("producer.id.expiration.ms").into()),
             producer_id_expiration_check_interval: millis(
                 values.int("producer.id.expiration.check.interval.ms").into(),

@@ -4,10 +4,10 @@ use crate::config::key::{Key, boolean, int, long, string};
 
 #[rustfmt::skip] // a table: one key, then its sentence
 pub(super) const KEYS: &[Key] = &[
-    int("add.partitions.to.txn.retry.backoff.max.ms", Some("100")).at_least(0)
-        .doc("Most milliseconds between tries to add partitions to a transaction on the server's side."),
-    int("add.partitions.to.txn.retry.backoff.ms", Some("20")).at_least(1)
-        .doc("Milliseconds before the first new try to add partitions to a transaction."),
+    int("add.partitions.to.txn.retry.backoff.max.ms", Some("100")).at_least(0).honoured()
+        .doc("Milliseconds for which a produce is tried again while the transaction before is being ended."),
+    int("add.partitions.to.txn.retry.backoff.ms", Some("20")).at_least(1).honoured()
+        .doc("Milliseconds between two tries of such a produce."),
     long("controller.performance.always.log.threshold.ms", Some("2000")).at_least(0).internal()
         .doc("Milliseconds from which a slow controller event is always logged."),
     long("controller.performance.sample.period.ms", Some("60000")).at_least(100).internal()

@@ -40,7 +40,7 @@ pub(super) const KEYS: &[Key] = &[
         .doc("Bytes of queued requests after which no more are read; -1 sets no limit."),
     int("queued.max.requests", Some("500")).at_least(1)
         .doc("Requests that may wait for a handler before the network stops reading."),
-    int("request.timeout.ms", Some("30000"))
+    int("request.timeout.ms", Some("30000")).honoured()
         .doc("Milliseconds a broker waits for an answer to its own requests."),
     string("security.inter.broker.protocol", Some("PLAINTEXT")).valid(Valid::OneOf(&["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"])).honoured()
         .doc("Security protocol among brokers where no listener name is given for it."),

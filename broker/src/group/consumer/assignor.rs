@@ -27,16 +27,12 @@ pub(super) struct Spec<'a> {
     pub(super) members: Vec<Candidate<'a>>,
     /// Partitions of each topic that somebody subscribes to.
     pub(super) topics: BTreeMap<Uuid, i32>,
+    /// All members subscribe to the same names, or all to the same expression and to no name besides. As in Kafka, what the
+    /// subscriptions say counts and not which topics that comes to.
+    pub(super) is_homogeneous: bool,
 }
 
 impl Spec<'_> {
-    /// Whether all members subscribe to the same topics.
-    pub(super) fn is_homogeneous(&self) -> bool {
-        self.members
-            .windows(2)
-            .all(|pair| Arc::ptr_eq(&pair[0].topics, &pair[1].topics) || pair[0].topics == pair[1].topics)
-    }
-
     /// Marks for each partition, none of them set.
     pub(super) fn marks(&self) -> HashMap<Uuid, Vec<bool>> {
         let of_topic =

@@ -120,13 +120,14 @@ impl GroupShard {
         }
         let timeout = self.settings.consumer.session_timeout_ms(&*self.topics, group_id);
         self.timers.schedule(session_key(&group.id, &updated.id), now.saturating_add(timeout));
-        if resolves {
-            self.timers.schedule(TimerKey::Regex(Arc::clone(&group.id)), now);
-        }
+        let resolves = resolves.then(|| Arc::clone(&group.id));
         effects.store(records, Then::Replay);
         let version = self.topics.version();
         if let Some(group) = self.consumers.get_mut(group_id) {
             group.seen_topics = version;
+        }
+        if let Some(group) = resolves {
+            self.await_regexes(&group);
         }
         let is_full = request.rebalance_timeout_ms != -1
             && (request.subscribed_topic_names.is_some() || request.subscribed_topic_regex.is_some())

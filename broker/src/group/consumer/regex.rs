@@ -1,12 +1,16 @@
-//! Subscriptions by regular expression. They are resolved by the group's own deadline (`TimerKey::Regex`), after the
-//! heartbeat that asked for it: the members hear of the topics with a later one, as in Kafka.
+//! Subscriptions by regular expression. The heartbeat that finds them due leaves the group with [`Waiting`] and is answered
+//! with the assignment so far; a task matches the names of all topics under no lock, and hands in what it found. The
+//! members hear of it with a later heartbeat, as in Kafka.
 
 use kafka_protocol::ResponseError;
 use milena_protocol::stored::group::{
     ConsumerGroupRegularExpressionKey, ConsumerGroupRegularExpressionValue, GroupRecord,
 };
+use parking_lot::Mutex;
 use regex::{Regex, RegexBuilder};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use tokio::sync::Notify;
 
 use super::heartbeat::Change;
 use super::member::Profile;
@@ -24,6 +28,51 @@ const COMPILED_MAX: usize = 256 << 10;
 const SHOWN: usize = 256;
 /// Expressions of a group are not resolved more often than this, however many topics come.
 const LEAST_REFRESH_MS: i64 = 10_000;
+
+/// Groups whose expressions are to be resolved, those of all partitions.
+#[derive(Debug, Default)]
+pub(in crate::group) struct Waiting {
+    groups: Mutex<VecDeque<Arc<str>>>,
+    added: Notify,
+}
+
+impl Waiting {
+    fn add(&self, group: Arc<str>) {
+        self.groups.lock().push_back(group);
+        self.added.notify_one();
+    }
+
+    /// The group that waits longest.
+    pub(in crate::group) fn take(&self) -> Option<Arc<str>> {
+        self.groups.lock().pop_front()
+    }
+
+    /// Waits until there may be one.
+    pub(in crate::group) async fn added(&self) {
+        self.added.notified().await;
+    }
+}
+
+/// What expressions were found to stand for.
+#[derive(Debug)]
+pub(in crate::group) struct Found {
+    topics: BTreeMap<String, BTreeSet<String>>,
+    /// Of the topics that were looked at.
+    version: i64,
+}
+
+/// Matches the names of all topics, which may take long.
+pub(in crate::group) fn find(expressions: Vec<String>, topics: &dyn Topics) -> Found {
+    // Before the names, so that a topic that comes meanwhile is looked for again.
+    let version = topics.version();
+    let names = topics.names();
+    let matching = |expression: String| {
+        let regex = compile(&expression).ok()?;
+        let found = names.iter().filter(|name| regex.is_match(name)).cloned().collect();
+        Some((expression, found))
+    };
+    Found { topics: expressions.into_iter().filter_map(matching).collect(), version }
+}
 
 /// What a change of a member's expression means.
 #[derive(Clone, Copy, Debug, Default)]
@@ -86,35 +135,40 @@ impl ConsumerGroup {
     fn must_resolve(&self, is_unresolved: bool, change: &Change<'_>) -> bool {
         let last = self.regexes.values().map(|resolved| resolved.timestamp).max().unwrap_or(i64::MIN);
         let version = self.regexes.values().map(|resolved| resolved.version).max().unwrap_or(-1);
-        change.now > last.saturating_add(LEAST_REFRESH_MS)
+        // The last time may have been told by a clock that was ahead.
+        let is_older = |ms: i64| last > change.now || change.now > last.saturating_add(ms);
+        is_older(LEAST_REFRESH_MS)
             && (is_unresolved
                 || self.regex_counts.len() != self.regexes.len()
                 || version < change.topics.version()
-                || change.now > last.saturating_add(change.regex_refresh_ms))
+                || is_older(change.regex_refresh_ms))
     }
 
-    /// Resolves the group's expressions, and has the group assigned anew if that changes anything.
-    fn resolve(&self, now: i64, topics: &dyn Topics) -> Vec<GroupRecord> {
-        let names = topics.names();
+    /// Takes over what the expressions stand for, and has the group assigned anew if that changes anything.
+    fn resolve(&self, now: i64, found: Found, topics: &dyn Topics) -> Vec<GroupRecord> {
         let mut records = Vec::new();
         let mut changed = false;
         let mut subscribed: BTreeSet<&str> = self.topic_counts.keys().map(String::as_str).collect();
-        let resolved: Vec<(&String, Resolved)> = self
-            .regex_counts
-            .keys()
-            .filter_map(|expression| {
-                let regex = compile(expression).ok()?;
-                let matching = names.iter().filter(|name| regex.is_match(name)).cloned().collect();
-                Some((expression, Resolved { topics: matching, version: topics.version(), timestamp: now }))
-            })
+        let version = found.version;
+        // Members may have turned to others meanwhile.
+        let resolved: Vec<(String, Resolved)> = found
+            .topics
+            .into_iter()
+            .filter(|(expression, _)| self.regex_counts.contains_key(expression))
+            .map(|(expression, topics)| (expression, Resolved { topics, version, timestamp: now }))
             .collect();
+        let left = self.regex_counts.keys().filter_map(|expression| {
+            let is_found = resolved.iter().any(|(found, _)| found == expression);
+            self.regexes.get(expression).filter(|_| !is_found)
+        });
+        subscribed.extend(left.flat_map(|known| known.topics.iter().map(String::as_str)));
         for (expression, resolved) in &resolved {
-            let known = self.regexes.get(*expression);
+            let known = self.regexes.get(expression);
             changed |= known.map_or(!resolved.topics.is_empty(), |known| known.topics != resolved.topics);
             subscribed.extend(resolved.topics.iter().map(String::as_str));
             let key = ConsumerGroupRegularExpressionKey {
                 group_id: self.id.to_string(),
-                regular_expression: (*expression).clone(),
+                regular_expression: expression.clone(),
             };
             let value = ConsumerGroupRegularExpressionValue {
                 topics: resolved.topics.iter().cloned().collect(),
@@ -133,10 +187,32 @@ impl ConsumerGroup {
 }
 
 impl GroupShard {
-    /// The deadline of [`TimerKey::Regex`](crate::group::shard::TimerKey).
-    pub(in crate::group) fn resolve_regexes(&mut self, now: i64, group: &str, effects: &mut Effects<Self>) {
+    /// Has the expressions of a group resolved, unless that goes on already.
+    pub(super) fn await_regexes(&mut self, group: &Arc<str>) {
+        if self.resolving.insert(Arc::clone(group)) {
+            self.waiting.add(Arc::clone(group));
+        }
+    }
+
+    /// The expressions of a group.
+    pub(in crate::group) fn regexes(&self, group: &str) -> Vec<String> {
+        self.consumers
+            .get(group)
+            .map(|group| group.regex_counts.keys().cloned().collect())
+            .unwrap_or_default()
+    }
+
+    /// What the expressions of a group, if it is still there, were found to stand for.
+    pub(in crate::group) fn regexes_found(
+        &mut self,
+        now: i64,
+        group: &str,
+        found: Found,
+        effects: &mut Effects<Self>,
+    ) {
+        self.resolving.remove(group);
         if let Some(group) = self.consumers.get(group) {
-            effects.store(group.resolve(now, &*self.topics), Then::Replay);
+            effects.store(group.resolve(now, found, &*self.topics), Then::Replay);
         }
     }
 }

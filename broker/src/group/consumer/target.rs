@@ -75,10 +75,13 @@ impl ConsumerGroup {
         // Most members of a group subscribe to the same topics.
         let mut last: Option<(&Profile, Arc<BTreeSet<Uuid>>)> = None;
         let mut counts = BTreeMap::new();
+        let mut is_homogeneous = true;
         let mut candidate = |member: &'a Member| {
             let profile = &*member.profile;
             let known =
                 last.as_ref().filter(|(of, _)| of.topics == profile.topics && of.regex == profile.regex);
+            is_homogeneous &= (known.is_some() || last.is_none())
+                && (profile.topics.is_empty() || profile.regex.is_empty());
             let ids = match known {
                 Some((_, ids)) => Arc::clone(ids),
                 None => {
@@ -107,7 +110,7 @@ impl ConsumerGroup {
             members.push(candidate(member));
         }
         members.extend(updated.map(&mut candidate));
-        Spec { members, topics: counts }
+        Spec { members, topics: counts, is_homogeneous }
     }
 }
 

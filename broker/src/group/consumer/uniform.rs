@@ -1,9 +1,10 @@
 //! The `uniform` assignor: as even as the subscriptions allow, and as little moved as that allows. With equal
-//! subscriptions it does what Kafka's `UniformHomogeneousAssignmentBuilder` does; otherwise it balances step by step.
+//! subscriptions it does what Kafka's `UniformHomogeneousAssignmentBuilder` does; the others are in `unequal.rs`.
+
+mod unequal;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use uuid::Uuid;
 
 use super::Partitions;
 use super::assignor::Spec;
@@ -12,7 +13,7 @@ pub(super) const NAME: &str = "uniform";
 
 /// The targets, member by member.
 pub(super) fn assign(spec: &Spec<'_>) -> Vec<Arc<Partitions>> {
-    if spec.is_homogeneous() { homogeneous(spec) } else { heterogeneous(spec) }
+    if spec.is_homogeneous { homogeneous(spec) } else { unequal::assign(spec) }
 }
 
 /// Everybody keeps what he has up to his quota; what is left goes to those who are below theirs.
@@ -71,62 +72,4 @@ fn homogeneous(spec: &Spec<'_>) -> Vec<Arc<Partitions>> {
         }
     }
     targets
-}
-
-/// Keeps what may be kept, gives the rest to whoever has least, and moves partitions from the fullest to the emptiest
-/// of those who could have them while that makes it more even.
-fn heterogeneous(spec: &Spec<'_>) -> Vec<Arc<Partitions>> {
-    let mut subscribers: BTreeMap<Uuid, Vec<usize>> = BTreeMap::new();
-    for (index, member) in spec.members.iter().enumerate() {
-        for topic in &*member.topics {
-            subscribers.entry(*topic).or_default().push(index);
-        }
-    }
-    let mut owners: BTreeMap<(Uuid, i32), usize> = BTreeMap::new();
-    let mut loads = vec![0usize; spec.members.len()];
-    for (index, member) in spec.members.iter().enumerate() {
-        for (topic, partition) in super::member::each(&member.target) {
-            let exists = spec.topics.get(&topic).is_some_and(|count| (0..*count).contains(&partition));
-            if exists && member.topics.contains(&topic) && !owners.contains_key(&(topic, partition)) {
-                owners.insert((topic, partition), index);
-                loads[index] += 1;
-            }
-        }
-    }
-    // Topics with few subscribers first: the others can make up for them.
-    let mut topics: Vec<(&Uuid, &Vec<usize>)> = subscribers.iter().collect();
-    topics.sort_by_key(|(topic, subscribers)| (subscribers.len(), **topic));
-    for (topic, subscribers) in &topics {
-        for partition in 0..spec.topics.get(topic).copied().unwrap_or(0) {
-            let Some(least) = subscribers.iter().copied().min_by_key(|index| loads[*index]) else { continue };
-            owners.entry((**topic, partition)).or_insert_with(|| {
-                loads[least] += 1;
-                least
-            });
-        }
-    }
-    // Each move brings two loads closer together, so this ends.
-    let mut moved = true;
-    while moved {
-        moved = false;
-        for (topic, subscribers) in &topics {
-            for partition in 0..spec.topics.get(topic).copied().unwrap_or(0) {
-                let Some(owner) = owners.get_mut(&(**topic, partition)) else { continue };
-                let Some(least) = subscribers.iter().copied().min_by_key(|index| loads[*index]) else {
-                    continue;
-                };
-                if loads[*owner] > loads[least] + 1 {
-                    loads[*owner] -= 1;
-                    loads[least] += 1;
-                    *owner = least;
-                    moved = true;
-                }
-            }
-        }
-    }
-    let mut targets = vec![Partitions::new(); spec.members.len()];
-    for ((topic, partition), owner) in owners {
-        targets[owner].entry(topic).or_default().insert(partition);
-    }
-    targets.into_iter().map(Arc::new).collect()
 }

@@ -1,9 +1,11 @@
 //! Groups of the consumer protocol: scripts of heartbeats.
 
+mod clock;
 mod cost;
 mod epochs;
 mod migration;
 mod model;
+mod regex;
 
 use super::{FixedTopics, GROUP, Harness, START, name};
 use crate::api::{consumer_group_describe, consumer_group_heartbeat};
@@ -102,7 +104,14 @@ impl Script {
         Self::over(log, clock, settings, self.topics)
     }
 
+    /// A heartbeat; what it has found due is done when its answer is there.
     fn send(&self, request: ConsumerGroupHeartbeatRequest) -> ConsumerGroupHeartbeatResponse {
+        let answer = self.answer(request);
+        self.harness.groups.resolve_waiting();
+        answer
+    }
+
+    fn answer(&self, request: ConsumerGroupHeartbeatRequest) -> ConsumerGroupHeartbeatResponse {
         let sender = Sender { client_id: "client".to_owned(), client_host: "/127.0.0.1".to_owned() };
         consumer_group_heartbeat::answer(&self.harness.groups, 1, &sender, Uuid::from_u128(7), request)
     }

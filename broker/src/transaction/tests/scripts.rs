@@ -133,6 +133,33 @@ const SCRIPTS: &[(&str, &str)] = &[
         at 170000
         state t -> CompleteAbort 0 1
         markers -> orders-0 abort 0 1, orders-1 abort 0 1"),
+    ("a clock that is set ahead ends no transaction", "
+        init t -> 0 0
+        add1 t 0 0 orders-0
+        pass 50000
+        jump 3600000
+        pass 10000
+        state t -> Ongoing 0 0 orders-0
+        pass 10000
+        state t -> CompleteAbort 0 1"),
+    ("a clock that is set back keeps none", "
+        init t -> 0 0
+        add1 t 0 0 orders-0
+        pass 50000
+        jump -3600000
+        pass 10000
+        state t -> Ongoing 0 0 orders-0
+        pass 10000
+        state t -> CompleteAbort 0 1"),
+    ("a clock that was set back before the start keeps a transaction no longer than its timeout", "
+        init t -> 0 0
+        add1 t 0 0 orders-0
+        jump -3600000
+        restart
+        pass 50000
+        state t -> Ongoing 0 0 orders-0
+        pass 20000
+        state t -> CompleteAbort 0 1"),
     ("markers that cannot be written are tried again, and others wait", "
         init t -> 0 0
         add2 t 0 0 orders-0 pays-0

@@ -27,7 +27,8 @@ fn run(
         topics: Arc::new(subscribed.iter().map(|number| topic(*number)).collect()),
         target: before.get(*name).cloned().unwrap_or_default(),
     });
-    let spec = Spec { members: candidates.collect(), topics };
+    let is_homogeneous = members.windows(2).all(|pair| pair[0].2 == pair[1].2);
+    let spec = Spec { members: candidates.collect(), topics, is_homogeneous };
     let targets = assign(name, &spec);
     ids.iter().map(|id| id.to_string()).zip(targets).collect()
 }

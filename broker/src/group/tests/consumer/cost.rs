@@ -18,7 +18,7 @@ struct Client {
 }
 
 #[test]
-#[ignore = "a measurement: cargo test --release -- --ignored --nocapture measure"]
+#[ignore = "a measurement: cargo test --release -- --ignored --nocapture cost"]
 fn measure_a_thousand_members() {
     let script = Script::new();
     script.topics.set("t", 1, 2 * MEMBERS as i32);
@@ -60,7 +60,7 @@ fn measure_a_thousand_members() {
 }
 
 #[test]
-#[ignore = "a measurement: cargo test --release -- --ignored --nocapture measure"]
+#[ignore = "a measurement: cargo test --release -- --ignored --nocapture cost"]
 fn measure_ten_thousand_groups() {
     let script = Script::new();
     for number in 0..GROUPS {
@@ -77,4 +77,48 @@ fn measure_ten_thousand_groups() {
     println!("replay of {GROUPS} groups: {:?}", begun.elapsed());
     let groups = again.harness.groups.list(&crate::group::ListFilter::default()).unwrap();
     assert_eq!((groups.len(), &*groups[0].group_state), (GROUPS, "Stable"));
+}
+
+/// Heartbeats of members that have what they are to have: in one group, and each in a group of its own.
+#[test]
+#[ignore = "a measurement: cargo test --release -- --ignored --nocapture cost"]
+fn measure_one_large_group_against_many_small_ones() {
+    const ROUNDS: usize = 20;
+    let run = |group_of: &dyn Fn(usize) -> String| {
+        let script = Script::new();
+        script.topics.set("t", 1, MEMBERS as i32);
+        let groups: Vec<String> = (0..MEMBERS).map(group_of).collect();
+        let ids: Vec<String> = (0..MEMBERS).map(|number| format!("member-{number}")).collect();
+        let beat = |number: usize, epoch: i32, owned: Option<&Holding>| {
+            let request = beating(&ids[number], epoch).with_group_id(name(&groups[number]).into());
+            let answer = script.send(request.with_topic_partitions(owned.map(wire)));
+            assert_eq!(answer.error_code, 0, "{:?}", answer.error_message);
+            answer
+        };
+        let mut clients: Vec<(i32, Holding)> = (0..MEMBERS)
+            .map(|number| {
+                let request = joining(&ids[number], &["t"]).with_group_id(name(&groups[number]).into());
+                let answer = script.send(request);
+                (answer.member_epoch, assigned(&answer).unwrap())
+            })
+            .collect();
+        for _ in 0..4 {
+            for (number, (epoch, held)) in clients.iter_mut().enumerate() {
+                let answer = beat(number, *epoch, Some(held));
+                *epoch = answer.member_epoch;
+                *held = assigned(&answer).unwrap_or_else(|| std::mem::take(held));
+            }
+        }
+        let begun = Instant::now();
+        for _ in 0..ROUNDS {
+            for (number, (epoch, _)) in clients.iter().enumerate() {
+                beat(number, *epoch, None);
+            }
+        }
+        begun.elapsed() / ROUNDS as u32
+    };
+    let one = run(&|_| GROUP.to_owned());
+    let many = run(&|number| format!("{GROUP}{number}"));
+    println!("{MEMBERS} heartbeats: in one group {one:?}, each in its own {many:?}");
+    assert!(one < 2 * many && many < 2 * one, "they are to cost the same");
 }

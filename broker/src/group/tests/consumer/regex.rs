@@ -1,0 +1,89 @@
+//! Regular expressions are resolved beside the heartbeats.
+
+use super::{Script, assigned, beating, holding, joining};
+use crate::group::tests::name;
+use kafka_protocol::messages::ConsumerGroupHeartbeatRequest;
+
+fn asking(id: &str, regex: &str) -> ConsumerGroupHeartbeatRequest {
+    joining(id, &[]).with_subscribed_topic_names(None).with_subscribed_topic_regex(Some(name(regex)))
+}
+
+#[test]
+fn heartbeats_are_answered_with_the_assignment_so_far() {
+    let script = Script::new();
+    script.topics.set("u", 2, 1);
+    let joined = script.answer(asking("a", "t|u"));
+    assert_eq!((joined.error_code, joined.member_epoch), (0, 1));
+    assert_eq!(assigned(&joined), Some(Default::default()));
+    for _ in 0..3 {
+        let beat = script.answer(beating("a", 1));
+        assert_eq!((beat.error_code, beat.member_epoch, assigned(&beat)), (0, 1, None));
+    }
+    script.harness.groups.resolve_waiting();
+    let mut both = holding(1, 0..6);
+    both.insert(2, [0].into());
+    let told = script.answer(beating("a", 1));
+    assert_eq!((told.member_epoch, assigned(&told)), (2, Some(both)));
+    let records = script.harness.log.records().len();
+    script.harness.groups.resolve_waiting();
+    assert_eq!(script.harness.log.records().len(), records, "it was asked for once");
+}
+
+#[test]
+fn what_is_found_for_nobody_is_dropped() {
+    for (case, and_then) in [("the group is gone", "leave"), ("the member has turned to another", "turn")] {
+        let script = Script::new();
+        script.topics.set("u", 2, 1);
+        script.answer(asking("a", "t"));
+        if and_then == "leave" {
+            assert_eq!(script.answer(beating("a", -1)).error_code, 0);
+        } else {
+            let turned = beating("a", 1).with_subscribed_topic_regex(Some(name("u")));
+            assert_eq!(script.answer(turned).error_code, 0);
+        }
+        script.harness.groups.resolve_waiting();
+        if and_then == "leave" {
+            assert_eq!(script.state(), "Empty", "{case}");
+        } else {
+            let told = script.answer(beating("a", 1));
+            assert_eq!(assigned(&told).map(|held| held.into_keys().collect()), Some(vec![2]), "{case}");
+        }
+    }
+}
+
+#[test]
+fn expressions_are_resolved_again_for_new_topics_and_when_they_are_old() {
+    const REFRESH_MS: i64 = 600_000;
+    // ms that pass, a jump of the wall clock, a new topic, whether the expressions are looked at again
+    for (passed, jump, comes, again) in [
+        (10_000, 0, true, false),
+        (10_001, 0, true, true),
+        (10_001, 0, false, false),
+        (REFRESH_MS, 0, false, false),
+        (REFRESH_MS + 1, 0, false, true),
+        // A time of the future says nothing.
+        (1, -3_600_000, false, true),
+    ] {
+        let script = Script::new();
+        script.send(asking("a", "t.*"));
+        let mut epoch = script.send(beating("a", 1)).member_epoch;
+        let mut time = 0;
+        while time < passed {
+            let step = 10_000.min(passed - time);
+            script.harness.pass(step);
+            time += step;
+            epoch = if time < passed { script.send(beating("a", epoch)).member_epoch } else { epoch };
+        }
+        if comes {
+            script.topics.set("t2", 2, 1);
+        }
+        script.harness.clock.jump(jump);
+        let records = script.harness.log.records().len();
+        assert_eq!(script.answer(beating("a", epoch)).member_epoch, epoch);
+        script.harness.groups.resolve_waiting();
+        let resolved = script.harness.log.records().len() > records;
+        assert_eq!(resolved, again, "{passed} ms, jump {jump}, new topic: {comes}");
+        let told = script.answer(beating("a", epoch));
+        assert_eq!(assigned(&told).is_some(), comes && again, "{passed} ms, jump {jump}");
+    }
+}
