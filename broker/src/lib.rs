@@ -1,6 +1,7 @@
 //! milena: an Apache Kafka compatible broker in one small binary.
 //!
-//! [`broker::Broker`] is the embeddable face: configure it with [`config::BrokerConfig`], start it, stop it.
+//! [`Broker`] is a broker inside another program: started, used by any Kafka client, dropped ([`embedded`]). The `milena`
+//! command itself is made of [`cli`], [`config::BrokerConfig`] and [`broker::Broker`], which runs on the caller's runtime.
 
 mod api;
 pub mod broker;
@@ -10,6 +11,7 @@ pub mod clock;
 pub mod config;
 mod controller;
 mod coordinator;
+pub mod embedded;
 mod error;
 mod fetch_sessions;
 mod group;
@@ -20,3 +22,5 @@ mod partition;
 mod partitions;
 mod quotas;
 mod transaction;
+
+pub use embedded::Broker;

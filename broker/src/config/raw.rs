@@ -27,6 +27,8 @@ pub enum Origin {
     },
     /// `--override` on the command line.
     CommandLine,
+    /// The program that embeds the broker.
+    Program,
     /// Set for this broker or for all brokers while the cluster was running.
     Dynamic,
 }
@@ -38,6 +40,7 @@ impl fmt::Display for Origin {
             Origin::File { path, line } => write!(f, "{}:{line}", path.display()),
             Origin::Environment { variable } => write!(f, "environment variable {variable}"),
             Origin::CommandLine => f.write_str("--override"),
+            Origin::Program => f.write_str("Builder::config"),
             Origin::Dynamic => f.write_str("dynamic configuration"),
         }
     }

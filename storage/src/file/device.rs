@@ -1,11 +1,11 @@
 //! What the device under a directory is, and what a sync of its whole file system is worth.
 
-use nix::sys::statfs::{self, statfs};
+use nix::sys::statfs::{self, FsType, statfs};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// Magic number of XFS, which `nix` has on some targets only.
-const XFS: i64 = 0x5846_5342;
+const XFS_SUPER_MAGIC: FsType = FsType(0x5846_5342);
 /// The first kernel whose `syncfs` reports errors of writes that the kernel did on its own (commit 735e4ae5ba28).
 const REPORTS_SINCE: (u32, u32) = (5, 8);
 
@@ -31,7 +31,7 @@ impl WholeSync {
         match statfs(root) {
             Ok(_) | Err(_) if !reports => Self::Never,
             Ok(found) if found.filesystem_type() == statfs::EXT4_SUPER_MAGIC => Self::Alone,
-            Ok(found) if found.filesystem_type().0 == XFS => Self::ThenOneFile,
+            Ok(found) if found.filesystem_type() == XFS_SUPER_MAGIC => Self::ThenOneFile,
             _ => Self::Never,
         }
     }
