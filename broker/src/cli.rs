@@ -1,5 +1,16 @@
-//! The command line of `milena`.
+//! The command line of `milena`, which is one binary under many names.
+//!
+//! * [`parse`] finds out what is to be done: the broker, or one of the tools in [`tools`], by the program's name or by
+//!   the first word.
+//! * [`flags`] reads flags as Kafka's tools do, [`screen`] is where tools write, [`connect`] leads to a client.
+//! * [`kafka`] are Kafka's tools.
 
 mod args;
+mod connect;
+mod failure;
+mod flags;
+mod kafka;
+mod screen;
+mod tools;
 
-pub use args::{ArgsError, Command, HELP, ServeArgs, parse};
+pub use args::{ArgsError, Command, HELP, ServeArgs, ToolCall, parse};

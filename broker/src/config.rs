@@ -33,6 +33,7 @@ pub use environment::property_name;
 pub use error::ConfigError;
 pub use key::{Dynamic, Effect, Key, Kind, Valid};
 pub use listener::{Endpoint, Listener, SecurityProtocol};
+pub(crate) use properties::parse as parse_properties;
 pub use properties::{Property, PropertyError};
 pub use raw::{Origin, RawConfig, RawValue, Sources};
 pub use topic_config::{

@@ -7,6 +7,7 @@ mod api;
 pub mod broker;
 mod cleaner;
 pub mod cli;
+mod client;
 pub mod clock;
 pub mod config;
 mod controller;

@@ -23,10 +23,11 @@ fn main() -> ExitCode {
     // The allocator asks for huge pages, of which an idle broker would touch four to use a few hundred KiB. A kernel
     // that does not know the request only costs that memory.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
-    let outcome = match cli::parse(std::env::args_os().skip(1)) {
+    let outcome = match cli::parse(std::env::args_os()) {
         Ok(Command::Help) => print(cli::HELP),
         Ok(Command::Version) => print(&format!("milena {}\n", env!("CARGO_PKG_VERSION"))),
         Ok(Command::Serve(args)) => serve(args),
+        Ok(Command::Tool(call)) => return call.run(),
         Err(error) => Err(error.to_string()),
     };
     match outcome {

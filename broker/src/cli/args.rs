@@ -1,7 +1,9 @@
 //! What the words after `milena` ask for.
 
-use std::ffi::OsString;
+use super::tools::{self, Run, Tool};
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 /// The text of `milena --help`.
 pub const HELP: &str = "\
@@ -28,6 +30,22 @@ pub enum Command {
     Help,
     /// Print the version.
     Version,
+    /// Run a tool.
+    Tool(ToolCall),
+}
+
+/// A tool and what it is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolCall {
+    name: &'static str,
+    words: Vec<String>,
+}
+
+impl ToolCall {
+    /// Runs the tool to its end.
+    pub fn run(&self) -> ExitCode {
+        tools::find(self.name).map_or(ExitCode::FAILURE, |tool| tools::run(tool, &self.words))
+    }
 }
 
 /// How to run the broker.
@@ -46,9 +64,33 @@ pub struct ServeArgs {
 #[error("{0}; milena --help lists what there is")]
 pub struct ArgsError(String);
 
-/// Reads the words after the name of the program.
+/// Reads the name of the program and the words after it.
+///
+/// # Errors
+/// The words make no command.
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, ArgsError> {
-    let mut words = words.into_iter();
+    let mut words = words.into_iter().peekable();
+    let program = words.next().unwrap_or_default();
+    if let Some(tool) = Path::new(&program).file_name().and_then(OsStr::to_str).and_then(tools::find) {
+        return tool_call(tool, words);
+    }
+    if let Some(tool) = words.peek().and_then(|word| word.to_str()).and_then(tools::find) {
+        words.next();
+        return tool_call(tool, words);
+    }
+    parse_serve(words)
+}
+
+fn tool_call(tool: &'static Tool, words: impl Iterator<Item = OsString>) -> Result<Command, ArgsError> {
+    if matches!(tool.run, Run::Serve) {
+        return parse_serve(words);
+    }
+    let words = words.map(text).collect::<Result<_, _>>()?;
+    Ok(Command::Tool(ToolCall { name: tool.name, words }))
+}
+
+fn parse_serve(words: impl Iterator<Item = OsString>) -> Result<Command, ArgsError> {
+    let mut words = words;
     let mut serve = ServeArgs::default();
     let mut options_end = false;
     let mut is_first = true;
@@ -133,7 +175,8 @@ mod tests {
     use super::{Command, ServeArgs, parse};
 
     fn parsed(line: &str) -> Result<Command, String> {
-        parse(line.split_whitespace().map(Into::into)).map_err(|error| error.to_string())
+        parse(std::iter::once("milena").chain(line.split_whitespace()).map(Into::into))
+            .map_err(|error| error.to_string())
     }
 
     fn serve(

@@ -23,7 +23,7 @@ pub struct PropertyError {
 
 /// Reads a whole file in its order; a key that comes twice is in the list twice. The bytes are UTF-8, or
 /// ISO-8859-1 where they are not valid UTF-8.
-pub(super) fn parse(bytes: &[u8]) -> Result<Vec<Property>, PropertyError> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Vec<Property>, PropertyError> {
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),
         Err(_) => bytes.iter().map(|byte| char::from(*byte)).collect(),

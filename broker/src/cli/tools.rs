@@ -1,0 +1,100 @@
+//! The tools that `milena` is under other names, in one table: dispatch, help and links derive from it.
+
+use super::failure::Failure;
+use super::flags::{self, Flag, Given};
+use super::kafka;
+use super::screen::Screen;
+use std::io;
+use std::process::ExitCode;
+
+/// The version that tools give as theirs: that of the Kafka that they are like.
+const KAFKA_VERSION: &str = "4.1.1";
+
+/// A tool.
+pub(crate) struct Tool {
+    /// The name that it goes by.
+    pub(crate) name: &'static str,
+    /// What it does, in one line.
+    pub(crate) summary: &'static str,
+    /// Whether Kafka has it as a script with `.sh` at the end.
+    pub(crate) is_script: bool,
+    /// What runs it.
+    pub(crate) run: Run,
+}
+
+/// How a tool runs.
+#[derive(Clone, Copy)]
+pub(crate) enum Run {
+    /// With flags out of a table.
+    Flags(&'static [Flag], fn(&mut Screen, &Given) -> Result<(), Failure>),
+    /// With words that it reads itself.
+    Words(fn(&mut Screen, &[String]) -> Result<(), Failure>),
+    /// It is the broker.
+    Serve,
+}
+
+/// All tools.
+pub(crate) const TOOLS: &[Tool] = &[
+    script("kafka-topics", "Create, delete, describe, or change a topic.", kafka::topics::RUN),
+    script("kafka-get-offsets", "Print offsets of partitions by time.", kafka::get_offsets::RUN),
+    script("kafka-delete-records", "Delete records up to given offsets.", kafka::delete_records::RUN),
+    script("kafka-broker-api-versions", "Print the APIs that brokers support.", kafka::api_versions::RUN),
+    script("kafka-cluster", "Print a cluster's id and its nodes.", kafka::cluster::RUN),
+];
+
+const fn script(name: &'static str, summary: &'static str, run: Run) -> Tool {
+    Tool { name, summary, is_script: true, run }
+}
+
+/// The tool of that name, with or without `.sh`.
+pub(crate) fn find(name: &str) -> Option<&'static Tool> {
+    let plain = name.strip_suffix(".sh").unwrap_or(name);
+    TOOLS.iter().find(|tool| tool.name == plain)
+}
+
+/// Runs a tool to its end.
+pub(crate) fn run(tool: &Tool, words: &[String]) -> ExitCode {
+    let mut screen = Screen::standard();
+    let outcome = attempt(tool, &mut screen, words);
+    let outcome = outcome.and_then(|()| Ok(screen.flush()?));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            explain(tool, &mut screen, &failure);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn attempt(tool: &Tool, screen: &mut Screen, words: &[String]) -> Result<(), Failure> {
+    let (table, run) = match tool.run {
+        Run::Flags(table, run) => (table, run),
+        Run::Words(run) => return run(screen, words),
+        Run::Serve => return Err(Failure::text("the broker is started by another way")),
+    };
+    let given = Given::read(table, words)?;
+    if given.is_empty || given.has("help") {
+        return Err(Failure::Usage(tool.summary.to_owned()));
+    }
+    if given.has("version") {
+        screen.say(format_args!("{KAFKA_VERSION} (milena {})", env!("CARGO_PKG_VERSION")))?;
+        return Ok(());
+    }
+    run(screen, &given)
+}
+
+/// Says why. Where nobody listens any more, nothing is left to be said.
+fn explain(tool: &Tool, screen: &mut Screen, failure: &Failure) {
+    let _ = match failure {
+        Failure::Said => screen.flush(),
+        Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Failure::Usage(text) => {
+            let table = match tool.run {
+                Run::Flags(table, _) => flags::help(table),
+                Run::Words(_) | Run::Serve => String::new(),
+            };
+            screen.complain(format_args!("{text}\n{table}").to_string().trim_end())
+        }
+        other => screen.complain(other),
+    };
+}
