@@ -424,8 +424,16 @@ fn skip_producer_ids(controller: &Controller, seen: Option<i64>) {
 
 fn open_dirs(config: &BrokerConfig, clock: &Clock) -> Result<LogDirs, StartError> {
     let (roots, metadata) = (&config.log.dirs, &config.log.metadata_dir);
-    let survey =
+    let mut survey =
         Survey::of(&Wanted { roots, metadata, node_id: config.node_id, cluster_id: None }, Disk::new)?;
+    if let Some(wanted) = &config.cluster_id {
+        if let Some(stored) = survey.cluster_id().filter(|stored| stored != wanted) {
+            tracing::warn!(
+                "milena.cluster.id={wanted}: the data directories are of cluster {stored} and stay so"
+            );
+        }
+        survey = survey.or_cluster_id(wanted);
+    }
     // Before anything is locked or made: what is refused stays as it is.
     features(survey.metadata()).map_err(StartError::Storage).and_then(|levels| {
         crate::metadata::features::check(&levels)

@@ -62,7 +62,11 @@ fn removed_names_are_not_in_the_table() {
     for name in unlisted::REMOVED.iter().chain(unlisted::AUTHORIZER) {
         assert!(find(name).is_none(), "{name}");
     }
-    assert!(is_removed("zookeeper.connect") && is_removed("confluent.license") && is_removed("port"));
+    assert!(
+        is_removed("zookeeper.connect")
+            && is_removed("confluent.license")
+            && is_removed("password.encoder.secret")
+    );
     assert!(!is_removed("zookeeper") && !is_removed("num.partitions"));
     assert_eq!(find("num.io.threads").map(|key| key.effect), Some(Effect::AcceptedNoEffect));
 }
