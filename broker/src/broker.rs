@@ -1,7 +1,7 @@
 //! Owns every part; start order, stop order.
 //!
 //! Start: data directories (lock, identity) → listening sockets → metadata log → partition logs → groups →
-//! transactions → accept.
+//! transactions → what shall be there from the start → accept.
 //! Stop: accept no more → connections answer and close → compaction ends → logs close → sync → checkpoints →
 //! clean-shutdown mark.
 
@@ -22,6 +22,7 @@ use crate::net::registry::{Limits, Registry};
 use crate::partition::Partition;
 use crate::partitions::{MetadataDir, Partitions, features};
 use crate::quotas::{Quotas, Window};
+use crate::seed;
 use crate::transaction::{TransactionCoordinator, TransactionSettings};
 use adapters::PartitionMarkers;
 use arc_swap::ArcSwap;
@@ -66,6 +67,9 @@ pub enum StartError {
         /// What is wrong.
         reason: String,
     },
+    /// What shall be there from the start.
+    #[error("cannot make what is to be there from the start: {0}")]
+    Seed(String),
     /// The configuration asks for something that this process cannot be.
     #[error("{0}")]
     Unsupported(String),
@@ -147,6 +151,11 @@ impl Broker {
         let clock = Arc::new(Clock::System);
         let (broker, listeners) = tokio::task::block_in_place(|| Self::open(&config, &clock))?;
         let broker = Arc::new(broker);
+        // Nobody is let in before it is there: clients that ask for a topic would create it as they please.
+        if let Err(reason) = tokio::task::block_in_place(|| seed::apply(&broker, &config.seed)) {
+            tokio::task::block_in_place(|| broker.close_logs());
+            return Err(StartError::Seed(reason));
+        }
         let mut tasks = Vec::new();
         for (index, listener) in listeners {
             tasks.push(tokio::spawn(listener::accept(listener, index, broker.clone())));
@@ -444,7 +453,8 @@ fn open_dirs(config: &BrokerConfig, clock: &Clock) -> Result<LogDirs, StartError
 
 fn bind_all(config: &BrokerConfig) -> Result<Vec<(usize, TcpListener)>, StartError> {
     let mut all = Vec::new();
-    for (index, listener) in config.network.listeners.iter().enumerate() {
+    let network = &config.network;
+    for (index, listener) in network.listeners.iter().chain(&network.controller_listeners).enumerate() {
         let endpoint = &listener.endpoint;
         let bound = listener::bind(&endpoint.host, endpoint.port)
             .map_err(|source| StartError::Listen { listener: endpoint.to_string(), source })?;

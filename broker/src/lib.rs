@@ -18,4 +18,5 @@ mod net;
 mod partition;
 mod partitions;
 mod quotas;
+mod seed;
 mod transaction;

@@ -230,7 +230,13 @@ impl TestBroker {
             store,
             log,
             _dir: dir,
-            connection: ConnectionInfo { peer, local, listener: 0, silence: Arc::default() },
+            connection: ConnectionInfo {
+                peer,
+                local,
+                listener: 0,
+                is_controller: false,
+                silence: Arc::default(),
+            },
         }
     }
 
