@@ -118,8 +118,10 @@ impl Context<'_> {
     /// Where this client is told to come back to: host, port, and the node id it finds there.
     pub(crate) fn endpoint(&self) -> (String, u16, i32) {
         let ConnectionInfo { peer, local, listener, .. } = *self.connection;
-        let network = &self.broker.config.network;
-        let bound = network.listeners.get(listener).map(|listener| &listener.endpoint);
+        let config = self.broker.controller.config();
+        let network = &config.network;
+        let mut bound = network.listeners.iter().chain(&network.controller_listeners);
+        let bound = bound.nth(listener).map(|listener| &listener.endpoint);
         let advertised = bound.map(|bound| {
             let own = network.advertised_listeners.iter().find(|advertised| advertised.name == bound.name);
             own.unwrap_or(bound)
@@ -138,8 +140,10 @@ pub(crate) struct ConnectionInfo {
     pub(crate) peer: SocketAddr,
     /// The address it came in by.
     pub(crate) local: SocketAddr,
-    /// Index of the listener in the configuration.
+    /// Index of the listener in the configuration, those of controllers behind the others.
     pub(crate) listener: usize,
+    /// Whether it is a listener of controllers, which answers other requests ([`Row::is_served`]).
+    pub(crate) is_controller: bool,
     /// Milliseconds for which nothing more may be read from it, because its client has used up a quota; 0 once that
     /// has begun.
     pub(crate) silence: Arc<AtomicU32>,
@@ -194,6 +198,12 @@ pub(crate) struct Row {
 }
 
 impl Row {
+    /// Whether the API is served on a listener for clients or on one of controllers. There it is what Kafka's controllers
+    /// answer to clients; what they ask each other is served nowhere.
+    pub(crate) fn is_served(&self, on_controller: bool) -> bool {
+        !on_controller || OF_CONTROLLERS.contains(&self.key)
+    }
+
     /// Lowest version that clients are told. Produce is told from 0: librdkafka before 2.11.1 looks for single old
     /// versions to decide whether it may compress (KAFKA-18659).
     pub(crate) fn advertised_min(&self) -> i16 {
@@ -267,6 +277,27 @@ pub(crate) static TABLE: &[Row] = &[
     typed!(RemoveRaftVoter, 0..=0, remove_raft_voter),
 ];
 
+/// What listeners of controllers answer.
+const OF_CONTROLLERS: &[ApiKey] = &[
+    ApiKey::ApiVersions,
+    ApiKey::CreateTopics,
+    ApiKey::DeleteTopics,
+    ApiKey::DescribeConfigs,
+    ApiKey::AlterConfigs,
+    ApiKey::CreatePartitions,
+    ApiKey::ElectLeaders,
+    ApiKey::IncrementalAlterConfigs,
+    ApiKey::AlterPartitionReassignments,
+    ApiKey::ListPartitionReassignments,
+    ApiKey::AlterClientQuotas,
+    ApiKey::DescribeQuorum,
+    ApiKey::UpdateFeatures,
+    ApiKey::DescribeCluster,
+    ApiKey::UnregisterBroker,
+    ApiKey::AddRaftVoter,
+    ApiKey::RemoveRaftVoter,
+];
+
 /// Answers one request frame (without its length prefix).
 pub(crate) fn handle(
     broker: &Arc<Broker>,
@@ -281,6 +312,9 @@ pub(crate) fn handle(
     let Some(row) = TABLE.binary_search_by_key(&key, |row| row.key as i16).ok().map(|at| &TABLE[at]) else {
         return Outcome::Close(format!("API key {key} is not served"));
     };
+    if !row.is_served(connection.is_controller) {
+        return Outcome::Close(format!("{:?} is not served on a listener of controllers", row.key));
+    }
     if !(row.min..=row.max).contains(&version) {
         if row.key == ApiKey::ApiVersions {
             let written = encode(row.key, 0, correlation_id, &api_versions::unsupported(), out);

@@ -1,7 +1,7 @@
 //! Owns every part; start order, stop order.
 //!
 //! Start: data directories (lock, identity) → listening sockets → metadata log → partition logs → groups →
-//! transactions → accept.
+//! transactions → what shall be there from the start → accept.
 //! Stop: accept no more → connections answer and close → compaction ends → logs close → sync → checkpoints →
 //! clean-shutdown mark.
 
@@ -23,6 +23,7 @@ use crate::panics::guard;
 use crate::partition::Partition;
 use crate::partitions::{MetadataDir, Partitions, features};
 use crate::quotas::{Quotas, Window};
+use crate::seed;
 use crate::transaction::{TransactionCoordinator, TransactionSettings};
 use adapters::PartitionMarkers;
 use arc_swap::ArcSwap;
@@ -67,6 +68,9 @@ pub enum StartError {
         /// What is wrong.
         reason: String,
     },
+    /// What shall be there from the start.
+    #[error("cannot make what is to be there from the start: {0}")]
+    Seed(String),
     /// The configuration asks for something that this process cannot be.
     #[error("{0}")]
     Unsupported(String),
@@ -148,6 +152,11 @@ impl Broker {
         let clock = Arc::new(Clock::System);
         let (broker, listeners) = tokio::task::block_in_place(|| Self::open(&config, &clock))?;
         let broker = Arc::new(broker);
+        // Nobody is let in before it is there: clients that ask for a topic would create it as they please.
+        if let Err(reason) = tokio::task::block_in_place(|| seed::apply(&broker, &config.seed)) {
+            tokio::task::block_in_place(|| broker.close_logs());
+            return Err(StartError::Seed(reason));
+        }
         broker.clone().serve(listeners);
         Ok(broker)
     }
@@ -440,8 +449,16 @@ fn skip_producer_ids(controller: &Controller, seen: Option<i64>) {
 
 fn open_dirs(config: &BrokerConfig, clock: &Clock) -> Result<LogDirs, StartError> {
     let (roots, metadata) = (&config.log.dirs, &config.log.metadata_dir);
-    let survey =
+    let mut survey =
         Survey::of(&Wanted { roots, metadata, node_id: config.node_id, cluster_id: None }, Disk::new)?;
+    if let Some(wanted) = &config.cluster_id {
+        if let Some(stored) = survey.cluster_id().filter(|stored| stored != wanted) {
+            tracing::warn!(
+                "milena.cluster.id={wanted}: the data directories are of cluster {stored} and stay so"
+            );
+        }
+        survey = survey.or_cluster_id(wanted);
+    }
     // Before anything is locked or made: what is refused stays as it is.
     features(survey.metadata()).map_err(StartError::Storage).and_then(|levels| {
         crate::metadata::features::check(&levels)
@@ -452,7 +469,8 @@ fn open_dirs(config: &BrokerConfig, clock: &Clock) -> Result<LogDirs, StartError
 
 fn bind_all(config: &BrokerConfig) -> Result<Vec<(usize, TcpListener)>, StartError> {
     let mut all = Vec::new();
-    for (index, listener) in config.network.listeners.iter().enumerate() {
+    let network = &config.network;
+    for (index, listener) in network.listeners.iter().chain(&network.controller_listeners).enumerate() {
         let endpoint = &listener.endpoint;
         let bound = listener::bind(&endpoint.host, endpoint.port)
             .map_err(|source| StartError::Listen { listener: endpoint.to_string(), source })?;

@@ -9,8 +9,12 @@ mod args;
 mod connect;
 mod failure;
 mod flags;
+mod gather;
 mod kafka;
+mod logging;
 mod screen;
 mod tools;
 
 pub use args::{ArgsError, Command, HELP, ServeArgs, ToolCall, parse};
+pub use gather::gather;
+pub use logging::{late_line, ready_lines, start_log};

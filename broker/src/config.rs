@@ -27,9 +27,10 @@ mod value;
 
 pub use broker_config::{
     Authorizer, BrokerConfig, CleanerConfig, ConsumerGroupConfig, ControllerAddress, DynamicConfigs,
-    GroupConfig, LogConfig, MetadataConfig, NetworkConfig, OffsetsConfig, TransactionConfig, default_log_dir,
+    GroupConfig, LogConfig, LogFormat, MetadataConfig, NetworkConfig, OffsetsConfig, SeedConfig, TopicSeed,
+    TransactionConfig, default_log_dir,
 };
-pub use environment::property_name;
+pub use environment::{property_name, with_files, with_lost_names};
 pub use error::ConfigError;
 pub use key::{Dynamic, Effect, Key, Kind, Valid};
 pub use listener::{Endpoint, Listener, SecurityProtocol};

@@ -22,6 +22,7 @@ mod panics;
 mod partition;
 mod partitions;
 mod quotas;
+mod seed;
 mod transaction;
 
 pub use embedded::Broker;

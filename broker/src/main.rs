@@ -2,13 +2,12 @@
 
 use milena::broker::Broker;
 use milena::cli::{self, Command, ServeArgs};
-use milena::config::{BrokerConfig, Sources, default_log_dir};
-use std::io::{IsTerminal, Write};
+use milena::config::{BrokerConfig, LogFormat};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 /// A frame of 23 bytes may announce an array of billions, and the codec crate reserves room for all of them before it
 /// reads the first. This allocator takes such a reservation without touching memory, and the decoder then fails
@@ -18,6 +17,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// A blocking thread that has nothing to do ends after this long: the chores of each second find one that is there.
 const KEEP_ALIVE: Duration = Duration::from_secs(2);
+/// How long after the start Kafka looks at the leaders for the first time.
+const LATE_LINE: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     // The allocator asks for huge pages, of which an idle broker would touch four to use a few hundred KiB. A kernel
@@ -44,15 +45,9 @@ fn print(text: &str) -> Result<(), String> {
 }
 
 fn serve(args: ServeArgs) -> Result<(), String> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_target(false)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .init();
     let ephemeral = args.ephemeral.then(Ephemeral::new).transpose()?;
     let config = configure(args, ephemeral.as_ref())?;
+    cli::start_log(config.log_format);
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -71,6 +66,14 @@ async fn run(config: BrokerConfig) -> Result<(), String> {
     // Before the first client can connect: a signal must never find nobody.
     let mut term = signal(SignalKind::terminate()).map_err(|e| e.to_string())?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| e.to_string())?;
+    if config.is_controller_only {
+        tracing::info!(
+            "process.roles=controller: milena's brokers are their own controllers; this process does nothing until it is \
+             stopped"
+        );
+        tokio::select! { _ = term.recv() => {}, _ = interrupt.recv() => {} }
+        return Ok(());
+    }
     let broker = Broker::start(config).await.map_err(|e| e.to_string())?;
     banner(&broker);
     let ended = tokio::select! {
@@ -84,44 +87,41 @@ async fn run(config: BrokerConfig) -> Result<(), String> {
     ended.map(|_| ())
 }
 
-/// Three lines for people, then the two that scripts wait for.
+/// Three lines for people, then those that scripts wait for.
 fn banner(broker: &Broker) {
     let config = broker.config();
     let addresses: Vec<String> = broker.addresses().iter().map(ToString::to_string).collect();
     let dirs: Vec<String> = config.log.dirs.iter().map(|d| d.display().to_string()).collect();
     let text = format!(
-        "milena {} serves the Kafka protocol on {}\n  data in {}\n  cluster {}, node {}\n[KafkaServer id={}] started\nKafka Server started\n",
+        "milena {} serves the Kafka protocol on {}\n  data in {}\n  cluster {}, node {}\n{}",
         env!("CARGO_PKG_VERSION"),
         addresses.join(", "),
         dirs.join(", "),
         broker.cluster_id(),
         config.node_id,
-        config.node_id,
+        cli::ready_lines(config.log_format, config.node_id),
     );
-    // Nobody may be reading; the broker serves all the same.
+    say(&text);
+    if config.log_format == LogFormat::Kafka {
+        tokio::spawn(async {
+            tokio::time::sleep(LATE_LINE).await;
+            say(&cli::late_line());
+        });
+    }
+}
+
+/// Nobody may be reading; the broker serves all the same.
+fn say(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 fn configure(args: ServeArgs, ephemeral: Option<&Ephemeral>) -> Result<BrokerConfig, String> {
-    let file = match args.properties {
-        Some(path) => {
-            let bytes = std::fs::read(&path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
-            Some((path, bytes))
-        }
-        None => None,
-    };
-    let mut overrides = args.overrides;
+    let (mut sources, default_dir) = cli::gather(args)?;
     if let Some(ephemeral) = ephemeral {
-        overrides.push(("log.dirs".into(), ephemeral.0.display().to_string()));
+        sources.overrides.push(("log.dirs".into(), ephemeral.0.display().to_string()));
     }
-    let variable = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
-        Some((name.into_string().ok()?, value.into_string().ok()?))
-    };
-    let environment = std::env::vars_os().filter_map(variable).collect();
-    let (xdg, home) = (std::env::var_os("XDG_DATA_HOME"), std::env::var_os("HOME"));
-    let default_dir = default_log_dir(xdg.as_deref(), home.as_deref());
-    BrokerConfig::load(&Sources { file, environment, overrides }, &default_dir).map_err(|e| e.to_string())
+    BrokerConfig::load(&sources, &default_dir).map_err(|e| e.to_string())
 }
 
 /// A temporary data directory that goes with the process.

@@ -115,6 +115,19 @@ impl Survey {
         &self.places[self.metadata].disk
     }
 
+    /// The cluster that the directories are of; `None` if all of them are new.
+    #[must_use]
+    pub fn cluster_id(&self) -> Option<&str> {
+        self.cluster_id.as_deref()
+    }
+
+    /// Makes new directories those of cluster `id`, if there is none that is of a cluster already.
+    #[must_use]
+    pub fn or_cluster_id(mut self, id: &str) -> Self {
+        self.cluster_id.get_or_insert_with(|| id.to_owned());
+        self
+    }
+
     /// Takes the directories: makes missing ones, locks all of them, and gives an identity to those that have none.
     ///
     /// # Errors

@@ -26,9 +26,12 @@ const FEATURES: [(&str, i16, i16); 5] = [
     ("transaction.version", 0, 2),
 ];
 
-/// The answer is the same for every client until the features change, so its bytes are kept.
+/// The answers by version. They are the same for every client until the features change, so their bytes are kept.
 #[derive(Debug, Default)]
-pub(crate) struct Cache([ArcSwapOption<(i64, Vec<u8>)>; 5]);
+pub(crate) struct Cache {
+    for_clients: [ArcSwapOption<(i64, Vec<u8>)>; 5],
+    on_controllers: [ArcSwapOption<(i64, Vec<u8>)>; 5],
+}
 
 pub(crate) fn handle(cx: &Context<'_>, body: &[u8], out: &mut Gather) -> Outcome {
     let request: ApiVersionsRequest = match request::decode(body, cx.version, false) {
@@ -42,7 +45,9 @@ pub(crate) fn handle(cx: &Context<'_>, body: &[u8], out: &mut Gather) -> Outcome
         return written(encode(ApiKey::ApiVersions, cx.version, cx.correlation_id, &refused, out));
     }
     let epoch = cx.broker.controller.image().features().1;
-    let slot = &cx.broker.api_versions.0[cx.version as usize];
+    let kept = &cx.broker.api_versions;
+    let kept = if cx.connection.is_controller { &kept.on_controllers } else { &kept.for_clients };
+    let slot = &kept[cx.version as usize];
     if let Some(kept) = &*slot.load()
         && kept.0 == epoch
     {
@@ -65,7 +70,8 @@ fn written(done: Result<(), String>) -> Outcome {
 }
 
 fn response(cx: &Context<'_>) -> ApiVersionsResponse {
-    let keys = TABLE.iter().map(|row| {
+    let on_controller = cx.connection.is_controller;
+    let keys = TABLE.iter().filter(|row| row.is_served(on_controller)).map(|row| {
         ApiVersion::default()
             .with_api_key(row.key as i16)
             .with_min_version(row.advertised_min())

@@ -1,5 +1,7 @@
 use super::{ApiKey, Outcome, TABLE, handle};
+use crate::config::alter::Operation;
 use crate::controller::testing::TestBroker;
+use crate::controller::{ConfigChange, ConfigEdit};
 use bytes::{Buf, Bytes, BytesMut};
 use kafka_protocol::messages::{
     AddOffsetsToTxnRequest, AddOffsetsToTxnResponse, AddPartitionsToTxnRequest, AddPartitionsToTxnResponse,
@@ -33,6 +35,65 @@ use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 use milena_protocol::gather::Gather;
 
 const CORRELATION_ID: i32 = 7;
+
+#[test]
+fn clients_are_told_the_address_that_was_set_last() {
+    let broker = TestBroker::new(&[
+        ("listeners", "PLAINTEXT://:9092,CONTROLLER://:9093"),
+        ("controller.listener.names", "CONTROLLER"),
+        ("advertised.listeners", "PLAINTEXT://kafka.example:9092"),
+    ]);
+    let controller = &broker.broker.controller;
+    let alter = |name: &str, operation| {
+        let edit = ConfigEdit::Keys(vec![("advertised.listeners".to_owned(), operation)]);
+        let change = ConfigChange { resource_type: 4, name: name.to_owned(), edit };
+        controller.alter_configs(&[change], false).unwrap().remove(0)
+    };
+    let told = || broker.cx(0).endpoint();
+    assert_eq!(told(), ("kafka.example".to_owned(), 9092, 1));
+    alter("1", Operation::Set("PLAINTEXT://127.0.0.1:32768,".to_owned())).unwrap();
+    // The client is not on this machine, and so is told the address that it reached.
+    assert_eq!(told(), ("10.0.0.1".to_owned(), 9092, 1));
+    alter("1", Operation::Set("PLAINTEXT://docker.example:32768".to_owned())).unwrap();
+    assert_eq!(told(), ("docker.example".to_owned(), 32768, 1));
+    for (name, address, expected) in [
+        ("", "PLAINTEXT://a:1", "broker id must be specified"),
+        (
+            "1",
+            "OTHER://a:1",
+            "Found OTHER. The valid options based on the current configuration are PLAINTEXT",
+        ),
+        ("1", "nonsense", "Unable to parse nonsense to a broker endpoint"),
+    ] {
+        let refusal = alter(name, Operation::Set(address.to_owned())).unwrap_err();
+        assert!(refusal.message.contains(expected), "{address}: {}", refusal.message);
+    }
+    assert_eq!(told(), ("docker.example".to_owned(), 32768, 1), "what is refused changes nothing");
+    alter("1", Operation::Delete).unwrap();
+    assert_eq!(told(), ("kafka.example".to_owned(), 9092, 1));
+}
+
+#[test]
+fn a_listener_of_controllers_answers_what_controllers_do() {
+    let mut broker = TestBroker::new(&[]);
+    broker.connection.is_controller = true;
+    for row in TABLE {
+        let mut frame = BytesMut::new();
+        let header = RequestHeader::default()
+            .with_request_api_key(row.key as i16)
+            .with_request_api_version(row.max)
+            .with_correlation_id(CORRELATION_ID);
+        header.encode(&mut frame, row.key.request_header_version(row.max)).unwrap();
+        let outcome = handle(&broker.broker, &broker.connection, &frame, &mut Gather::default());
+        let Outcome::Close(reason) = outcome else { panic!("{:?} has no body", row.key) };
+        let is_refused = reason.ends_with("is not served on a listener of controllers");
+        assert_eq!(is_refused, !row.is_served(true), "{:?}: {reason}", row.key);
+        assert!(row.is_served(false));
+    }
+    // Those of Kafka 4.1's controllers that clients use.
+    let keys: Vec<i16> = TABLE.iter().filter(|row| row.is_served(true)).map(|row| row.key as i16).collect();
+    assert_eq!(keys, [18, 19, 20, 32, 33, 37, 43, 44, 45, 46, 49, 55, 57, 60, 64, 80, 81]);
+}
 
 #[test]
 fn clients_are_told_the_address_of_their_listener() {

@@ -10,15 +10,20 @@ pub const HELP: &str = "\
 milena: an Apache Kafka compatible broker
 
 Usage: milena [serve] [server.properties] [options]
+       milena compat serve [server.properties] [options]
 
-Without a file milena listens on localhost:9092 and keeps its data in ~/.local/share/milena.
+Without a file milena reads /etc/milena/server.properties if it is there. Where nothing else is set it listens on
+localhost:9092 and keeps its data in ~/.local/share/milena. `compat serve` is for containers: it listens on every
+interface, keeps its data in /var/lib/kafka/data, reads the mounted files and variables that other Kafka images read, and
+writes its log as they do.
 
   --override KEY=VALUE   set a key; wins over the file and over KAFKA_* variables; may be repeated
   --ephemeral            keep the data in a temporary directory, removed on exit
   -V, --version          print the version
   -h, --help             print this text
 
-Keys are those of Kafka's server.properties. KAFKA_NUM_PARTITIONS=3 sets num.partitions.
+Keys are those of Kafka's server.properties. KAFKA_NUM_PARTITIONS=3 sets num.partitions, and
+KAFKA_NUM_PARTITIONS_FILE=/run/secrets/n does with the content of the file.
 ";
 
 /// What to do.
@@ -57,6 +62,8 @@ pub struct ServeArgs {
     pub overrides: Vec<(String, String)>,
     /// Whether the data goes to a temporary directory.
     pub ephemeral: bool,
+    /// Whether it is the broker of a container image, with the conventions of those.
+    pub image: bool,
 }
 
 /// Words that make no command. One line, for standard error; the exit code is 1.
@@ -99,6 +106,7 @@ fn parse_serve(words: impl Iterator<Item = OsString>) -> Result<Command, ArgsErr
         let text = word.to_str();
         match text {
             Some("serve") if first => continue,
+            Some("compat") if first => take_compat(&mut words, &mut serve)?,
             Some("--") if !options_end => options_end = true,
             Some(option) if !options_end && option.starts_with('-') && option != "-" => {
                 if let Some(command) = take_option(option, &mut words, &mut serve)? {
@@ -109,6 +117,16 @@ fn parse_serve(words: impl Iterator<Item = OsString>) -> Result<Command, ArgsErr
         }
     }
     Ok(Command::Serve(serve))
+}
+
+/// Reads what follows `compat`.
+fn take_compat(words: &mut impl Iterator<Item = OsString>, serve: &mut ServeArgs) -> Result<(), ArgsError> {
+    let word = words.next().unwrap_or_default();
+    if word != "serve" {
+        return Err(ArgsError(format!("unknown command compat {}", word.display())));
+    }
+    serve.image = true;
+    Ok(())
 }
 
 /// Reads an option and what belongs to it; some options are a whole command.
@@ -185,7 +203,12 @@ mod tests {
         ephemeral: bool,
     ) -> Result<Command, String> {
         let overrides = overrides.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
-        Ok(Command::Serve(ServeArgs { properties: properties.map(Into::into), overrides, ephemeral }))
+        Ok(Command::Serve(ServeArgs {
+            properties: properties.map(Into::into),
+            overrides,
+            ephemeral,
+            image: false,
+        }))
     }
 
     #[test]
@@ -200,6 +223,8 @@ mod tests {
             ("--ephemeral", serve(None, &[], true)),
             ("serve a.b --override a=b=c --ephemeral", serve(Some("a.b"), &[("a", "b=c")], true)),
             ("--override=a= a.b --override b=1", serve(Some("a.b"), &[("a", ""), ("b", "1")], false)),
+            ("compat serve", Ok(Command::Serve(ServeArgs { image: true, ..ServeArgs::default() }))),
+            ("serve compat", serve(Some("compat"), &[], false)),
             ("serve --help", Ok(Command::Help)),
             ("-h", Ok(Command::Help)),
             ("--version", Ok(Command::Version)),
@@ -215,6 +240,8 @@ mod tests {
             ("--nope", "unknown option --nope"),
             ("-x", "unknown option -x"),
             ("topics", "unknown command topics"),
+            ("compat", "unknown command compat "),
+            ("compat topics", "unknown command compat topics"),
             ("--override", "--override needs KEY=VALUE"),
             ("--override a", "--override a is not KEY=VALUE"),
             ("--override =a", "--override =a is not KEY=VALUE"),

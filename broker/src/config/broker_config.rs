@@ -1,10 +1,12 @@
 //! The validated configuration of a broker.
 
+mod addresses;
 mod checks;
 mod group;
 mod log;
 mod metadata;
 mod network;
+mod seed;
 mod transaction;
 mod values;
 
@@ -18,6 +20,7 @@ pub use self::group::{ConsumerGroupConfig, GroupConfig, OffsetsConfig};
 pub use self::log::{CleanerConfig, LogConfig, default_log_dir};
 pub use self::metadata::{ControllerAddress, MetadataConfig};
 pub use self::network::NetworkConfig;
+pub use self::seed::{SeedConfig, TopicSeed};
 pub use self::transaction::TransactionConfig;
 pub(super) use self::values::Values;
 use crate::config::error::ConfigError;
@@ -42,11 +45,35 @@ impl fmt::Debug for DynamicConfigs {
     }
 }
 
+/// How lines of the log look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people, on standard error.
+    Pretty,
+    /// As Kafka's images write them, on standard output: `[2026-01-31 12:00:00,000] INFO text (module)`.
+    Kafka,
+    /// One JSON object a line, on standard error.
+    Json,
+}
+
+impl LogFormat {
+    /// The format of a name of `milena.log.format`, which was checked before.
+    fn from_name(name: &str) -> LogFormat {
+        match name {
+            "kafka" => LogFormat::Kafka,
+            "json" => LogFormat::Json,
+            _ => LogFormat::Pretty,
+        }
+    }
+}
+
 /// Everything that the broker is configured with, checked. Share it behind an `Arc`.
 #[derive(Clone, Debug)]
 pub struct BrokerConfig {
     /// `node.id`, or `broker.id`; 1 where neither is set.
     pub node_id: i32,
+    /// `milena.cluster.id`: the cluster that new data directories are of.
+    pub cluster_id: Option<String>,
     /// `broker.rack`
     pub rack: Option<String>,
     /// Whether `process.roles` is `controller` alone. Such a process has nothing to serve in milena.
@@ -73,6 +100,10 @@ pub struct BrokerConfig {
     pub transaction: TransactionConfig,
     /// `authorizer.class.name` and what belongs to it.
     pub authorizer: Authorizer,
+    /// What is there from the start.
+    pub seed: SeedConfig,
+    /// `milena.log.format`
+    pub log_format: LogFormat,
     /// `telemetry.max.bytes`
     pub telemetry_max_bytes: i32,
     /// One line each about settings that were accepted and do not do what one might expect.
@@ -127,7 +158,7 @@ impl BrokerConfig {
         values.set_if_null("log.dir", Value::String(default_log_dir.display().to_string()));
         let node_id = values.int("node.id");
         values.set("broker.id", Value::Int(node_id));
-        let mut warnings = Vec::new();
+        let mut warnings = effective.notes().to_vec();
         checks::names(&effective, &mut warnings);
         let roles = values.list("process.roles");
         let is_controller_only = roles == ["controller"];
@@ -138,8 +169,14 @@ impl BrokerConfig {
         let log = LogConfig::new(&effective, &values)?;
         let group = GroupConfig::new(&effective, &values, &mut warnings)?;
         let transaction = TransactionConfig::new(&effective, &values, &mut warnings);
+        let seed = SeedConfig::new(&effective, &values)?;
         Ok(BrokerConfig {
             node_id,
+            cluster_id: values
+                .text("milena.cluster.id")
+                .map(str::trim)
+                .filter(|id| !id.is_empty())
+                .map(str::to_owned),
             rack: values.text("broker.rack").map(str::to_owned),
             is_controller_only,
             network,
@@ -153,6 +190,8 @@ impl BrokerConfig {
             group,
             transaction,
             authorizer,
+            seed,
+            log_format: LogFormat::from_name(values.text("milena.log.format").unwrap_or_default()),
             telemetry_max_bytes: values.int("telemetry.max.bytes"),
             warnings,
             written,
@@ -163,7 +202,7 @@ impl BrokerConfig {
     }
 }
 
-/// `node.id` and `broker.id` name the same thing, and an advertised address asks for a listener behind it.
+/// `node.id` and `broker.id` name the same thing, and addresses follow from each other.
 fn copy_synonyms(written: &mut RawConfig) {
     for (from, to) in [("node.id", "broker.id"), ("broker.id", "node.id")] {
         match written.get(from).cloned() {
@@ -174,19 +213,7 @@ fn copy_synonyms(written: &mut RawConfig) {
             _ => {}
         }
     }
-    if written.get("listeners").is_some() {
-        return;
-    }
-    let Some(advertised) = written.get("advertised.listeners").cloned() else { return };
-    let listeners = match advertised.origin {
-        // As the official image does: the advertised ports on every interface.
-        Origin::Environment { .. } => network::on_every_interface(&advertised.value),
-        // As Kafka does.
-        _ => Some("PLAINTEXT://:9092".to_owned()),
-    };
-    if let Some(listeners) = listeners {
-        written.set("listeners", &listeners, advertised.origin);
-    }
+    addresses::complete(written);
 }
 
 fn millis(value: i64) -> Duration {

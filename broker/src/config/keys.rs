@@ -102,6 +102,11 @@ pub fn is_removed(name: &str) -> bool {
         || unlisted::PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
+/// Whether a name is one that addresses had before Kafka 3.
+pub fn is_old_address(name: &str) -> bool {
+    unlisted::OLD_ADDRESSES.contains(&name)
+}
+
 /// Whether a name is read by Kafka's authorizer, outside the table of broker keys.
 pub fn is_authorizer_key(name: &str) -> bool {
     unlisted::AUTHORIZER.contains(&name)

@@ -5,14 +5,17 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::config::environment::{self, Variables};
 use crate::config::error::ConfigError;
-use crate::config::{environment, properties};
+use crate::config::properties;
 
 /// Where a value was set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// Built in.
     Default,
+    /// What a container image sets where nobody else does.
+    Image,
     /// A line of a properties file.
     File {
         /// The file as it was named.
@@ -37,6 +40,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Origin::Default => f.write_str("built-in default"),
+            Origin::Image => f.write_str("default of the image"),
             Origin::File { path, line } => write!(f, "{}:{line}", path.display()),
             Origin::Environment { variable } => write!(f, "environment variable {variable}"),
             Origin::CommandLine => f.write_str("--override"),
@@ -64,10 +68,17 @@ impl fmt::Debug for RawValue {
 /// What a start is configured from, in rising precedence.
 #[derive(Clone, Default)]
 pub struct Sources {
+    /// What a container image sets itself, key and value.
+    pub image: Vec<(String, String)>,
     /// A properties file: its name and its bytes.
     pub file: Option<(PathBuf, Vec<u8>)>,
+    /// More of them, from the places where container images look for mounted ones.
+    pub mounted: Vec<(PathBuf, Vec<u8>)>,
     /// Environment variables, all of them; those that set no property are passed over.
     pub environment: Vec<(String, String)>,
+    /// Whether the process is the broker of a container image. Variables without a prefix (`CLUSTER_ID`, `NODE_ID`,
+    /// `CREATE_TOPICS`) are settings there; elsewhere they may belong to anybody.
+    pub in_image: bool,
     /// `key=value` pairs of `--override`.
     pub overrides: Vec<(String, String)>,
 }
@@ -76,16 +87,20 @@ pub struct Sources {
 #[derive(Clone, Debug, Default)]
 pub struct RawConfig {
     values: BTreeMap<String, RawValue>,
+    notes: Vec<String>,
 }
 
 impl RawConfig {
     /// Reads all sources; what comes later in [`Sources`], and later within one of them, wins.
     pub fn from_sources(sources: &Sources) -> Result<RawConfig, ConfigError> {
         let mut raw = RawConfig::default();
-        if let Some((path, bytes)) = &sources.file {
+        for (key, value) in &sources.image {
+            raw.set(key, value, Origin::Image);
+        }
+        for (path, bytes) in sources.file.iter().chain(&sources.mounted) {
             raw.add_file(path.clone(), bytes)?;
         }
-        raw.add_environment(&sources.environment);
+        raw.add_environment(Variables { all: &sources.environment, in_image: sources.in_image });
         for (key, value) in &sources.overrides {
             raw.set(key.trim(), value, Origin::CommandLine);
         }
@@ -100,6 +115,11 @@ impl RawConfig {
     /// Everything that was written, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &RawValue)> {
         self.values.iter().map(|(name, raw)| (name.as_str(), raw))
+    }
+
+    /// One line each about what was written and has no effect, beside settings.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// Where a key got its value.
@@ -123,14 +143,12 @@ impl RawConfig {
         Ok(())
     }
 
-    fn add_environment(&mut self, variables: &[(String, String)]) {
-        let (weak, strong): (Vec<_>, Vec<_>) =
-            variables.iter().partition(|(name, _)| environment::is_weak(name));
-        for (variable, value) in weak.into_iter().chain(strong) {
-            if let Some(name) = environment::property_name(variable) {
-                self.set(&name, value, Origin::Environment { variable: variable.clone() });
-            }
+    fn add_environment(&mut self, variables: Variables<'_>) {
+        let reading = environment::read(variables);
+        for setting in reading.settings {
+            self.set(&setting.property, &setting.value, Origin::Environment { variable: setting.variable });
         }
+        self.notes.extend(reading.notes);
     }
 }
 

@@ -234,6 +234,7 @@ impl TestBroker {
                 peer,
                 local,
                 listener: 0,
+                is_controller: false,
                 silence: Arc::default(),
                 first_try: Arc::default(),
             },

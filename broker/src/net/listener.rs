@@ -94,6 +94,7 @@ fn start(stream: TcpStream, peer: SocketAddr, index: usize, broker: &Arc<Broker>
         peer: canonical(peer),
         local: canonical(local),
         listener: index,
+        is_controller: index >= broker.config().network.listeners.len(),
         silence: Arc::default(),
         first_try: Arc::default(),
     };

@@ -34,3 +34,27 @@ fn there_are_no_controllers_to_be_found_here() {
         assert!(response.error_message.is_some());
     }
 }
+
+#[test]
+fn a_listener_of_controllers_tells_of_the_controller() {
+    let mut broker = TestBroker::new(&[
+        ("listeners", "PLAINTEXT://:9092,CONTROLLER://:9093"),
+        ("controller.listener.names", "CONTROLLER"),
+        ("broker.rack", "r1"),
+    ]);
+    broker.connection.listener = 1;
+    broker.connection.is_controller = true;
+    broker.connection.local = "10.0.0.1:9093".parse().unwrap();
+    for (version, endpoint_type, code) in [(1, 2, 0), (2, 2, 0), (0, 1, 42), (1, 1, 114), (2, 9, 115)] {
+        let request = DescribeClusterRequest::default().with_endpoint_type(endpoint_type);
+        let response = sent(handle(&broker.cx(version), request), version);
+        assert_eq!(response.error_code, code, "v{version} type {endpoint_type}");
+        match &response.brokers[..] {
+            [node] => {
+                assert_eq!((node.broker_id.0, node.host.as_str(), node.port), (1, "10.0.0.1", 9093));
+                assert_eq!((response.endpoint_type, &node.rack), (2, &None));
+            }
+            none => assert!(code != 0 && none.is_empty()),
+        }
+    }
+}

@@ -50,7 +50,7 @@ pub(super) fn names(effective: &RawConfig, warnings: &mut Vec<String>) {
         match keys::find_or_base(name) {
             Some(key) if key.effect == Effect::AcceptedNoEffect => idle.push(name),
             Some(_) => {}
-            None if keys::is_authorizer_key(name) => {}
+            None if keys::is_authorizer_key(name) || keys::is_old_address(name) => {}
             None if keys::is_removed(name) => idle.push(name),
             None => {
                 let candidates = keys::all().filter(|key| !key.internal).map(|key| key.name);
@@ -95,20 +95,26 @@ pub(super) fn standalone(
         .filter(|voter| parse_voter(voter).is_some_and(|(id, ..)| id != node_id))
         .map(String::as_str)
         .collect();
-    if others.is_empty() || is_controller_only {
+    let (reason, key) = if is_controller_only {
         return Ok(());
-    }
-    let reason = format!(
-        "controller.quorum.voters names other nodes than this one, which is {node_id}: {}",
-        others.join(",")
-    );
+    } else if !others.is_empty() {
+        let reason = format!(
+            "controller.quorum.voters names other nodes than this one, which is {node_id}: {}",
+            others.join(",")
+        );
+        (reason, "controller.quorum.voters")
+    } else if values.list("process.roles") == ["broker"] && voters.is_empty() {
+        ("process.roles=broker needs the controller of another node".to_owned(), "process.roles")
+    } else {
+        return Ok(());
+    };
     if values.boolean("milena.allow.standalone") {
         warnings.push(format!("{reason}; starting alone, as milena.allow.standalone=true asks for"));
         return Ok(());
     }
     Err(ConfigError::Refused {
         reason,
-        origin: effective.origin("controller.quorum.voters"),
+        origin: effective.origin(key),
         advice: "milena runs as a single node: keep one broker and remove the setting, or set \
                  milena.allow.standalone=true to start every node as a cluster of its own"
             .into(),

@@ -16,6 +16,8 @@ use crate::config::value::InvalidValue;
 pub struct NetworkConfig {
     /// Listeners to open, without those of controllers. Not empty, unless the process is a controller only.
     pub listeners: Vec<Listener>,
+    /// Listeners for clients that ask the controller (`--bootstrap-controller`); may be empty.
+    pub controller_listeners: Vec<Listener>,
     /// Addresses that clients are told, at most one per listener. A listener without one is advertised by the
     /// address that the client reached it on.
     pub advertised_listeners: Vec<Endpoint>,
@@ -58,7 +60,11 @@ impl NetworkConfig {
                 "give every listener a name and a port of its own",
             ));
         }
-        let listeners = reader.listeners(endpoints, &controllers)?;
+        let (of_controllers, endpoints): (Vec<_>, Vec<_>) =
+            endpoints.into_iter().partition(|endpoint| controllers.contains(&endpoint.name));
+        let map = reader.protocol_map()?;
+        let controller_listeners = reader.controller_listeners(of_controllers, &map, warnings);
+        let listeners = reader.listeners(endpoints, &map)?;
         if listeners.is_empty() && !is_controller_only {
             let advice = "add one for clients, such as PLAINTEXT://localhost:9092";
             return Err(reader.refused("listeners", "no listener is left for clients".into(), advice));
@@ -69,6 +75,7 @@ impl NetworkConfig {
         let idle = values.long("connections.max.idle.ms");
         Ok(NetworkConfig {
             listeners,
+            controller_listeners,
             advertised_listeners,
             advertise_auto: values.boolean("milena.advertise.auto"),
             socket_request_max_bytes: values.int("socket.request.max.bytes"),
@@ -91,6 +98,8 @@ pub(super) fn on_every_interface(advertised: &str) -> Option<String> {
         endpoints.into_iter().map(|Endpoint { name, port, .. }| format!("{name}://0.0.0.0:{port}")).collect();
     (!listeners.is_empty()).then(|| listeners.join(","))
 }
+
+const PROTOCOL_MAP: &str = "listener.security.protocol.map";
 
 struct Reader<'a> {
     effective: &'a RawConfig,
@@ -127,31 +136,64 @@ impl Reader<'_> {
         Ok(list.endpoints)
     }
 
+    fn protocol_map(&self) -> Result<BTreeMap<String, SecurityProtocol>, ConfigError> {
+        let text = self.values.text(PROTOCOL_MAP).unwrap_or_default();
+        parse_protocol_map(text).map_err(|why| self.invalid(PROTOCOL_MAP, why))
+    }
+
     fn listeners(
         &self,
         endpoints: Vec<Endpoint>,
-        controllers: &BTreeSet<String>,
+        map: &BTreeMap<String, SecurityProtocol>,
     ) -> Result<Vec<Listener>, ConfigError> {
-        let map_key = "listener.security.protocol.map";
-        let map = parse_protocol_map(self.values.text(map_key).unwrap_or_default())
-            .map_err(|why| self.invalid(map_key, why))?;
         let mut listeners = Vec::new();
-        for endpoint in endpoints.into_iter().filter(|endpoint| !controllers.contains(&endpoint.name)) {
+        for endpoint in endpoints {
             let name = &endpoint.name;
             let Some(protocol) = map.get(name).copied() else {
                 let reason = format!("No security protocol defined for listener {name}");
-                return Err(self.refused("listeners", reason, format!("add {name}:PLAINTEXT to {map_key}")));
+                return Err(self.refused(
+                    "listeners",
+                    reason,
+                    format!("add {name}:PLAINTEXT to {PROTOCOL_MAP}"),
+                ));
             };
             if protocol != SecurityProtocol::Plaintext {
                 let reason =
                     format!("listener {name} is mapped to {protocol}, which milena does not serve yet");
-                let advice = format!("remove the listener, or map {name} to PLAINTEXT in {map_key}");
+                let advice = format!("remove the listener, or map {name} to PLAINTEXT in {PROTOCOL_MAP}");
                 return Err(self.refused("listeners", reason, advice));
             }
             let max_connections = self.per_listener(name, "max.connections");
             listeners.push(Listener { max_connections, endpoint, protocol });
         }
         Ok(listeners)
+    }
+
+    /// Those that can be opened. A single node does without the others: nobody else needs its controller.
+    fn controller_listeners(
+        &self,
+        endpoints: Vec<Endpoint>,
+        map: &BTreeMap<String, SecurityProtocol>,
+        warnings: &mut Vec<String>,
+    ) -> Vec<Listener> {
+        let mut listeners = Vec::new();
+        for endpoint in endpoints {
+            let name = &endpoint.name;
+            let protocol = map.get(name).copied();
+            // As in Kafka, which maps its default name by itself.
+            let is_plain = protocol.is_none_or(|protocol| protocol == SecurityProtocol::Plaintext);
+            if !is_plain {
+                let protocol = protocol.map_or_else(String::new, |protocol| protocol.to_string());
+                warnings.push(format!(
+                    "the controller listener {endpoint} is not opened: it is mapped to {protocol}, which milena does \
+                     not serve yet"
+                ));
+                continue;
+            }
+            let max_connections = self.per_listener(name, "max.connections");
+            listeners.push(Listener { max_connections, endpoint, protocol: SecurityProtocol::Plaintext });
+        }
+        listeners
     }
 
     /// A number below `listener.name.`, which was checked when all values were parsed.

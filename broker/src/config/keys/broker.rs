@@ -17,7 +17,7 @@ pub(super) const KEYS: &[Key] = &[
     int("broker.session.timeout.ms", Some("9000"))
         .doc("Milliseconds without a heartbeat after which a broker is fenced."),
     string("controller.listener.names", None).honoured()
-        .doc("Comma-separated names of the listeners reserved for controllers; milena does not open them."),
+        .doc("Comma-separated names of the listeners for clients that ask the controller."),
     list("controller.quorum.bootstrap.servers", Some("")).valid(Valid::Servers).honoured()
         .doc("host:port addresses of controllers. Without controller.quorum.voters, a new cluster keeps its voters in the metadata log."),
     list("controller.quorum.voters", Some("")).valid(Valid::Voters).honoured()

@@ -4,7 +4,7 @@ use crate::config::key::{Key, Valid, int, long, string};
 
 #[rustfmt::skip] // a table: one key, then its sentence
 pub(super) const KEYS: &[Key] = &[
-    string("advertised.listeners", None).honoured()
+    string("advertised.listeners", None).honoured().per_broker()
         .doc("NAME://host:port addresses that clients are told to connect to; unset, they follow from listeners."),
     int("background.threads", Some("10")).at_least(1).cluster_wide()
         .doc("Threads for background chores in Kafka."),

@@ -7,6 +7,7 @@ fn sources(file: &str, environment: &[(&str, &str)], overrides: &[(&str, &str)])
         file: Some(("/etc/server.properties".into(), file.as_bytes().to_vec())),
         environment: owned(environment),
         overrides: owned(overrides),
+        ..Sources::default()
     }
 }
 
@@ -43,5 +44,27 @@ fn a_file_that_cannot_be_read_is_named() {
     assert_eq!(
         error.to_string(),
         "cannot read /etc/server.properties: line 1: \\u1 needs four hexadecimal digits"
+    );
+}
+
+#[test]
+fn what_an_image_sets_yields_to_everything() {
+    let sources = Sources {
+        image: vec![("a".into(), "0".into()), ("b".into(), "0".into()), ("c".into(), "0".into())],
+        file: Some(("/etc/one".into(), b"b=1\nc=1\nd=1".to_vec())),
+        mounted: vec![("/mnt/two".into(), b"c=2".to_vec()), ("/mnt/three".into(), b"d=3".to_vec())],
+        ..Sources::default()
+    };
+    let raw = RawConfig::from_sources(&sources).unwrap();
+    let shown: Vec<String> =
+        raw.iter().map(|(name, raw)| format!("{name}={} from {}", raw.value, raw.origin)).collect();
+    assert_eq!(
+        shown,
+        [
+            "a=0 from default of the image",
+            "b=1 from /etc/one:1",
+            "c=2 from /mnt/two:1",
+            "d=3 from /mnt/three:1"
+        ]
     );
 }

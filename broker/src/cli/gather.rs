@@ -1,0 +1,81 @@
+//! Where the settings of a start are looked for.
+
+use crate::cli::ServeArgs;
+use crate::config::{Sources, default_log_dir, with_files, with_lost_names};
+use std::ffi::OsString;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// Read where the command line names no file.
+const SYSTEM_FILE: &str = "/etc/milena/server.properties";
+/// Where the images of Apache, Bitnami and Debezium look for a file that was mounted.
+const MOUNTED_FILES: [&str; 3] = [
+    "/mnt/shared/config/server.properties",
+    "/bitnami/kafka/config/server.properties",
+    "/kafka/config/server.properties",
+];
+/// What an image sets where nobody else does.
+const OF_IMAGE: [(&str, &str); 2] =
+    [("listeners", "PLAINTEXT://:9092,CONTROLLER://:9093"), ("milena.log.format", "kafka")];
+/// Volumes of the images of Bitnami and Debezium: who mounts one wants the data there.
+const VOLUMES: [(&str, &str); 2] =
+    [("/bitnami/kafka", "/bitnami/kafka/data"), ("/kafka/data", "/kafka/data")];
+const IMAGE_DATA: &str = "/var/lib/kafka/data";
+
+/// Reads the files and the environment that a start is configured from. Gives the directory for the data, too, where no
+/// source names one.
+///
+/// # Errors
+/// One sentence: a file is there and cannot be read.
+pub fn gather(args: ServeArgs) -> Result<(Sources, PathBuf), String> {
+    let file = match args.properties {
+        Some(path) => Some(read(path.clone())?.ok_or_else(|| format!("{} does not exist", path.display()))?),
+        None => read(SYSTEM_FILE.into())?,
+    };
+    let mut sources = if args.image { of_image() } else { Sources::default() };
+    (sources.file, sources.overrides) = (file, args.overrides);
+    let mut variables = std::env::vars_os().filter_map(text).collect();
+    if args.image {
+        for path in MOUNTED_FILES {
+            sources.mounted.extend(read(path.into())?);
+        }
+        // Of another user's process it cannot be read.
+        let first = std::fs::read("/proc/1/environ").unwrap_or_default();
+        variables = with_lost_names(variables, &first);
+    }
+    sources.environment = with_files(variables, |path| std::fs::read_to_string(path))?;
+    let (xdg, home) = (std::env::var_os("XDG_DATA_HOME"), std::env::var_os("HOME"));
+    let data = if args.image { image_data() } else { default_log_dir(xdg.as_deref(), home.as_deref()) };
+    Ok((sources, data))
+}
+
+/// The broker of an image that nobody has told anything.
+fn of_image() -> Sources {
+    let pair = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+    Sources { image: OF_IMAGE.map(pair).to_vec(), in_image: true, ..Sources::default() }
+}
+
+fn text((name, value): (OsString, OsString)) -> Option<(String, String)> {
+    Some((name.into_string().ok()?, value.into_string().ok()?))
+}
+
+/// A file and its bytes; `None` if it is not there.
+fn read(path: PathBuf) -> Result<Option<(PathBuf, Vec<u8>)>, String> {
+    match std::fs::read(&path) {
+        Ok(bytes) => Ok(Some((path, bytes))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        // Docker makes a directory of a file that it was to mount and did not find.
+        Err(error) if error.kind() == ErrorKind::IsADirectory => {
+            Err(format!("{} is a directory; mount the file itself", path.display()))
+        }
+        Err(error) => Err(format!("cannot read {}: {error}", path.display())),
+    }
+}
+
+fn image_data() -> PathBuf {
+    let mounted = VOLUMES.iter().find(|(volume, _)| Path::new(volume).is_dir());
+    mounted.map_or(IMAGE_DATA, |(_, data)| data).into()
+}
+
+#[cfg(test)]
+mod tests;
