@@ -2,6 +2,7 @@
 //! that move from one to another under load.
 
 use crate::rd::{Sending, consume, member, wait_until};
+use crate::transactions::Raw;
 use kafka_protocol::messages::alter_replica_log_dirs_request::{AlterReplicaLogDir, AlterReplicaLogDirTopic};
 use kafka_protocol::messages::describe_log_dirs_request::DescribableLogDirTopic;
 use kafka_protocol::messages::describe_log_dirs_response::{DescribeLogDirsPartition, DescribeLogDirsResult};
@@ -16,6 +17,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// KAFKA_STORAGE_ERROR
 const STORAGE_ERROR: i16 = 56;
@@ -232,6 +234,59 @@ fn a_directory_that_fails_leaves_the_others_serving() {
     );
     let codes: Vec<i16> = dirs(&mut connection).iter().map(|dir| dir.error_code).collect();
     assert_eq!(codes, [0, 0]);
+}
+
+/// Kafka waits in the broker for the end of the transaction before (`add.partitions.to.txn.retry.backoff.max.ms`), which
+/// here never comes.
+#[test]
+fn a_transaction_that_cannot_end_holds_up_the_next_one() {
+    const WAIT: Duration = Duration::from_millis(300);
+    const CONCURRENT_TRANSACTIONS: i16 = 51;
+    drop(match Broker::milena(&[]) {
+        Some(broker) => broker,
+        None => return,
+    });
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (all, metadata) = (list(folder.path(), &["a", "b"]), list(folder.path(), &["metadata"]));
+    let options = [
+        ("log.dirs", all.as_str()),
+        ("metadata.log.dir", metadata.as_str()),
+        ("transaction.state.log.num.partitions", "1"),
+        ("add.partitions.to.txn.retry.backoff.max.ms", "300"),
+    ];
+    let broker = Broker::start_in(folder, &options);
+    let mut connection = broker.connect();
+    let topic = unique("stuck");
+    create_topic(&mut connection, &topic, 2, &[]);
+    let producer = Raw::init(&mut connection, unique("stuck"));
+    let place = |connection: &mut Connection, topic: &str, partition| {
+        places(connection, topic, partition)[0].0.clone()
+    };
+    let kept = place(&mut connection, "__transaction_state", 0);
+    let good = i32::from(place(&mut connection, &topic, 0) != kept);
+    assert_eq!(producer.append_as(&mut connection, 12, (&topic, 1 - good), "first"), 0);
+    let lost = broker.directory().join(if kept == "a" { "b" } else { "a" });
+    fs::remove_dir_all(&lost).expect("a directory can be removed");
+    // The next log that is to be made there finds it gone.
+    wait_until("somebody to notice", || {
+        let made = kafka_protocol::messages::create_topics_request::CreatableTopic::default()
+            .with_name(name(&unique("notice")))
+            .with_num_partitions(2)
+            .with_replication_factor(1);
+        let request = kafka_protocol::messages::CreateTopicsRequest::default().with_topics(vec![made]);
+        connection.call(7, &request);
+        dirs(&mut connection).iter().any(|dir| dir.error_code == STORAGE_ERROR)
+    });
+    assert_eq!(producer.end(&mut connection, true), 0, "it is decided");
+    assert_eq!(producer.state(&mut connection), "PrepareCommit");
+    let begun = Instant::now();
+    assert_eq!(producer.append_as(&mut connection, 12, (&topic, good), "next"), CONCURRENT_TRANSACTIONS);
+    assert!(begun.elapsed() >= WAIT, "{:?}", begun.elapsed());
+    // The connection goes on, and other versions are not told to wait.
+    let begun = Instant::now();
+    assert_ne!(producer.append_as(&mut connection, 11, (&topic, good), "next"), 0);
+    assert!(begun.elapsed() < WAIT, "{:?}", begun.elapsed());
+    assert_eq!(append(&mut connection, &topic, good, Batch::of(["value"]).encode()).base_offset, 0);
 }
 
 #[test]

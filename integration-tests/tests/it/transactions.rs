@@ -61,7 +61,7 @@ fn patiently(broker: &Broker, mut ask: impl FnMut() -> i16) -> i16 {
 }
 
 /// A producer as raw requests make it.
-struct Raw {
+pub(crate) struct Raw {
     id: String,
     producer_id: i64,
     epoch: i16,
@@ -69,7 +69,7 @@ struct Raw {
 }
 
 impl Raw {
-    fn init(connection: &mut Connection, id: String) -> Self {
+    pub(crate) fn init(connection: &mut Connection, id: String) -> Self {
         // Kafka has no coordinator before it is asked for one.
         let request = FindCoordinatorRequest::default().with_key(text(&id)).with_key_type(1);
         wait_until("the coordinator", || connection.call(3, &request).error_code == 0);
@@ -89,6 +89,19 @@ impl Raw {
     }
 
     fn append(&mut self, connection: &mut Connection, topic: &str, value: &str) -> i16 {
+        let error = self.append_as(connection, PRODUCE, (topic, 0), value);
+        self.sequence += i32::from(error == 0);
+        error
+    }
+
+    /// With this version of Produce, to this partition, as the first batch there unless [`append`](Self::append) had any.
+    pub(crate) fn append_as(
+        &self,
+        connection: &mut Connection,
+        version: i16,
+        (topic, partition): (&str, i32),
+        value: &str,
+    ) -> i16 {
         let batch = Batch {
             producer_id: self.producer_id,
             producer_epoch: self.epoch,
@@ -96,14 +109,12 @@ impl Raw {
             attributes: 0x10,
             ..Batch::of([value])
         };
-        let request = produce(topic, 0, -1, batch.encode())
+        let request = produce(topic, partition, -1, batch.encode())
             .with_transactional_id(Some(TransactionalId(text(&self.id))));
-        let error = connection.call(PRODUCE, &request).responses[0].partition_responses[0].error_code;
-        self.sequence += i32::from(error == 0);
-        error
+        connection.call(version, &request).responses[0].partition_responses[0].error_code
     }
 
-    fn end(&self, connection: &mut Connection, commit: bool) -> i16 {
+    pub(crate) fn end(&self, connection: &mut Connection, commit: bool) -> i16 {
         let request = EndTxnRequest::default()
             .with_transactional_id(TransactionalId(text(&self.id)))
             .with_producer_id(self.producer_id.into())
@@ -112,7 +123,7 @@ impl Raw {
         connection.call(3, &request).error_code
     }
 
-    fn state(&self, connection: &mut Connection) -> String {
+    pub(crate) fn state(&self, connection: &mut Connection) -> String {
         let request = DescribeTransactionsRequest::default()
             .with_transactional_ids(vec![TransactionalId(text(&self.id))]);
         connection.call(0, &request).transaction_states[0].transaction_state.to_string()

@@ -188,6 +188,11 @@ impl ConsumerGroup {
                 epoch = epoch.saturating_add(1);
                 change.records.push(self.epoch_record(epoch, hash));
             }
+            if self.has_partition_metadata {
+                // The hash has taken the place of what Kafka before 4.1 kept.
+                let id = self.id.to_string();
+                change.records.push(GroupRecord::ConsumerGroupPartitionMetadata(id, None));
+            }
         }
         let (target_epoch, target) = if epoch > self.target_epoch {
             let assignor = self.preferred_assignor(Some(&updated), default);

@@ -131,3 +131,6 @@ fn put(partitions: &mut Partitions, topic: Uuid, of_topic: BTreeSet<i32>) {
         partitions.insert(topic, of_topic);
     }
 }
+
+#[cfg(test)]
+mod tests;

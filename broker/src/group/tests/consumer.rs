@@ -6,6 +6,7 @@ mod epochs;
 mod migration;
 mod model;
 mod regex;
+mod subscriptions;
 
 use super::{FixedTopics, GROUP, Harness, START, name};
 use crate::api::{consumer_group_describe, consumer_group_heartbeat};

@@ -1,0 +1,119 @@
+//! What members subscribe to, and what that is for the group.
+
+use super::{Script, assigned, beating, holding, joining, wire};
+use crate::api::consumer_group_heartbeat;
+use crate::group::consumer::heartbeat::Sender;
+use crate::group::tests::{GROUP, code, name};
+use kafka_protocol::ResponseError;
+use milena_protocol::records::{BatchBuilder, NO_PRODUCER_EPOCH, NO_PRODUCER_ID};
+use milena_protocol::stored::group::{ConsumerGroupPartitionMetadataValue, GroupRecord, group_partition};
+use uuid::Uuid;
+
+fn topics(names: &[&str]) -> Option<Vec<kafka_protocol::messages::TopicName>> {
+    Some(names.iter().map(|topic| name(topic).into()).collect())
+}
+
+#[test]
+fn a_member_that_changes_its_topics_has_the_group_assigned_anew() {
+    let script = Script::new();
+    script.topics.set("u", 2, 2);
+    script.join("a", &["t"]);
+    let both = script.send(beating("a", 1).with_subscribed_topic_names(topics(&["t", "u"])));
+    let mut all = holding(1, 0..6);
+    all.insert(2, [0, 1].into());
+    assert_eq!((both.member_epoch, assigned(&both)), (2, Some(all.clone())));
+    // The same once more is no news.
+    let records = script.harness.log.records().len();
+    let same = script.send(beating("a", 2).with_subscribed_topic_names(topics(&["u", "t"])));
+    assert_eq!((same.member_epoch, assigned(&same)), (2, None));
+    assert_eq!(script.harness.log.records().len(), records);
+    let one = script.send(
+        beating("a", 2).with_subscribed_topic_names(topics(&["u"])).with_topic_partitions(Some(wire(&all))),
+    );
+    assert_eq!(assigned(&one), Some(holding(2, 0..2)), "what it has dropped goes first");
+    let done = script.beat("a", one.member_epoch, Some(&holding(2, 0..2)));
+    assert_eq!((done.member_epoch, script.state().as_str()), (3, "Stable"));
+}
+
+#[test]
+fn a_heartbeat_that_says_everything_is_told_everything() {
+    let script = Script::new();
+    script.join("a", &["t"]);
+    let full = || {
+        beating("a", 1)
+            .with_rebalance_timeout_ms(30_000)
+            .with_subscribed_topic_names(topics(&["t"]))
+            .with_topic_partitions(Some(wire(&holding(1, 0..6))))
+    };
+    for (case, request, told) in [
+        ("all of it", full(), Some(holding(1, 0..6))),
+        ("no timeout", full().with_rebalance_timeout_ms(-1), None),
+        ("no topics", full().with_subscribed_topic_names(None), None),
+        ("no partitions", full().with_topic_partitions(None), None),
+        ("nothing", beating("a", 1), None),
+    ] {
+        let answer = script.send(request);
+        assert_eq!((answer.member_epoch, assigned(&answer)), (1, told), "{case}");
+    }
+}
+
+#[test]
+fn who_is_not_a_member_has_no_epoch_and_who_joins_without_an_id_is_given_one() {
+    let script = Script::new();
+    script.join("a", &["t"]);
+    for epoch in [-1, 1, 2] {
+        let unknown = script.send(beating("b", epoch));
+        assert_eq!(unknown.error_code, code(ResponseError::UnknownMemberId), "{epoch}");
+    }
+    let sender = Sender { client_id: "c".to_owned(), client_host: "/127.0.0.1".to_owned() };
+    let answer = |version, unique| {
+        let request = joining("", &["t"]);
+        let groups = &script.harness.groups;
+        consumer_group_heartbeat::answer(groups, version, &sender, Uuid::from_u128(unique), request)
+    };
+    assert_eq!(answer(1, 8).error_code, code(ResponseError::InvalidRequest));
+    let (first, second) = (answer(0, 8), answer(0, 9));
+    assert_eq!((first.error_code, second.error_code), (0, 0));
+    assert!(first.member_id != second.member_id && first.member_id.is_some_and(|id| id.len() == 22));
+}
+
+#[test]
+fn the_assignor_is_the_one_that_most_members_ask_for() {
+    let script = Script::new();
+    let (range, uniform) = (Some("range"), Some("uniform"));
+    for (member, assignor, expected) in [
+        ("a", None, "uniform"),
+        ("b", range, "range"),
+        ("c", uniform, "uniform"),
+        ("d", range, "range"),
+        ("e", None, "range"),
+        ("d", uniform, "uniform"),
+    ] {
+        let joins = joining(member, &["t"]).with_server_assignor(assignor.map(name));
+        assert_eq!(script.send(joins).error_code, 0);
+        assert_eq!(&*script.describe().assignor_name, expected, "{member} {assignor:?}");
+    }
+}
+
+/// Kafka before 4.1 kept the partition counts of the topics in a record, in place of the hash.
+#[test]
+fn what_an_earlier_kafka_kept_of_the_topics_goes_with_the_first_heartbeat() {
+    let script = Script::new();
+    script.join("a", &["t"]);
+    let kept = ConsumerGroupPartitionMetadataValue::default();
+    let record = GroupRecord::ConsumerGroupPartitionMetadata(GROUP.to_owned(), Some(kept));
+    let (key, value) = record.encode().unwrap();
+    let mut builder = BatchBuilder::new().producer(NO_PRODUCER_ID, NO_PRODUCER_EPOCH, 0);
+    builder.append(0, Some(&key), value.as_deref(), &[]);
+    script.harness.log.append(group_partition(GROUP, 3), &builder.build().unwrap()).unwrap();
+    let script = script.restart();
+    let tombstones = |script: &Script| {
+        let is_one = |record: &GroupRecord| matches!(record, GroupRecord::ConsumerGroupPartitionMetadata(id, None) if id == GROUP);
+        script.harness.log.records().iter().filter(|(_, record)| is_one(record)).count()
+    };
+    assert_eq!(tombstones(&script), 0);
+    for _ in 0..2 {
+        assert_eq!(script.beat("a", 1, None).error_code, 0);
+        assert_eq!(tombstones(&script), 1);
+    }
+}
