@@ -3,9 +3,11 @@
 
 use crate::rd::{POLL, config, consume, member, poll, wait_until};
 use kafka_protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
+use kafka_protocol::messages::describe_producers_request::TopicRequest;
+use kafka_protocol::messages::write_txn_markers_request::{WritableTxnMarker, WritableTxnMarkerTopic};
 use kafka_protocol::messages::{
-    AddPartitionsToTxnRequest, DescribeTransactionsRequest, EndTxnRequest, FindCoordinatorRequest,
-    TransactionalId,
+    AddPartitionsToTxnRequest, DescribeProducersRequest, DescribeTransactionsRequest, EndTxnRequest,
+    FindCoordinatorRequest, TransactionalId, WriteTxnMarkersRequest,
 };
 use milena_integration_tests::broker::{Broker, unique};
 use milena_integration_tests::raw::{Connection, PATIENCE};
@@ -290,6 +292,41 @@ fn a_transaction_that_is_open_for_too_long_is_aborted() {
     assert_eq!(committed(&mut connection, &topic), (Vec::new(), 0));
     wait_until("the abort", || committed(&mut connection, &topic) == (Vec::new(), 2));
     producer.commit_transaction(PATIENCE).expect_err("the transaction was aborted");
+}
+
+/// What `kafka-transactions.sh find-hanging` and `abort` ask: the coordinator knows of no transaction, the partition does.
+#[test]
+fn a_transaction_that_no_coordinator_knows_can_be_seen_and_ended() {
+    let Some(broker) = Broker::own(&[("transaction.partition.verification.enable", "false")]) else { return };
+    let mut connection = broker.connect();
+    let topic = unique("hanging");
+    create_topic(&mut connection, &topic, 1, &[]);
+    let mut producer = Raw::init(&mut connection, unique("hanging"));
+    let append = || producer.append(&mut connection, &topic, "lost");
+    assert_eq!(patiently(&broker, append), 0);
+    assert_eq!(producer.state(&mut connection), "Empty");
+    let wanted = TopicRequest::default().with_name(name(&topic)).with_partition_indexes(vec![0]);
+    let started = |connection: &mut Connection| {
+        let request = DescribeProducersRequest::default().with_topics(vec![wanted.clone()]);
+        let described = connection.call(0, &request).topics.remove(0).partitions.remove(0);
+        let one = described.active_producers[0].clone();
+        assert_eq!(
+            (one.producer_id.0, one.producer_epoch),
+            (producer.producer_id, i32::from(producer.epoch))
+        );
+        one.current_txn_start_offset
+    };
+    assert_eq!(started(&mut connection), 0);
+    assert_eq!(committed(&mut connection, &topic), (Vec::new(), 0));
+    let at = WritableTxnMarkerTopic::default().with_name(name(&topic)).with_partition_indexes(vec![0]);
+    let marker = WritableTxnMarker::default()
+        .with_producer_id(producer.producer_id.into())
+        .with_producer_epoch(producer.epoch)
+        .with_topics(vec![at]);
+    let request = WriteTxnMarkersRequest::default().with_markers(vec![marker]);
+    assert_eq!(connection.call(1, &request).markers[0].topics[0].partitions[0].error_code, 0);
+    assert_eq!(started(&mut connection), -1);
+    assert_eq!(committed(&mut connection, &topic), (Vec::new(), 2));
 }
 
 #[test]

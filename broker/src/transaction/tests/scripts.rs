@@ -223,6 +223,27 @@ const SCRIPTS: &[(&str, &str)] = &[
         restart
         state t -> TransactionalIdNotFound
         init t -> 2 0"),
+    ("an id whose end is not stored is still there, and goes later", "
+        init t -> 0 0
+        log off
+        at 604800000
+        state t -> Empty 0 0
+        log on
+        at 604803599
+        state t -> Empty 0 0
+        at 608400000
+        state t -> TransactionalIdNotFound"),
+    ("an id whose transaction is not done is not forgotten", "
+        init t -> 0 0
+        add2 t 0 0 orders-0
+        orders off
+        end2 t 0 0 commit -> 0 1
+        at 604800000
+        at 608400000
+        state t -> PrepareCommit 0 1 orders-0
+        orders on
+        at 608400500
+        state t -> CompleteCommit 0 1"),
     ("a transaction without partitions", "
         init t -> 0 0
         add1 t 0 0

@@ -117,3 +117,45 @@ fn what_an_earlier_kafka_kept_of_the_topics_goes_with_the_first_heartbeat() {
         assert_eq!(tombstones(&script), 1);
     }
 }
+
+/// Kafka balances groups whose members all say the same in another way than the others, whatever topics that comes to.
+#[test]
+fn equal_subscriptions_are_those_that_say_the_same() {
+    let names = |id: &str, topics: &[&str]| joining(id, topics);
+    let regex = |id: &str, regex: &str| {
+        joining(id, &[]).with_subscribed_topic_names(None).with_subscribed_topic_regex(Some(name(regex)))
+    };
+    for (case, a, b, equal) in [
+        ("the same names", names("a", &["t", "u"]), names("b", &["u", "t"]), true),
+        ("a topic that is not there", names("a", &["t", "u"]), names("b", &["t", "u", "gone"]), false),
+        ("the same expression", regex("a", "t|u"), regex("b", "t|u"), true),
+        ("other expressions for the same", regex("a", "t|u"), regex("b", "u|t"), false),
+        ("an expression and names", regex("a", "t|u"), names("b", &["t", "u"]), false),
+        (
+            "an expression and names of both",
+            names("a", &["t", "u"]).with_subscribed_topic_regex(Some(name("t|u"))),
+            names("b", &["t", "u"]).with_subscribed_topic_regex(Some(name("t|u"))),
+            false,
+        ),
+    ] {
+        let script = Script::new();
+        script.topics.set("u", 2, 6);
+        script.send(a);
+        // What its expression stands for is known by then, and all of it is its own.
+        script.send(beating("a", 1));
+        script.send(b);
+        script.harness.pass(10_001);
+        for (id, epoch) in [("a", 1), ("a", 2), ("b", 2), ("b", 3)] {
+            script.send(beating(id, epoch));
+        }
+        let group = script.describe();
+        let target = |id: &str| -> Vec<u128> {
+            let member = group.members.iter().find(|member| &*member.member_id == id).unwrap();
+            let topics = &member.target_assignment.topic_partitions;
+            topics.iter().map(|topic| topic.topic_id.as_u128()).collect()
+        };
+        // Equal ones keep what comes first, the others give it away.
+        let expected = if equal { (vec![1], vec![2]) } else { (vec![2], vec![1]) };
+        assert_eq!((target("a"), target("b")), expected, "{case}");
+    }
+}
