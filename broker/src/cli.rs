@@ -7,6 +7,7 @@
 
 mod args;
 mod connect;
+mod contract;
 mod failure;
 mod flags;
 mod gather;
@@ -16,5 +17,6 @@ mod screen;
 mod tools;
 
 pub use args::{ArgsError, Command, HELP, ServeArgs, ToolCall, parse};
+pub use contract::{Contract, Parent, ParentError, ReadyError};
 pub use gather::gather;
 pub use logging::{late_line, ready_lines, start_log};

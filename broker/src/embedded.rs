@@ -1,7 +1,7 @@
 //! A broker inside another program: for tests, for tools, for programs that want a queue of their own.
 //!
 //! [`Broker`] brings its own threads, so it works in any test harness and under any executor. Several live in one process
-//! without knowing of each other: nothing here reads the environment, installs a signal handler, a logger or an
+//! without knowing of each other: nothing here is configured by the environment, installs a signal handler, a logger or an
 //! allocator, or changes a limit of the process. What it has to say goes to [`tracing`]. It listens on 127.0.0.1 alone.
 //!
 //! ```

@@ -1,10 +1,10 @@
 //! The `milena` command: arguments → configuration → broker → signal → stop.
 
 use milena::broker::Broker;
-use milena::cli::{self, Command, ServeArgs};
+use milena::cli::{self, Command, Contract, ServeArgs};
 use milena::config::{BrokerConfig, LogFormat};
+use milena::embedded::EphemeralDir;
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -45,7 +45,8 @@ fn print(text: &str) -> Result<(), String> {
 }
 
 fn serve(args: ServeArgs) -> Result<(), String> {
-    let ephemeral = args.ephemeral.then(Ephemeral::new).transpose()?;
+    let ephemeral = args.ephemeral.then(EphemeralDir::new).transpose().map_err(|e| e.to_string())?;
+    let contract = args.contract.clone();
     let config = configure(args, ephemeral.as_ref())?;
     cli::start_log(config.log_format);
     for warning in &config.warnings {
@@ -57,34 +58,48 @@ fn serve(args: ServeArgs) -> Result<(), String> {
         .thread_keep_alive(KEEP_ALIVE)
         .build()
         .map_err(|e| format!("cannot start threads: {e}"))?;
-    let outcome = runtime.block_on(async { tokio::spawn(run(config)).await.map_err(|e| e.to_string())? });
+    let run = run(config, contract, ephemeral.is_some());
+    let outcome = runtime.block_on(async { tokio::spawn(run).await.map_err(|e| e.to_string())? });
     runtime.shutdown_background();
     outcome
 }
 
-async fn run(config: BrokerConfig) -> Result<(), String> {
+async fn run(config: BrokerConfig, contract: Contract, ephemeral: bool) -> Result<(), String> {
     // Before the first client can connect: a signal must never find nobody.
     let mut term = signal(SignalKind::terminate()).map_err(|e| e.to_string())?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| e.to_string())?;
+    let parent = contract.watch_parent().map_err(|e| e.to_string())?;
     if config.is_controller_only {
         tracing::info!(
             "process.roles=controller: milena's brokers are their own controllers; this process does nothing until it is \
              stopped"
         );
-        tokio::select! { _ = term.recv() => {}, _ = interrupt.recv() => {} }
+        tokio::select! { _ = term.recv() => {}, _ = interrupt.recv() => {}, () = parent.ended() => {} }
         return Ok(());
     }
     let broker = Broker::start(config).await.map_err(|e| e.to_string())?;
-    banner(&broker);
+    if let Err(reason) = introduce(&broker, &contract, ephemeral) {
+        broker.stop().await;
+        return Err(reason);
+    }
     let ended = tokio::select! {
         _ = term.recv() => Ok("SIGTERM"),
         _ = interrupt.recv() => Ok("SIGINT"),
+        () = parent.ended() => Ok("the process of --exit-with-parent has ended"),
         reason = broker.failed() => Err(reason),
     };
+    contract.stopping();
     tracing::info!("stopping ({})", ended.as_ref().unwrap_or(&"a data directory has failed"));
     broker.stop().await;
     tracing::info!("stopped");
     ended.map(|_| ())
+}
+
+/// Makes what was asked for, and tells everybody that the broker is there.
+fn introduce(broker: &Broker, contract: &Contract, ephemeral: bool) -> Result<(), String> {
+    broker.create_topics(&contract.topics).map_err(|e| e.to_string())?;
+    banner(broker);
+    contract.ready(broker, ephemeral).map_err(|e| e.to_string())
 }
 
 /// Three lines for people, then those that scripts wait for.
@@ -116,29 +131,12 @@ fn say(text: &str) {
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
-fn configure(args: ServeArgs, ephemeral: Option<&Ephemeral>) -> Result<BrokerConfig, String> {
+fn configure(args: ServeArgs, ephemeral: Option<&EphemeralDir>) -> Result<BrokerConfig, String> {
     let (mut sources, default_dir) = cli::gather(args)?;
     if let Some(ephemeral) = ephemeral {
-        sources.overrides.push(("log.dirs".into(), ephemeral.0.display().to_string()));
+        sources.overrides.push(("log.dirs".into(), ephemeral.path().display().to_string()));
     }
     BrokerConfig::load(&sources, &default_dir).map_err(|e| e.to_string())
-}
-
-/// A temporary data directory that goes with the process.
-struct Ephemeral(PathBuf);
-
-impl Ephemeral {
-    fn new() -> Result<Self, String> {
-        let path = std::env::temp_dir().join(format!("milena-{}", uuid::Uuid::new_v4().simple()));
-        std::fs::create_dir_all(&path).map_err(|e| format!("cannot create {}: {e}", path.display()))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Ephemeral {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }
 
 /// As many open files as the system allows: every connection and every hot partition has one.

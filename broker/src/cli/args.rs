@@ -1,5 +1,6 @@
 //! What the words after `milena` ask for.
 
+use super::contract::Contract;
 use super::tools::{self, Run, Tool};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -19,6 +20,12 @@ writes its log as they do.
 
   --override KEY=VALUE   set a key; wins over the file and over KAFKA_* variables; may be repeated
   --ephemeral            keep the data in a temporary directory, removed on exit
+  --port PORT            listen on 127.0.0.1:PORT alone; 0 takes a free port
+  --topic NAME[:PARTITIONS[:CLEANUP_POLICY]]
+                         have this topic before anything is served; may be repeated
+  --ready-fd N           write one line of JSON with the address to descriptor N when clients are served
+  --ready-file PATH      write that line to a file
+  --exit-with-parent     end when the process that has started milena ends; =PID names another one
   -V, --version          print the version
   -h, --help             print this text
 
@@ -64,6 +71,8 @@ pub struct ServeArgs {
     pub ephemeral: bool,
     /// Whether it is the broker of a container image, with the conventions of those.
     pub image: bool,
+    /// What the process that starts milena wants of it.
+    pub contract: Contract,
 }
 
 /// Words that make no command. One line, for standard error; the exit code is 1.
@@ -147,6 +156,10 @@ fn take_option(
         serve.overrides.push(split_pair(&pair)?);
         return Ok(None);
     }
+    if let Some(keys) = serve.contract.take(name, inline.as_deref(), words).map_err(ArgsError)? {
+        serve.overrides.extend(keys);
+        return Ok(None);
+    }
     let command = match name {
         "--ephemeral" => None,
         "-h" | "--help" => Some(Command::Help),
@@ -203,12 +216,8 @@ mod tests {
         ephemeral: bool,
     ) -> Result<Command, String> {
         let overrides = overrides.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
-        Ok(Command::Serve(ServeArgs {
-            properties: properties.map(Into::into),
-            overrides,
-            ephemeral,
-            image: false,
-        }))
+        let properties = properties.map(Into::into);
+        Ok(Command::Serve(ServeArgs { properties, overrides, ephemeral, ..ServeArgs::default() }))
     }
 
     #[test]
@@ -225,6 +234,10 @@ mod tests {
             ("--override=a= a.b --override b=1", serve(Some("a.b"), &[("a", ""), ("b", "1")], false)),
             ("compat serve", Ok(Command::Serve(ServeArgs { image: true, ..ServeArgs::default() }))),
             ("serve compat", serve(Some("compat"), &[], false)),
+            (
+                "--port 7 --override a=b",
+                serve(None, &[("listeners", "PLAINTEXT://127.0.0.1:7"), ("a", "b")], false),
+            ),
             ("serve --help", Ok(Command::Help)),
             ("-h", Ok(Command::Help)),
             ("--version", Ok(Command::Version)),
@@ -246,6 +259,7 @@ mod tests {
             ("--override a", "--override a is not KEY=VALUE"),
             ("--override =a", "--override =a is not KEY=VALUE"),
             ("--ephemeral=yes", "--ephemeral takes no value"),
+            ("--port x", "--port needs a port, which x is not"),
             ("a.b c.d", "only one properties file can be read, not both a.b and c.d"),
         ] {
             assert_eq!(parsed(line), Err(format!("{expected}; milena --help lists what there is")), "{line}");

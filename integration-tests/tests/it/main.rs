@@ -6,6 +6,7 @@ mod configs;
 mod crash;
 mod dirs;
 mod disk_full;
+mod embedded;
 mod eos;
 mod fetching;
 mod groups;
