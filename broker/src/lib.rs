@@ -16,6 +16,7 @@ pub mod embedded;
 mod error;
 mod fetch_sessions;
 mod group;
+pub mod logging;
 mod metadata;
 mod net;
 mod panics;

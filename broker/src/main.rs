@@ -47,7 +47,7 @@ fn print(text: &str) -> Result<(), String> {
 fn serve(args: ServeArgs) -> Result<(), String> {
     let ephemeral = args.ephemeral.then(Ephemeral::new).transpose()?;
     let config = configure(args, ephemeral.as_ref())?;
-    cli::start_log(config.log_format);
+    cli::start_log(config.log_format)?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
