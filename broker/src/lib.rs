@@ -24,6 +24,7 @@ mod partition;
 mod partitions;
 mod quotas;
 mod seed;
+mod re2;
 mod transaction;
 
 pub use embedded::Broker;

@@ -96,7 +96,8 @@ fn describe(entry: ConfigEntry, request: &DescribeConfigsRequest) -> DescribeCon
             .with_value(synonym.value.map(StrBytes::from_string))
             .with_source(synonym.source)
     });
-    let documentation = entry.documentation.filter(|_| request.include_documentation);
+    // Loggers have an empty one, asked for or not.
+    let documentation = entry.documentation.filter(|text| request.include_documentation || text.is_empty());
     DescribeConfigsResourceResult::default()
         .with_name(StrBytes::from_string(entry.name))
         .with_value(entry.value.map(StrBytes::from_string))

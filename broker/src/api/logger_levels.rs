@@ -32,7 +32,7 @@ pub(super) fn describe(
         read_only: false,
         sensitive: false,
         config_type: 0,
-        documentation: None,
+        documentation: Some(String::new()),
         synonyms: Vec::new(),
         is_default: false,
     };

@@ -13,7 +13,7 @@ fn read(lines: &str, key: &str) -> Result<String, String> {
             ("PARTITIONS".into(), "7".into()),
             ("KAFKA_X_Y".into(), "${env:PARTITIONS}".into()),
         ],
-        overrides: Vec::new(),
+        ..Sources::default()
     };
     match RawConfig::from_sources(&sources) {
         Ok(raw) => Ok(raw.get(key).map(|raw| raw.value.clone()).unwrap_or_default()),
