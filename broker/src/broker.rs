@@ -414,8 +414,7 @@ impl Broker {
             .or_else(|| overrides.get("localhost").filter(|_| ip.is_loopback()))
             .unwrap_or(&network.max_connections_per_ip);
         let limit = |n: i32| usize::try_from(n).unwrap_or(0);
-        let of_listener =
-            network.listeners.get(listener).map_or(i32::MAX, |listener| listener.max_connections);
+        let of_listener = network.listener(listener).map_or(i32::MAX, |listener| listener.max_connections);
         Limits {
             connections_max: limit(network.max_connections),
             per_listener_max: limit(of_listener),
@@ -427,7 +426,7 @@ impl Broker {
     pub(crate) fn creation_rates(&self, listener: usize) -> CreationRates {
         let config = self.controller.config();
         let network = &config.network;
-        let of_listener = network.listeners.get(listener);
+        let of_listener = network.listener(listener);
         CreationRates {
             broker: network.max_connection_creation_rate,
             listener: of_listener.map_or(i32::MAX, |listener| listener.max_connection_creation_rate),

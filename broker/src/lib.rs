@@ -23,8 +23,8 @@ mod panics;
 mod partition;
 mod partitions;
 mod quotas;
-mod seed;
 mod re2;
+mod seed;
 mod transaction;
 
 pub use embedded::Broker;

@@ -12,9 +12,9 @@ use parking_lot::Mutex;
 use std::fmt;
 use std::sync::OnceLock;
 use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::Layered;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::layer::Layered;
 use tracing_subscriber::{Layer, Registry, reload};
 
 /// The logger above all others.

@@ -24,9 +24,7 @@ pub fn start_log(format: LogFormat) -> Result<(), String> {
                 .with_ansi(std::io::stderr().is_terminal())
                 .with_writer(std::io::stderr),
         ),
-        LogFormat::Kafka => {
-            Box::new(lines::layer().event_format(Lines(format)).with_writer(std::io::stdout))
-        }
+        LogFormat::Kafka => Box::new(lines::layer().event_format(Lines(format)).with_writer(std::io::stdout)),
         LogFormat::Json => Box::new(lines::layer().event_format(Lines(format)).with_writer(std::io::stderr)),
     };
     logging::install(|name| std::env::var(name).ok(), lines)

@@ -95,6 +95,13 @@ impl NetworkConfig {
     }
 }
 
+impl NetworkConfig {
+    /// A listener by its place among all of them; those for controllers come last.
+    pub(crate) fn listener(&self, index: usize) -> Option<&Listener> {
+        self.listeners.iter().chain(&self.controller_listeners).nth(index)
+    }
+}
+
 /// The ports of advertised addresses on every interface, or `None` if they cannot be read.
 pub(super) fn on_every_interface(advertised: &str) -> Option<String> {
     let endpoints = parse_endpoints(advertised).ok()?.endpoints;
@@ -196,7 +203,9 @@ impl Reader<'_> {
                 continue;
             }
             let max_connections = self.per_listener(name, "max.connections");
-            listeners.push(Listener { max_connections, endpoint, protocol: SecurityProtocol::Plaintext });
+            let max_connection_creation_rate = self.per_listener(name, "max.connection.creation.rate");
+            let protocol = SecurityProtocol::Plaintext;
+            listeners.push(Listener { max_connections, max_connection_creation_rate, endpoint, protocol });
         }
         listeners
     }
