@@ -41,6 +41,7 @@ pub(crate) mod list_groups;
 mod list_offsets;
 mod list_partition_reassignments;
 mod list_transactions;
+mod logger_levels;
 mod metadata;
 pub(crate) mod offset_commit;
 pub(crate) mod offset_delete;
@@ -57,6 +58,7 @@ mod write_txn_markers;
 
 use crate::broker::Broker;
 use crate::controller::Refusal;
+use crate::logging::REQUESTS;
 use crate::metadata::advertise::Listener;
 use crate::quotas::{ANONYMOUS, Meter};
 use kafka_protocol::ResponseError;
@@ -331,6 +333,13 @@ pub(crate) fn handle(
     };
     let client_id = String::from_utf8_lossy(header.client_id.unwrap_or_default());
     let cx = Context { broker, version, correlation_id, client_id: &client_id, connection };
+    tracing::debug!(
+        target: REQUESTS,
+        "{:?} v{version} of {client_id:?} from {}, correlation id {correlation_id}, {} bytes",
+        row.key,
+        connection.peer,
+        frame.len()
+    );
     if !broker.quotas.is_active() {
         return (row.handler)(&cx, body, out);
     }

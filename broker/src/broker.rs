@@ -22,6 +22,7 @@ use crate::net::registry::{Limits, Registry};
 use crate::panics::guard;
 use crate::partition::Partition;
 use crate::partitions::{MetadataDir, Partitions, features};
+use crate::quotas::connections::CreationRates;
 use crate::quotas::{Quotas, Window};
 use crate::seed;
 use crate::transaction::{TransactionCoordinator, TransactionSettings};
@@ -404,15 +405,32 @@ impl Broker {
     }
 
     /// Limits on connections from one address.
-    pub(crate) fn connection_limits(&self, ip: std::net::IpAddr) -> Limits {
+    pub(crate) fn connection_limits(&self, listener: usize, ip: std::net::IpAddr) -> Limits {
         let config = self.controller.config();
         let network = &config.network;
-        let of_ip = network
-            .max_connections_per_ip_overrides
+        let overrides = &network.max_connections_per_ip_overrides;
+        let of_ip = overrides
             .get(&ip.to_string())
+            .or_else(|| overrides.get("localhost").filter(|_| ip.is_loopback()))
             .unwrap_or(&network.max_connections_per_ip);
         let limit = |n: i32| usize::try_from(n).unwrap_or(0);
-        Limits { connections_max: limit(network.max_connections), per_ip_max: limit(*of_ip) }
+        let of_listener = network.listener(listener).map_or(i32::MAX, |listener| listener.max_connections);
+        Limits {
+            connections_max: limit(network.max_connections),
+            per_listener_max: limit(of_listener),
+            per_ip_max: limit(*of_ip),
+        }
+    }
+
+    /// How fast connections may come to a listener.
+    pub(crate) fn creation_rates(&self, listener: usize) -> CreationRates {
+        let config = self.controller.config();
+        let network = &config.network;
+        let of_listener = network.listener(listener);
+        CreationRates {
+            broker: network.max_connection_creation_rate,
+            listener: of_listener.map_or(i32::MAX, |listener| listener.max_connection_creation_rate),
+        }
     }
 
     /// The open connections.

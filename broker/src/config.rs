@@ -19,6 +19,7 @@ mod key;
 pub mod keys;
 mod listener;
 mod properties;
+mod providers;
 mod raw;
 mod suggest;
 mod topic_config;

@@ -16,12 +16,14 @@ pub mod embedded;
 mod error;
 mod fetch_sessions;
 mod group;
+pub mod logging;
 mod metadata;
 mod net;
 mod panics;
 mod partition;
 mod partitions;
 mod quotas;
+mod re2;
 mod seed;
 mod transaction;
 

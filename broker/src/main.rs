@@ -48,7 +48,7 @@ fn serve(args: ServeArgs) -> Result<(), String> {
     let ephemeral = args.ephemeral.then(EphemeralDir::new).transpose().map_err(|e| e.to_string())?;
     let contract = args.contract.clone();
     let config = configure(args, ephemeral.as_ref())?;
-    cli::start_log(config.log_format);
+    cli::start_log(config.log_format)?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }

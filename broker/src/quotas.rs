@@ -4,16 +4,18 @@
 //! The quotas are those of the metadata log. Which one counts for a client is decided as in Kafka
 //! (`ClientQuotaManager`), the most special first. Without any quota a request costs one load of a flag.
 
+pub(crate) mod connections;
 mod meter;
 mod rate;
 
 pub(crate) use meter::Meter;
 
 use crate::controller::quotas::{
-    CLIENT_ID, CONSUMER_BYTE_RATE, CONTROLLER_MUTATION_RATE, PRODUCER_BYTE_RATE, REQUEST_PERCENTAGE, USER,
+    CLIENT_ID, CONSUMER_BYTE_RATE, CONTROLLER_MUTATION_RATE, IP, PRODUCER_BYTE_RATE, REQUEST_PERCENTAGE, USER,
 };
 use crate::metadata::QuotaEntity;
 use arc_swap::ArcSwap;
+use connections::ConnectionQuotas;
 use parking_lot::Mutex;
 use rate::{Bucket, Rate};
 use std::collections::{BTreeMap, HashMap};
@@ -83,6 +85,8 @@ struct Measured {
 /// The quotas of a broker, and what its clients have used of them.
 #[derive(Debug)]
 pub(crate) struct Quotas {
+    /// Those of connections.
+    pub(crate) connections: ConnectionQuotas,
     active: AtomicBool,
     rules: ArcSwap<Rules>,
     measured: Mutex<Measured>,
@@ -94,16 +98,20 @@ impl Quotas {
     /// No quotas yet. `window` is for rates of bytes and time, `mutation_window` for changes of metadata.
     pub(crate) fn new(window: Window, mutation_window: Window) -> Self {
         let (active, rules) = (AtomicBool::new(false), ArcSwap::default());
-        Self { active, rules, measured: Mutex::default(), window, mutation_window }
+        let connections = ConnectionQuotas::new(window);
+        Self { connections, active, rules, measured: Mutex::default(), window, mutation_window }
     }
 
     /// Takes over what the metadata says.
     pub(crate) fn adopt(&self, rules: &Rules) {
         self.rules.store(std::sync::Arc::new(rules.clone()));
-        self.active.store(!rules.is_empty(), Ordering::Release);
+        self.connections.adopt(rules);
+        // Quotas of addresses concern connections alone, and requests need not be measured for them.
+        let of_requests = rules.keys().any(|entity| !entity.iter().any(|(kind, _)| kind == IP));
+        self.active.store(of_requests, Ordering::Release);
     }
 
-    /// Whether there is any quota at all.
+    /// Whether there is any quota on requests.
     pub(crate) fn is_active(&self) -> bool {
         self.active.load(Ordering::Acquire)
     }

@@ -17,8 +17,9 @@ use std::collections::HashSet;
 
 pub(crate) fn handle(cx: &Context<'_>, request: AlterConfigsRequest) -> Answer<AlterConfigsResponse> {
     let ids: Vec<_> = request.resources.iter().map(|r| (r.resource_type, &*r.resource_name)).collect();
-    let changes = request.resources.iter().map(change).collect();
-    let results = alter(cx, &ids, changes, request.validate_only);
+    let changes = request.resources.iter().zip(each_once(&ids));
+    let changes = changes.map(|(resource, is_once)| is_once.and_then(|()| change(resource).map(Some)));
+    let results = alter(cx, changes.collect(), request.validate_only);
     let responses = request.resources.iter().zip(results).map(|(resource, result)| {
         let (code, message) = outcome(&result);
         AlterConfigsResourceResponse::default()
@@ -30,30 +31,30 @@ pub(crate) fn handle(cx: &Context<'_>, request: AlterConfigsRequest) -> Answer<A
     AlterConfigsResponse::default().with_responses(responses.collect()).into()
 }
 
-/// Makes the changes that make sense; gives what became of each resource, in their order.
-pub(super) fn alter(
-    cx: &Context<'_>,
-    ids: &[(i8, &str)],
-    changes: Vec<Result<ConfigChange, Refusal>>,
-    validate_only: bool,
-) -> Vec<Result<(), Refusal>> {
+/// Refuses each resource that comes twice.
+pub(super) fn each_once(ids: &[(i8, &str)]) -> Vec<Result<(), Refusal>> {
     let mut seen = HashSet::new();
     let twice: HashSet<_> = ids.iter().filter(|id| !seen.insert(**id)).collect();
-    let changes: Vec<_> = ids
-        .iter()
-        .zip(changes)
-        .map(|(id, change)| match twice.contains(id) {
-            true => Err(invalid("Each resource must appear at most once.".to_owned())),
-            false => change,
-        })
-        .collect();
-    let wanted: Vec<ConfigChange> = changes.iter().flatten().cloned().collect();
+    let check = |id: &(i8, &str)| match twice.contains(id) {
+        true => Err(invalid("Each resource must appear at most once.".to_owned())),
+        false => Ok(()),
+    };
+    ids.iter().map(check).collect()
+}
+
+/// Makes the changes that make sense; gives what became of each resource, in their order. `None` is one that needs
+/// nothing stored.
+pub(super) fn alter(
+    cx: &Context<'_>,
+    changes: Vec<Result<Option<ConfigChange>, Refusal>>,
+    validate_only: bool,
+) -> Vec<Result<(), Refusal>> {
+    let wanted: Vec<ConfigChange> = changes.iter().flatten().flatten().cloned().collect();
     let mut altered = cx.broker.controller.alter_configs(&wanted, validate_only).map(Vec::into_iter);
-    let result = |change: Result<ConfigChange, Refusal>| {
-        change.and_then(|_| match &mut altered {
-            Ok(results) => results.next().unwrap_or(Ok(())),
-            Err(refusal) => Err(refusal.clone()),
-        })
+    let result = |change: Result<Option<ConfigChange>, Refusal>| match (change?, &mut altered) {
+        (None, _) => Ok(()),
+        (Some(_), Ok(results)) => results.next().unwrap_or(Ok(())),
+        (Some(_), Err(refusal)) => Err(refusal.clone()),
     };
     changes.into_iter().map(result).collect()
 }

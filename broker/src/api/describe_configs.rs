@@ -1,20 +1,21 @@
-//! DescribeConfigs (32), versions 1 to 4, of topics, of this broker, of groups and of subscriptions to client metrics.
+//! DescribeConfigs (32), versions 1 to 4, of topics, of this broker and its loggers, of groups and of subscriptions to
+//! client metrics.
 //!
 //! * The broker with an empty name stands for what is set for all brokers at run time.
 //! * A group or a subscription need not exist: what is not set has its default.
 //! * An error message that is not there is "", as in Kafka.
-//! * Loggers have no levels of their own here: INVALID_REQUEST.
 //!
 //! | version | change |
 //! |---|---|
 //! | 3 | types, and documentation on demand |
 
-use super::{Answer, Context};
+use super::{Answer, Context, logger_levels};
 use crate::config::describe::{
     ConfigEntry, describe_broker, describe_client_metrics, describe_cluster_default, describe_group,
     describe_topic,
 };
 use crate::controller::Refusal;
+use crate::logging;
 use crate::metadata::{
     BROKER_RESOURCE, CLIENT_METRICS_RESOURCE, GROUP_RESOURCE, LOGGER_RESOURCE, TOPIC_RESOURCE, topic_name,
 };
@@ -67,7 +68,7 @@ fn entries(cx: &Context<'_>, resource: &DescribeConfigsResource) -> Result<Vec<C
             ))),
             Err(_) => Err(invalid(format!("Broker id must be an integer, but it is: {name}"))),
         },
-        LOGGER_RESOURCE => Err(invalid("Unsupported resource type: BROKER_LOGGER".to_owned())),
+        LOGGER_RESOURCE => logger_levels::describe(logging::installed(), config.node_id, name),
         CLIENT_METRICS_RESOURCE if name.is_empty() => {
             Err(invalid("Client metrics subscription name must not be empty".to_owned()))
         }
@@ -95,7 +96,8 @@ fn describe(entry: ConfigEntry, request: &DescribeConfigsRequest) -> DescribeCon
             .with_value(synonym.value.map(StrBytes::from_string))
             .with_source(synonym.source)
     });
-    let documentation = entry.documentation.filter(|_| request.include_documentation);
+    // Loggers have an empty one, asked for or not.
+    let documentation = entry.documentation.filter(|text| request.include_documentation || text.is_empty());
     DescribeConfigsResourceResult::default()
         .with_name(StrBytes::from_string(entry.name))
         .with_value(entry.value.map(StrBytes::from_string))

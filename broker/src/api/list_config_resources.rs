@@ -2,7 +2,6 @@
 //!
 //! * Groups and subscriptions to client metrics are those with settings of their own; topics and brokers are all.
 //! * No type asked for stands for all that the version knows. One that it does not: UNSUPPORTED_VERSION.
-//! * Loggers have no levels of their own here, and so no broker is named for them.
 //!
 //! | version | change |
 //! |---|---|
@@ -37,7 +36,7 @@ pub(crate) fn handle(
     for resource_type in known.iter().filter(|known| asked.is_empty() || asked.contains(known)) {
         let names: Vec<String> = match *resource_type {
             TOPIC_RESOURCE => image.sorted_topics().iter().map(|topic| topic.name.to_string()).collect(),
-            BROKER_RESOURCE => vec![cx.broker.controller.node_id().to_string()],
+            BROKER_RESOURCE | LOGGER_RESOURCE => vec![cx.broker.controller.node_id().to_string()],
             other => image.configured(other).map(str::to_owned).collect(),
         };
         let resource = |name| {
@@ -78,10 +77,10 @@ mod tests {
         assert!(broker.broker.controller.alter_configs(&changes, false).unwrap().iter().all(Result::is_ok));
         let rows: [Row; 6] = [
             (0, &[], 0, &[(16, "m")]),
-            (1, &[], 0, &[(32, "g"), (16, "m"), (4, "1"), (2, "t")]),
+            (1, &[], 0, &[(32, "g"), (16, "m"), (8, "1"), (4, "1"), (2, "t")]),
             (1, &[2], 0, &[(2, "t")]),
             (1, &[2, 32], 0, &[(32, "g"), (2, "t")]),
-            (1, &[8], 0, &[]),
+            (1, &[8], 0, &[(8, "1")]),
             (1, &[2, 99], 35, &[]),
         ];
         for (version, asked, code, expected) in rows {

@@ -1,29 +1,33 @@
 //! How the lines of the log look.
 
 use crate::config::LogFormat;
+use crate::logging::{self, Filtered};
 use std::fmt;
 use std::io::IsTerminal;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{Layer, fmt as lines};
 
-/// Begins to write the log of the process. `RUST_LOG` says what is in it, otherwise everything from `info` on.
-pub fn start_log(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter);
-    match format {
-        LogFormat::Pretty => log
-            .with_target(false)
-            .with_ansi(std::io::stderr().is_terminal())
-            .with_writer(std::io::stderr)
-            .init(),
-        LogFormat::Kafka => log.event_format(Lines(format)).with_writer(std::io::stdout).init(),
-        LogFormat::Json => log.event_format(Lines(format)).with_writer(std::io::stderr).init(),
-    }
+/// Begins to write the log of the process. The environment says what is in it ([`logging::install`]).
+///
+/// # Errors
+/// The process has a log already.
+pub fn start_log(format: LogFormat) -> Result<(), String> {
+    let lines: Box<dyn Layer<Filtered> + Send + Sync> = match format {
+        LogFormat::Pretty => Box::new(
+            lines::layer()
+                .with_target(false)
+                .with_ansi(std::io::stderr().is_terminal())
+                .with_writer(std::io::stderr),
+        ),
+        LogFormat::Kafka => Box::new(lines::layer().event_format(Lines(format)).with_writer(std::io::stdout)),
+        LogFormat::Json => Box::new(lines::layer().event_format(Lines(format)).with_writer(std::io::stderr)),
+    };
+    logging::install(|name| std::env::var(name).ok(), lines)
 }
 
 /// The lines that scripts and test libraries wait for, in a format of the log. They are written once, when every listener

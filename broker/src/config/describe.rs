@@ -23,6 +23,8 @@ pub mod source {
     pub const STATIC_BROKER: i8 = 4;
     /// Built in.
     pub const DEFAULT: i8 = 5;
+    /// Level of a logger.
+    pub const DYNAMIC_BROKER_LOGGER: i8 = 6;
     /// Set for a subscription to metrics.
     pub const CLIENT_METRICS: i8 = 7;
     /// Set for a group.

@@ -76,6 +76,8 @@ pub struct Listener {
     pub protocol: SecurityProtocol,
     /// Connections it may hold at once, beside the limit of the whole broker.
     pub max_connections: i32,
+    /// Connections it may take in a second, beside the limit of the whole broker.
+    pub max_connection_creation_rate: i32,
 }
 
 /// Endpoints that were read, and whether a comma was left over.

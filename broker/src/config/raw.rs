@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::config::environment::{self, Variables};
 use crate::config::error::ConfigError;
-use crate::config::properties;
+use crate::config::{properties, providers};
 
 /// Where a value was set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,7 +91,8 @@ pub struct RawConfig {
 }
 
 impl RawConfig {
-    /// Reads all sources; what comes later in [`Sources`], and later within one of them, wins.
+    /// Reads all sources; what comes later in [`Sources`], and later within one of them, wins. Values that are written
+    /// elsewhere are fetched from there.
     pub fn from_sources(sources: &Sources) -> Result<RawConfig, ConfigError> {
         let mut raw = RawConfig::default();
         for (key, value) in &sources.image {
@@ -104,6 +105,7 @@ impl RawConfig {
         for (key, value) in &sources.overrides {
             raw.set(key.trim(), value, Origin::CommandLine);
         }
+        providers::resolve(&mut raw.values, &sources.environment)?;
         Ok(raw)
     }
 

@@ -22,7 +22,8 @@ pub(crate) const CONSUMER_BYTE_RATE: &str = "consumer_byte_rate";
 pub(crate) const REQUEST_PERCENTAGE: &str = "request_percentage";
 /// Partitions created or deleted in a second.
 pub(crate) const CONTROLLER_MUTATION_RATE: &str = "controller_mutation_rate";
-const CONNECTION_CREATION_RATE: &str = "connection_creation_rate";
+/// Connections in a second.
+pub(crate) const CONNECTION_CREATION_RATE: &str = "connection_creation_rate";
 
 /// What shall become of the quotas of an entity: a value sets one, none removes it.
 #[derive(Clone, Debug)]

@@ -72,6 +72,7 @@ pub(crate) async fn accept(listener: TcpListener, index: usize, broker: Arc<Brok
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
+                let Some(stream) = admit(stream, peer, index, &broker).await else { continue };
                 if let Err(reason) = start(stream, peer, index, &broker) {
                     tracing::warn!("refused a connection from {peer}: {reason}");
                 }
@@ -85,11 +86,34 @@ pub(crate) async fn accept(listener: TcpListener, index: usize, broker: Arc<Brok
     }
 }
 
+/// Waits if connections come too fast. One that comes too fast from its address is closed later, without holding up
+/// others, so that its client does not come back at once.
+async fn admit(stream: TcpStream, peer: SocketAddr, index: usize, broker: &Broker) -> Option<TcpStream> {
+    let (quotas, rates) = (&broker.quotas.connections, broker.creation_rates(index));
+    let wait_ms = quotas.arrived(index, rates, broker.clock.now_ms());
+    if wait_ms > 0 {
+        tracing::debug!("connections come too fast: accepting waits for {wait_ms} ms");
+        tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+    }
+    let ip = peer.ip().to_canonical();
+    let Some(closed_in_ms) = quotas.refused(index, rates, ip, broker.clock.now_ms()) else {
+        return Some(stream);
+    };
+    tracing::debug!("connections come too fast from {ip}: this one is closed in {closed_in_ms} ms");
+    let held = quotas.hold()?;
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(closed_in_ms)).await;
+        drop((stream, held));
+    });
+    None
+}
+
 fn start(stream: TcpStream, peer: SocketAddr, index: usize, broker: &Arc<Broker>) -> Result<(), String> {
     let local = stream.local_addr().map_err(|e| e.to_string())?;
     stream.set_nodelay(true).map_err(|e| e.to_string())?;
+    let ip = peer.ip().to_canonical();
     let registered =
-        broker.connections().register(stream.as_raw_fd(), peer.ip(), broker.connection_limits(peer.ip()))?;
+        broker.connections().register(stream.as_raw_fd(), ip, index, broker.connection_limits(index, ip))?;
     let info = ConnectionInfo {
         peer: canonical(peer),
         local: canonical(local),

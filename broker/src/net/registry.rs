@@ -19,6 +19,7 @@ pub(crate) struct Registry {
 struct Open {
     sockets: HashMap<u64, RawFd>,
     by_ip: HashMap<IpAddr, usize>,
+    by_listener: HashMap<usize, usize>,
     next: u64,
     stopping: bool,
 }
@@ -29,6 +30,7 @@ pub(crate) struct Registered {
     registry: Arc<Registry>,
     id: u64,
     ip: IpAddr,
+    listener: usize,
 }
 
 /// Limits on the number of connections.
@@ -36,6 +38,8 @@ pub(crate) struct Registered {
 pub(crate) struct Limits {
     /// `max.connections`.
     pub(crate) connections_max: usize,
+    /// `listener.name.x.max.connections`.
+    pub(crate) per_listener_max: usize,
     /// `max.connections.per.ip`.
     pub(crate) per_ip_max: usize,
 }
@@ -46,6 +50,7 @@ impl Registry {
         self: &Arc<Self>,
         socket: RawFd,
         ip: IpAddr,
+        listener: usize,
         limits: Limits,
     ) -> Result<Registered, String> {
         let mut open = self.open.lock();
@@ -55,15 +60,18 @@ impl Registry {
         if open.sockets.len() >= limits.connections_max {
             return Err(format!("max.connections={} are open", limits.connections_max));
         }
-        let of_ip = open.by_ip.entry(ip).or_default();
-        if *of_ip >= limits.per_ip_max {
+        if open.by_listener.get(&listener).copied().unwrap_or(0) >= limits.per_listener_max {
+            return Err(format!("max.connections={} of the listener are open", limits.per_listener_max));
+        }
+        if open.by_ip.get(&ip).copied().unwrap_or(0) >= limits.per_ip_max {
             return Err(format!("max.connections.per.ip={} are open from {ip}", limits.per_ip_max));
         }
-        *of_ip += 1;
+        *open.by_ip.entry(ip).or_default() += 1;
+        *open.by_listener.entry(listener).or_default() += 1;
         let id = open.next;
         open.next += 1;
         open.sockets.insert(id, socket);
-        Ok(Registered { registry: self.clone(), id, ip })
+        Ok(Registered { registry: self.clone(), id, ip, listener })
     }
 
     /// Ends the receiving side of every connection: each answers what it has read and closes. No new one is taken.
@@ -98,8 +106,41 @@ impl Drop for Registered {
                 open.by_ip.remove(&self.ip);
             }
         }
+        if let Some(n) = open.by_listener.get_mut(&self.listener) {
+            *n -= 1;
+        }
         if open.sockets.is_empty() {
             self.registry.closed.notify_waiters();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Limits, Registry};
+    use std::net::IpAddr;
+    use std::sync::Arc;
+
+    #[test]
+    fn each_limit_refuses_and_a_place_that_is_left_is_free() {
+        let free = Limits { connections_max: 9, per_listener_max: 9, per_ip_max: 9 };
+        let (here, there): (IpAddr, IpAddr) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
+        for (limits, same, other_listener, other_ip) in [
+            (Limits { connections_max: 1, ..free }, false, false, false),
+            (Limits { per_listener_max: 1, ..free }, false, true, false),
+            (Limits { per_ip_max: 1, ..free }, false, false, true),
+            (Limits { per_ip_max: 0, ..free }, false, false, false),
+            (free, true, true, true),
+        ] {
+            let registry = Arc::new(Registry::default());
+            let first = registry.register(1, here, 0, limits);
+            assert_eq!(first.is_ok(), limits.per_ip_max > 0, "{limits:?}");
+            let fits = |ip, listener| registry.register(2, ip, listener, limits).is_ok();
+            assert_eq!(fits(here, 0), same, "{limits:?}");
+            assert_eq!(fits(here, 1), other_listener, "{limits:?}");
+            assert_eq!(fits(there, 0), other_ip, "{limits:?}");
+            drop(first);
+            assert_eq!(fits(here, 0), limits.per_ip_max > 0, "{limits:?}");
         }
     }
 }

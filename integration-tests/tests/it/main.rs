@@ -1,5 +1,6 @@
 //! milena from outside: real clients and raw frames against the built binary.
 
+mod admin;
 mod clients;
 mod compaction;
 mod configs;

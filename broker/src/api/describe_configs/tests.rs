@@ -77,7 +77,7 @@ fn what_cannot_be_described_is_refused_in_kafkas_words() {
         (2, "a/b", 17, "Topic name is invalid: 'a/b' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'"),
         (4, "5", 42, "Unexpected broker id, expected 1 or empty string, but received 5"),
         (4, "x", 42, "Broker id must be an integer, but it is: x"),
-        (8, "1", 42, "Unsupported resource type: BROKER_LOGGER"),
+        (8, "5", 42, "Unexpected broker id, expected 1 but received 5"),
         (16, "", 42, "Client metrics subscription name must not be empty"),
         (32, "", 42, "Group name must not be empty"),
         (99, "q", 42, "Unexpected resource type UNKNOWN for resource q"),

@@ -4,6 +4,7 @@ use crate::config::broker_config::values::Values;
 use crate::config::error::ConfigError;
 use crate::config::key::Effect;
 use crate::config::keys;
+use crate::config::providers::PROVIDERS;
 use crate::config::raw::RawConfig;
 use crate::config::suggest;
 use crate::config::value::parse_voter;
@@ -51,6 +52,7 @@ pub(super) fn names(effective: &RawConfig, warnings: &mut Vec<String>) {
             Some(key) if key.effect == Effect::AcceptedNoEffect => idle.push(name),
             Some(_) => {}
             None if keys::is_authorizer_key(name) || keys::is_old_address(name) => {}
+            None if name.starts_with(PROVIDERS) => {}
             None if keys::is_removed(name) => idle.push(name),
             None => {
                 let candidates = keys::all().filter(|key| !key.internal).map(|key| key.name);

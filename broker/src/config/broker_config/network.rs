@@ -1,6 +1,7 @@
 //! Listeners, advertised addresses and the limits on connections and requests.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::config::broker_config::{Values, millis};
@@ -37,9 +38,11 @@ pub struct NetworkConfig {
     pub connections_max_idle: Option<Duration>,
     /// `max.connections`
     pub max_connections: i32,
+    /// `max.connection.creation.rate`
+    pub max_connection_creation_rate: i32,
     /// `max.connections.per.ip`
     pub max_connections_per_ip: i32,
-    /// `max.connections.per.ip.overrides`: host to number of connections.
+    /// `max.connections.per.ip.overrides`: an address, or `localhost`, to its number of connections.
     pub max_connections_per_ip_overrides: BTreeMap<String, i32>,
 }
 
@@ -85,9 +88,17 @@ impl NetworkConfig {
             max_request_partitions: values.int("max.request.partition.size.limit"),
             connections_max_idle: (idle >= 0).then(|| millis(idle)),
             max_connections: values.int("max.connections"),
+            max_connection_creation_rate: values.int("max.connection.creation.rate"),
             max_connections_per_ip: values.int("max.connections.per.ip"),
-            max_connections_per_ip_overrides: reader.per_ip_overrides()?,
+            max_connections_per_ip_overrides: reader.per_ip_overrides(warnings)?,
         })
+    }
+}
+
+impl NetworkConfig {
+    /// A listener by its place among all of them; those for controllers come last.
+    pub(crate) fn listener(&self, index: usize) -> Option<&Listener> {
+        self.listeners.iter().chain(&self.controller_listeners).nth(index)
     }
 }
 
@@ -164,7 +175,8 @@ impl Reader<'_> {
                 return Err(self.refused("listeners", reason, advice));
             }
             let max_connections = self.per_listener(name, "max.connections");
-            listeners.push(Listener { max_connections, endpoint, protocol });
+            let max_connection_creation_rate = self.per_listener(name, "max.connection.creation.rate");
+            listeners.push(Listener { max_connections, max_connection_creation_rate, endpoint, protocol });
         }
         Ok(listeners)
     }
@@ -191,7 +203,9 @@ impl Reader<'_> {
                 continue;
             }
             let max_connections = self.per_listener(name, "max.connections");
-            listeners.push(Listener { max_connections, endpoint, protocol: SecurityProtocol::Plaintext });
+            let max_connection_creation_rate = self.per_listener(name, "max.connection.creation.rate");
+            let protocol = SecurityProtocol::Plaintext;
+            listeners.push(Listener { max_connections, max_connection_creation_rate, endpoint, protocol });
         }
         listeners
     }
@@ -253,7 +267,7 @@ impl Reader<'_> {
         }
     }
 
-    fn per_ip_overrides(&self) -> Result<BTreeMap<String, i32>, ConfigError> {
+    fn per_ip_overrides(&self, warnings: &mut Vec<String>) -> Result<BTreeMap<String, i32>, ConfigError> {
         let key = "max.connections.per.ip.overrides";
         let mut overrides = BTreeMap::new();
         let text = self.values.text(key).unwrap_or_default();
@@ -264,7 +278,14 @@ impl Reader<'_> {
             });
             let (host, count) =
                 count.ok_or_else(|| self.invalid(key, format!("{pair} is not a pair host:count")))?;
-            overrides.insert(host, count);
+            let address = host.parse::<IpAddr>().map(|ip| ip.to_canonical().to_string());
+            if address.is_err() && host != "localhost" {
+                warnings.push(format!(
+                    "{key} (from {}): {host} is not an address, and names are not looked up",
+                    self.effective.origin(key)
+                ));
+            }
+            overrides.insert(address.unwrap_or(host), count);
         }
         Ok(overrides)
     }

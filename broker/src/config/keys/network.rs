@@ -20,10 +20,10 @@ pub(super) const KEYS: &[Key] = &[
         .doc("NAME:PROTOCOL pairs that give every listener its security protocol."),
     string("listeners", Some("PLAINTEXT://localhost:9092")).honoured()
         .doc("NAME://host:port addresses to listen on; an empty host means every interface, port 0 any free port."),
-    int("max.connection.creation.rate", Some("2147483647")).at_least(0).cluster_wide()
-        .doc("New connections per second and listener."),
+    int("max.connection.creation.rate", Some("2147483647")).at_least(0).honoured().cluster_wide()
+        .doc("New connections per second, of the broker or of one listener; more wait to be accepted."),
     int("max.connections", Some("2147483647")).at_least(0).honoured().cluster_wide()
-        .doc("Connections the broker holds at once; more wait until one closes."),
+        .doc("Connections the broker, or one listener, holds at once; more are refused."),
     int("max.connections.per.ip", Some("2147483647")).at_least(0).honoured().cluster_wide()
         .doc("Connections one address may hold; 0 admits only the exceptions of max.connections.per.ip.overrides."),
     string("max.connections.per.ip.overrides", Some("")).honoured().cluster_wide()
@@ -37,12 +37,12 @@ pub(super) const KEYS: &[Key] = &[
     int("num.network.threads", Some("3")).at_least(1).cluster_wide()
         .doc("Network threads per listener in Kafka."),
     long("queued.max.request.bytes", Some("-1"))
-        .doc("Bytes of queued requests after which no more are read; -1 sets no limit."),
+        .doc("Bytes of queued requests after which Kafka reads no more; milena queues none. -1 sets no limit."),
     int("queued.max.requests", Some("500")).at_least(1)
-        .doc("Requests that may wait for a handler before the network stops reading."),
+        .doc("Requests that may wait for a handler in Kafka; in milena none does, and a connection is read no further while 128 of its answers wait."),
     int("request.timeout.ms", Some("30000")).honoured()
         .doc("Milliseconds a broker waits for an answer to its own requests."),
-    string("security.inter.broker.protocol", Some("PLAINTEXT")).valid(Valid::OneOf(&["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"])).honoured()
+    string("security.inter.broker.protocol", Some("PLAINTEXT")).valid(Valid::OneOf(&["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]))
         .doc("Security protocol among brokers where no listener name is given for it."),
     long("socket.connection.setup.timeout.max.ms", Some("30000"))
         .doc("Most milliseconds an outgoing connection may take to be set up."),

@@ -107,3 +107,68 @@ fn names_of_one_setting_in_their_order() {
         ["listener.name.a.max.connections", "max.connections"]
     );
 }
+
+/// The code that a broker runs: without tables, descriptions, checks of changes, and tests.
+fn code() -> String {
+    const NOT_A_READER: [&str; 3] = ["config/keys", "config/describe", "config/dynamic"];
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let (mut folders, mut code) = (vec![root.clone()], String::new());
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(&root).unwrap().display().to_string();
+            if name.contains("tests") || NOT_A_READER.iter().any(|other| name.starts_with(other)) {
+                continue;
+            }
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let text = std::fs::read_to_string(&path).unwrap();
+                code.push_str(text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default());
+            }
+        }
+    }
+    code
+}
+
+/// What is marked as honoured is read somewhere, by its name.
+#[test]
+fn somebody_reads_every_key_that_is_honoured() {
+    let code = code();
+    let read = |name: &str| code.contains(&format!("\"{name}\""));
+    assert!(!read("metric.reporters"), "what nobody reads is told apart");
+    let honoured = all().filter(|key| key.effect == Effect::Honoured);
+    let unread: Vec<&str> = honoured.map(|key| key.name).filter(|name| !read(name)).collect();
+    assert!(unread.is_empty(), "{unread:?}");
+}
+
+/// Keys that setups set and count on, and that one broker without TLS and SASL can serve.
+#[test]
+fn what_setups_count_on_is_honoured() {
+    const WANTED: &str = "process.roles node.id broker.id broker.rack listeners advertised.listeners \
+        listener.security.protocol.map inter.broker.listener.name controller.listener.names controller.quorum.voters \
+        log.dir log.dirs log.segment.bytes log.roll.ms log.roll.hours log.retention.ms log.retention.minutes \
+        log.retention.hours log.retention.bytes log.retention.check.interval.ms log.cleanup.policy log.cleaner.enable \
+        log.cleaner.backoff.ms log.cleaner.min.cleanable.ratio log.cleaner.delete.retention.ms \
+        log.cleaner.min.compaction.lag.ms log.cleaner.max.compaction.lag.ms log.segment.delete.delay.ms \
+        log.flush.interval.messages log.flush.interval.ms log.flush.scheduler.interval.ms log.message.timestamp.type \
+        log.message.timestamp.before.max.ms log.message.timestamp.after.max.ms message.max.bytes compression.type \
+        compression.gzip.level compression.lz4.level compression.zstd.level min.insync.replicas num.partitions \
+        default.replication.factor auto.create.topics.enable delete.topic.enable max.request.partition.size.limit \
+        socket.request.max.bytes fetch.max.bytes max.incremental.fetch.session.cache.slots connections.max.idle.ms \
+        max.connections max.connections.per.ip max.connections.per.ip.overrides max.connection.creation.rate \
+        quota.window.num quota.window.size.seconds offsets.topic.num.partitions offsets.topic.replication.factor \
+        offsets.retention.minutes offsets.retention.check.interval.ms offset.metadata.max.bytes \
+        group.initial.rebalance.delay.ms group.min.session.timeout.ms group.max.session.timeout.ms group.max.size \
+        group.coordinator.rebalance.protocols group.consumer.session.timeout.ms group.consumer.min.session.timeout.ms \
+        group.consumer.max.session.timeout.ms group.consumer.heartbeat.interval.ms \
+        group.consumer.min.heartbeat.interval.ms group.consumer.max.heartbeat.interval.ms group.consumer.max.size \
+        group.consumer.assignors group.consumer.migration.policy group.consumer.regex.refresh.interval.ms \
+        transaction.state.log.num.partitions transaction.state.log.replication.factor transaction.state.log.min.isr \
+        transaction.max.timeout.ms transactional.id.expiration.ms \
+        transaction.abort.timed.out.transaction.cleanup.interval.ms producer.id.expiration.ms authorizer.class.name";
+    for name in WANTED.split_whitespace() {
+        let key = find(name).unwrap_or_else(|| panic!("{name}"));
+        assert_eq!(key.effect, Effect::Honoured, "{name}");
+    }
+}

@@ -19,6 +19,7 @@ use crate::coordinator::Topics;
 use crate::coordinator::runtime::Effects;
 use crate::error::Refusal;
 use crate::group::shard::{GroupShard, Then};
+use crate::re2::without_quotations;
 
 /// Bytes of an expression; one of topic names has no need for more.
 const LENGTH_MAX: usize = 32 << 10;
@@ -93,9 +94,10 @@ pub(super) fn compile(regex: &str) -> Result<Regex, Refusal> {
     if regex.len() > LENGTH_MAX {
         return Err(refused(format!("it has more than {LENGTH_MAX} bytes")));
     }
+    let plain = without_quotations(regex);
     let build = |regex: &str| RegexBuilder::new(regex).size_limit(COMPILED_MAX).build();
     // On its own first: a bracket too many must not close the group around it.
-    let compiled = build(regex).and_then(|_| build(&format!(r"\A(?:{regex})\z")));
+    let compiled = build(&plain).and_then(|_| build(&format!(r"\A(?:{plain})\z")));
     compiled.map_err(|error| {
         let text = error.to_string();
         refused(text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned())
