@@ -263,7 +263,30 @@ impl LogDir {
         if let Some(offset) = cleaned {
             log.set_cleaned_up_to(offset);
         }
+        self.correct_offsets(&key, &log)?;
         Ok(log)
+    }
+
+    /// A power cut or damage may have taken the end of a log, so that checkpoints lie behind it. Before anything is appended
+    /// they say what is true: the records that get those offsets anew lie neither below the log start, nor are they on
+    /// the device, nor clean.
+    fn correct_offsets(&self, key: &(String, i32), log: &Log) -> Result<()> {
+        let mut saved = self.saved.lock();
+        let saved = &mut *saved;
+        let end = log.end_offset();
+        let correct = |name: &str, offsets: &mut Offsets, most: i64| {
+            if offsets.get(key).is_none_or(|offset| *offset <= most) {
+                return Ok(());
+            }
+            let mut corrected = offsets.clone();
+            corrected.insert(key.clone(), most);
+            checkpoint::save_offsets(&self.disk, name, &corrected)?;
+            *offsets = corrected;
+            Ok(())
+        };
+        correct(file_name::RECOVERY_POINT_CHECKPOINT, &mut saved.recovery_points, end)?;
+        correct(file_name::LOG_START_OFFSET_CHECKPOINT, &mut saved.log_starts, end)?;
+        correct(file_name::CLEANER_CHECKPOINT, &mut saved.cleaned, end)
     }
 
     /// Makes an empty log that begins at `base_offset` and is to take the place of one in another data directory.

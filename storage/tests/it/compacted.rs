@@ -3,7 +3,7 @@
 use crate::model::{Batch, Model, Record};
 use milena_protocol::records::{BatchHeader, Batches, Codec, HEADER_LEN, Records, crc_matches, decompress};
 use milena_storage::log::Log;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A record with all that a reader sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,9 +33,9 @@ fn records(header: &BatchHeader, batch: &[u8]) -> BTreeMap<i64, Whole> {
 }
 
 impl Model {
-    /// Compares a log with this history, of which anything below `limit` may have been compacted, and returns the
-    /// history that it holds.
-    pub(crate) fn compacted(&self, log: &Log, limit: i64) -> Self {
+    /// Compares a log with this history, of which anything below `limit` may have been compacted and batches behind
+    /// `whole` may be missing, and returns the history that it holds.
+    pub(crate) fn compacted(&self, log: &Log, limit: i64, whole: i64) -> Self {
         let (start, end) = (log.start_offset(), self.end());
         // Producers are remembered even if nothing of them can be read.
         let below = self.batches.iter().take_while(|batch| batch.next_offset() <= start);
@@ -43,7 +43,10 @@ impl Model {
         let mut offset = start;
         while offset < end {
             let bytes = log.read_batches(offset, 1 << 20).unwrap();
-            assert!(!bytes.is_empty(), "nothing at {offset}, the log ends at {end}");
+            if bytes.is_empty() {
+                assert!(offset >= whole, "nothing at {offset}, the log ends at {end}");
+                break;
+            }
             for batch in Batches::new(&bytes) {
                 let (header, bytes) = batch.unwrap();
                 assert!(header.last_offset() >= offset, "offsets ascend");
@@ -51,8 +54,13 @@ impl Model {
                 left.push(self.is_left(&header, bytes, limit));
             }
         }
-        self.check_last_values(&left, start, limit);
-        Self { batches: left, forgotten: self.aborted() }
+        for batch in self.batches.iter().filter(|b| b.header.base_offset >= start.max(limit)) {
+            let base = batch.header.base_offset;
+            let there = left.iter().any(|found| found.header.base_offset == base);
+            assert!(there || batch.next_offset() > whole, "the batch at {base} is gone, whole up to {whole}");
+        }
+        self.check_last_values(&left, start, limit, whole);
+        Self { batches: left, forgotten: self.aborted(), gone: end }
     }
 
     /// A batch of the log is one of the history, less some of its records.
@@ -88,10 +96,14 @@ impl Model {
         Batch { bytes: bytes.to_vec(), header: *header, marker, records }
     }
 
-    /// Of every key the last record below `limit` is there, unless it says that the key is gone.
-    fn check_last_values(&self, left: &[Batch], start: i64, limit: i64) {
+    /// Of every key the last record below `limit` and `whole` is there, or a later one, unless one says that the key is
+    /// gone.
+    fn check_last_values(&self, left: &[Batch], start: i64, limit: i64, whole: i64) {
         let aborted = self.aborted();
+        let present: BTreeSet<i64> =
+            left.iter().flat_map(|batch| batch.records.iter().map(|record| record.offset)).collect();
         let mut last = BTreeMap::new();
+        let mut saved = BTreeSet::new();
         for batch in self.batches.iter().filter(|b| b.header.base_offset < limit && b.marker.is_none()) {
             let (id, base) = (batch.header.producer_id, batch.header.base_offset);
             let is_aborted = |a: &(i64, i64, i64)| a.0 == id && (a.1..a.2).contains(&base);
@@ -99,11 +111,16 @@ impl Model {
                 continue;
             }
             for (offset, record) in records(&batch.header, &batch.bytes) {
-                last.insert(record.key, (offset, record.value.is_some()));
+                if base < whole {
+                    saved.remove(&record.key);
+                    last.insert(record.key, (offset, record.value.is_some()));
+                } else if record.value.is_none() || present.contains(&offset) {
+                    saved.insert(record.key);
+                }
             }
         }
         for (key, (offset, has_value)) in last {
-            let there = left.iter().any(|batch| batch.records.iter().any(|record| record.offset == offset));
+            let there = present.contains(&offset) || saved.contains(&key);
             assert!(
                 there || !has_value || offset < start,
                 "the last record of {key:?}, at {offset}, is gone"

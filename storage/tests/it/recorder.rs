@@ -3,7 +3,9 @@
 //!
 //! Between two operations a file changes by stores into a mapping alone, which the kernel keeps when the process dies.
 //! What a power cut leaves of a file that was not synced: any mixture of sectors that are as they were at the last
-//! sync and as they are now, at either length; of a directory that was not synced, any state since its last sync.
+//! sync and as they are now, at either length. The kernel writes a page back whenever it likes, also between two stores
+//! of an append into a mapping: so each page may be as it was at any time since the last sync, and in between. Of a
+//! directory that was not synced, any state since its last sync is left.
 
 use crate::random::Random;
 use crate::world::Promised;
@@ -17,6 +19,8 @@ use std::sync::Arc;
 
 /// A power cut leaves a sector as a whole.
 const SECTOR: usize = 512;
+/// The kernel writes pages back.
+const PAGE: usize = 4096;
 
 /// A file or directory, whatever its name. An inode number that is used again is another file.
 type Id = (u64, u32);
@@ -167,6 +171,8 @@ impl State {
 #[derive(Default)]
 pub(crate) struct Device {
     synced: BTreeMap<Id, Bytes>,
+    /// What was in each file since its last sync, that included.
+    versions: BTreeMap<Id, Vec<Bytes>>,
     /// States of each directory since its last sync, that one included.
     dirs: BTreeMap<PathBuf, Vec<Names>>,
     /// The last content of every file that there was.
@@ -178,6 +184,10 @@ impl Device {
     pub(crate) fn see(&mut self, state: &State) {
         for (id, bytes) in &state.tree.files {
             self.latest.insert(*id, bytes.clone());
+            let versions = self.versions.entry(*id).or_default();
+            if versions.last().is_none_or(|last| !Arc::ptr_eq(last, bytes)) {
+                versions.push(bytes.clone());
+            }
         }
         for (dir, names) in &state.tree.dirs {
             let seen = self.dirs.entry(dir.clone()).or_default();
@@ -192,6 +202,7 @@ impl Device {
         match state.op {
             Op::SyncAll => {
                 self.synced = state.tree.files.clone();
+                self.versions.values_mut().for_each(keep_last);
                 self.dirs.values_mut().for_each(keep_last);
             }
             Op::Sync => match self.dirs.get_mut(&state.path) {
@@ -200,6 +211,7 @@ impl Device {
                     let (dir, name) = (state.path.parent().unwrap(), state.path.file_name().unwrap());
                     let id = state.tree.dirs[dir][Path::new(name)];
                     self.synced.insert(id, state.tree.files[&id].clone());
+                    self.versions.get_mut(&id).into_iter().for_each(keep_last);
                 }
             },
             Op::Open | Op::Write | Op::Rename => {}
@@ -224,12 +236,15 @@ impl Device {
         write(root, &dirs, |id| {
             let synced = self.synced.get(&id).map_or(&[][..], |bytes| bytes);
             let latest = self.latest.get(&id).map_or(&[][..], |bytes| bytes);
-            torn(synced, latest, random)
+            match self.versions.get(&id).filter(|_| random.one_in(2)) {
+                Some(versions) => pages(synced, versions, random),
+                None => torn(synced, latest, random),
+            }
         });
     }
 }
 
-fn keep_last(seen: &mut Vec<Names>) {
+fn keep_last<T>(seen: &mut Vec<T>) {
     seen.drain(..seen.len() - 1);
 }
 
@@ -247,6 +262,36 @@ fn torn(synced: &[u8], latest: &[u8], random: &mut Random) -> Vec<u8> {
         let len = new.len().min(sector.len());
         if random.one_in(2) {
             sector[..len].copy_from_slice(&new[..len]);
+        }
+    }
+    bytes
+}
+
+/// A file of which every page was written back at some time since it was `synced`, or not at all. Between two versions an
+/// append stores its bytes piece by piece: of such a page some bytes are new, and those before and behind them old.
+fn pages(synced: &[u8], versions: &[Bytes], random: &mut Random) -> Vec<u8> {
+    let length = versions[random.below(versions.len())].len();
+    let mut bytes = vec![0; length];
+    for (at, page) in bytes.chunks_mut(PAGE).enumerate() {
+        let part = |from: &[u8], to: &mut [u8]| {
+            let from = from.get(at * PAGE..).unwrap_or_default();
+            let len = from.len().min(to.len());
+            to[..len].copy_from_slice(&from[..len]);
+            to[len..].fill(0);
+        };
+        let version = random.below(versions.len() + 1);
+        part(version.checked_sub(1).map_or(synced, |before| &versions[before]), page);
+        if let Some(next) = versions.get(version).filter(|_| random.one_in(2)) {
+            let mut newer = vec![0; page.len()];
+            part(next, &mut newer);
+            let same = |pair: &(usize, (&u8, &u8))| pair.1.0 == pair.1.1;
+            let changed = page.iter().zip(&newer).enumerate().skip_while(same).map(|(at, _)| at).next();
+            let Some(first) = changed else { continue };
+            // Where a header ends, or the prefix that makes a batch one; or anywhere.
+            let anywhere = random.below(page.len() - first);
+            let from = (first + random.pick(&[0, 12, 61, anywhere])).min(page.len());
+            let to = from + random.below(page.len() - from + 1);
+            page[from..to].copy_from_slice(&newer[from..to]);
         }
     }
     bytes

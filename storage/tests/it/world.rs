@@ -50,12 +50,13 @@ impl Promised {
             start: (self.saved_start, self.start),
             moved: self.moved.max(self.start),
             compacted: self.compacted,
+            whole: i64::MAX,
         }
     }
 
     /// What a start finds after a power cut.
     pub(crate) fn after_power_cut(&self) -> Legal {
-        Legal { end: (self.synced, self.begun.max(self.acked)), ..self.after_death() }
+        Legal { end: (self.synced, self.begun.max(self.acked)), whole: self.synced, ..self.after_death() }
     }
 }
 
@@ -205,11 +206,9 @@ impl World {
         self
     }
 
-    /// The same, but every append is synced if the log may be compacted: a start cannot tell what a power cut took of
-    /// such a log from what compaction did.
-    pub(crate) fn synced_if_compacted(mut self, seed: u64) -> Self {
-        self.syncs = seed.is_multiple_of(2);
-        self.config.compact &= self.syncs;
+    /// The same, but each append is synced.
+    pub(crate) fn synced(mut self) -> Self {
+        self.syncs = true;
         self
     }
 
@@ -502,7 +501,7 @@ impl World {
         let compacted = self.promised.lock().compacted;
         self.promised.lock().checking = true;
         // A pass that failed has cleaned a part.
-        self.model = self.history.compacted(&log, compacted);
+        self.model = self.history.compacted(&log, compacted, i64::MAX);
         self.promised.lock().checking = false;
         done.map(drop)
     }
