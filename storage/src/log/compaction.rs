@@ -12,7 +12,7 @@
 //! ([`mod@group`]), writes what stays of each batch ([`filter`]), and puts the new segments in the place of the old ones
 //! ([`swap_in`]). Appends and reads go on all the time, and wait for none of this.
 //!
-//! **Invariants.** Offsets, and the first and last offset of a batch that stays, never change. A pass that is stopped
+//! **Invariants.** What is mapped is on the device before anything is replaced. Offsets, and the first and last offset of a batch that stays, never change. A pass that is stopped
 //! anywhere has cleaned some groups and not others, which is right in itself: the next one begins where this one did.
 
 mod filter;
@@ -250,6 +250,11 @@ impl Log {
         progress.report()?;
         let config = self.config();
         let segments = self.segments();
+        // An older record goes because a newer one is there: should the power fail, it must still be.
+        if let Some(plan) = self.plan_flush(work.first_uncleanable)? {
+            plan.sync(&self.disk)?;
+            self.flushed(&plan);
+        }
         let mut cleaned = Cleaned { from: work.first_dirty, upto: work.first_dirty, ..Cleaned::default() };
         let mapped = self.map(&segments, work, memory, piece, &mut progress, &mut cleaned)?;
         let behind = segments[..segments.len() - 1].partition_point(|s| s.base_offset < mapped.end);

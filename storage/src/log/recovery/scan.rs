@@ -47,7 +47,8 @@ impl Loader<'_> {
                         self.disk.note_scanned(u64::from(batch.position - noted));
                         noted = batch.position;
                     }
-                    if indexes.append(&batch).is_err() {
+                    // The CRC does not cover the offset.
+                    if !indexes.holds(header.last_offset()) || indexes.append(&batch).is_err() {
                         break Some("its offset does not fit into the segment".into());
                     }
                     self.note_epoch(&header);

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::config::LogConfig;
 use crate::error::Error;
+use crate::file::{Disk, Op};
 use crate::file_name::SegmentFileKind;
 use crate::index::aborted;
 use crate::log::compaction::CleanerMemory;
@@ -13,6 +14,7 @@ use crate::log::{Bound, Log};
 use crate::producers::Origin;
 use milena_protocol::records::{BatchBuilder, Codec, EndTransactionMarker, end_transaction_batch};
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 /// Keys and values of some batches.
 type Batches = &'static [&'static [(&'static str, &'static str)]];
@@ -492,4 +494,33 @@ fn a_segment_that_cannot_take_all_is_followed_by_another() {
     drop(log);
     let log = open(dir.path(), &compacted());
     assert_eq!(short(&log).len(), 10);
+}
+
+/// Should the power fail within a pass, the newer record for which an older one has gone must be there.
+#[test]
+fn what_is_mapped_is_on_the_device_before_anything_is_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let ops = std::sync::Arc::new(parking_lot::Mutex::new(Vec::new()));
+    let faults = {
+        let ops = ops.clone();
+        Box::new(move |op: Op, path: &Path| {
+            ops.lock().push((op, path.to_path_buf()));
+            Ok(())
+        })
+    };
+    let log = open_on(&Disk::with_faults(dir.path(), faults), dir.path(), &compacted(), true).unwrap();
+    for value in ["1", "2", "3"] {
+        put(&log, plain(), &[("a", value)]);
+        roll(&log);
+    }
+    ops.lock().clear();
+    clean_at(&log, NOW).unwrap();
+    let ops = ops.lock();
+    let replaced =
+        ops.iter().position(|(op, path)| *op == Op::Rename && path.to_str().unwrap().ends_with(".log"));
+    for base in 0..3 {
+        let name = format!("{base:020}.log");
+        let synced = ops.iter().position(|(op, path)| *op == Op::Sync && path.ends_with(&name));
+        assert!(synced.is_some() && synced < replaced, "{name}: {synced:?}, {replaced:?}");
+    }
 }
