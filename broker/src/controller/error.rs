@@ -6,9 +6,22 @@ use crate::metadata::ReplayError;
 /// Why the controller cannot start.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ControllerError {
-    /// The log or its snapshot does not make sense.
+    /// The log does not make sense.
     #[error(transparent)]
     Replay(#[from] ReplayError),
+    /// The snapshot does not.
+    #[error("{end_offset:020}-{epoch:010}.checkpoint: {source}")]
+    Snapshot {
+        /// First number of its name.
+        end_offset: i64,
+        /// Second number of its name.
+        epoch: i32,
+        /// What is wrong.
+        source: ReplayError,
+    },
+    /// What `kafka-storage format` has written does not.
+    #[error("bootstrap.checkpoint: {0}")]
+    Bootstrap(ReplayError),
     /// The log can neither be read nor written.
     #[error("the metadata log cannot be {action}: {source}")]
     Log {

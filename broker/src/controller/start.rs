@@ -146,7 +146,7 @@ impl Controller {
 
     fn first_records(&self, bootstrap: Option<&[u8]>) -> Result<Vec<MetadataRecord>, ControllerError> {
         let formatted = match bootstrap {
-            Some(bytes) => Replay::from_snapshot(bytes, 0, 0)?.finish().0,
+            Some(bytes) => Replay::from_snapshot(bytes, 0, 0).map_err(ControllerError::Bootstrap)?.finish().0,
             None => Image::default(),
         };
         features::check(formatted.features().0).map_err(ControllerError::Feature)?;
@@ -218,7 +218,8 @@ fn format_quorum(
 fn replay(log: &dyn MetadataLog, snapshot: Option<Snapshot<'_>>) -> Result<(Replay, u64), ControllerError> {
     let mut size = 0;
     let mut replay = match snapshot {
-        Some(snapshot) => Replay::from_snapshot(snapshot.bytes, snapshot.end_offset, snapshot.epoch)?,
+        Some(Snapshot { bytes, end_offset, epoch }) => Replay::from_snapshot(bytes, end_offset, epoch)
+            .map_err(|source| ControllerError::Snapshot { end_offset, epoch, source })?,
         None => Replay::default(),
     };
     let (start, end) = (log.start_offset(), replay.next_offset());

@@ -593,7 +593,7 @@ fn snapshots_stand_in_for_the_beginning() {
         snapshot: Some(Snapshot { bytes: &bytes[..bytes.len() - 1], end_offset: 40, epoch: 3 }),
         ..start
     };
-    assert!(matches!(Bench::over(Arc::default(), cut), Err(ControllerError::Replay(_))));
+    assert!(matches!(Bench::over(Arc::default(), cut), Err(ControllerError::Snapshot { .. })));
 }
 
 #[test]

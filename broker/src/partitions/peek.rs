@@ -1,7 +1,7 @@
 //! A look at the features of a cluster before its directory is touched.
 
 use super::metadata_dir::METADATA_TOPIC;
-use milena_protocol::records::{Batches, HEADER_LEN, Records};
+use milena_protocol::records::{Batches, HEADER_LEN, Records, crc_matches};
 use milena_protocol::stored::metadata::MetadataRecord;
 use milena_storage::error::Result;
 use milena_storage::file::Disk;
@@ -45,7 +45,8 @@ pub(crate) fn features(disk: &Disk) -> Result<BTreeMap<String, i16>> {
 
 fn read_all(bytes: &[u8], levels: &mut BTreeMap<String, i16>) {
     for (header, bytes) in Batches::new(bytes).map_while(std::result::Result::ok) {
-        if !header.attributes.is_control() {
+        // What is damaged is refused by its name when it is replayed.
+        if !header.attributes.is_control() && crc_matches(bytes) {
             read(header.record_count, &bytes[HEADER_LEN..], levels);
         }
     }
