@@ -1,0 +1,196 @@
+//! Every file of a data directory is damaged in every way. The start refuses in one line that names the file, or serves
+//! what was there, and nothing that was not. No checksum covers base offset and leader epoch of a batch.
+
+use super::Broker;
+use crate::clock::Clock;
+use crate::config::BrokerConfig;
+use crate::controller::NewTopic;
+use crate::controller::testing::config;
+use crate::partition::append_batches;
+use milena_protocol::records::BatchBuilder;
+use milena_storage::log::Append;
+use milena_storage::producers::Origin;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use uuid::Uuid;
+
+const NOW_MS: i64 = 1_700_000_000_000;
+
+type Files = BTreeMap<PathBuf, Vec<u8>>;
+/// The bytes of each partition.
+type Served = BTreeMap<(String, Uuid, i32), Vec<u8>>;
+
+fn files(root: &Path) -> Files {
+    let (mut found, mut below) = (Files::new(), vec![root.to_path_buf()]);
+    while let Some(dir) = below.pop() {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                below.push(path);
+            } else {
+                found.insert(path.strip_prefix(root).unwrap().to_path_buf(), fs::read(path).unwrap());
+            }
+        }
+    }
+    found
+}
+
+fn write(root: &Path, files: &Files) {
+    for (name, bytes) in files {
+        fs::create_dir_all(root.join(name).parent().unwrap()).unwrap();
+        fs::write(root.join(name), bytes).unwrap();
+    }
+}
+
+/// What can happen to a file; `None`: it is gone.
+fn damages(bytes: &[u8]) -> Vec<(String, Option<Vec<u8>>)> {
+    let len = bytes.len();
+    let garbage = |len: usize| (0..len).map(|n| (n as u8).wrapping_mul(101) ^ 0xa5).collect::<Vec<u8>>();
+    let mut made: Vec<(String, Option<Vec<u8>>)> = vec![
+        ("gone".into(), None),
+        ("empty".into(), Some(Vec::new())),
+        ("zeros".into(), Some(vec![0; len])),
+        ("garbage".into(), Some(garbage(len.max(40)))),
+        ("zeros behind".into(), Some([bytes, &[0; 3000]].concat())),
+        ("garbage behind".into(), Some([bytes, &garbage(100)].concat())),
+    ];
+    let step = (len / 4).max(1);
+    for at in (0..len).step_by(step).chain(len.checked_sub(1)) {
+        let mut flipped = bytes.to_vec();
+        // Not in what no checksum covers of the first batch, if this is a log.
+        let at_bit = if at < 17 && len > 61 { 17 + at } else { at };
+        flipped[at_bit] ^= 1 << (at % 8);
+        made.push((format!("a bit of byte {at_bit}"), Some(flipped)));
+        made.push((format!("cut at {at}"), Some(bytes[..at].to_vec())));
+        let mut zeros = bytes.to_vec();
+        zeros[at..(at + 512).min(len)].fill(0);
+        made.push((format!("zeros at {at}"), Some(zeros)));
+    }
+    made
+}
+
+fn settings(root: &Path) -> Arc<BrokerConfig> {
+    config(&[
+        ("log.dirs", root.to_str().unwrap()),
+        ("listeners", "PLAINTEXT://127.0.0.1:0"),
+        ("metadata.log.max.record.bytes.between.snapshots", "600"),
+        ("num.recovery.threads.per.data.dir", "1"),
+    ])
+}
+
+fn open(root: &Path) -> Result<Broker, String> {
+    let clock = Arc::new(Clock::Manual(NOW_MS.into()));
+    let opened = Broker::open(&settings(root), &clock);
+    opened.map(|(broker, _)| broker).map_err(|error| error.to_string())
+}
+
+fn serves(broker: &Broker) -> Served {
+    let image = broker.controller.image();
+    let mut served = Served::new();
+    for topic in image.topics() {
+        for index in 0..topic.partitions.len() as i32 {
+            let log = broker.partitions.get(topic.id, index).map(|partition| partition.log().clone());
+            let bytes = log.map(|log| {
+                let (mut all, mut offset) = (Vec::new(), log.start_offset());
+                while let Ok(bytes) = log.read_batches(offset, 1) {
+                    let Ok(header) = milena_protocol::records::BatchHeader::read(&bytes) else { break };
+                    offset = header.next_offset();
+                    all.extend_from_slice(&bytes);
+                }
+                all
+            });
+            served.insert((topic.name.to_string(), topic.id, index), bytes.unwrap_or_default());
+        }
+    }
+    served
+}
+
+/// A directory with topics, records and metadata snapshots; what it serves.
+fn fill(root: &Path, stop: bool) -> Served {
+    let broker = open(root).unwrap();
+    for (name, partitions) in [("a", 2), ("b", 1), ("c", 1), ("d", 1)] {
+        let topic = NewTopic { name: name.into(), partitions, replication_factor: 1, ..NewTopic::default() };
+        broker.controller.create_topics(vec![topic], false).unwrap().remove(0).unwrap();
+        broker.controller.keep_snapshots();
+    }
+    for (number, partition) in broker.partitions.all().iter().enumerate() {
+        for n in 0..3 {
+            let mut batch = BatchBuilder::new().producer(number as i64, 0, n);
+            batch.append(NOW_MS, Some(b"key"), Some(partition.topic.as_bytes()), &[]);
+            let how = Append { leader_epoch: 0, origin: Origin::Client, now_ms: NOW_MS };
+            append_batches(&partition.log(), &batch.build().unwrap(), &how).unwrap();
+        }
+    }
+    broker.partitions.save_checkpoints().unwrap();
+    let served = serves(&broker);
+    if stop {
+        broker.close_logs();
+    }
+    served
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_refuses_the_start_or_is_mended_and_never_invents() {
+    let mut wrong = Vec::new();
+    for stop in [true, false] {
+        let temp = scratch();
+        let served = fill(temp.path(), stop);
+        let whole = files(temp.path());
+        assert!(whole.keys().any(|name| name.to_str().unwrap().ends_with(".checkpoint")), "a snapshot");
+        let other = |name: &Path| ["a-1", "b-0", "c-0", "d-0"].iter().any(|dir| name.starts_with(dir));
+        for (name, bytes) in whole.iter().filter(|(name, _)| !other(name)) {
+            for (what, damaged) in damages(bytes) {
+                let mut changed = whole.clone();
+                match damaged {
+                    Some(damaged) => changed.insert(name.clone(), damaged),
+                    None => changed.remove(name),
+                };
+                let dir = scratch();
+                write(dir.path(), &changed);
+                let name = name.to_str().unwrap();
+                if let Err(reason) = check(dir.path(), name, &served) {
+                    wrong.push(format!("stopped {stop}, {name}: {what}: {reason}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// What is wrong with a start on a directory in which one file was damaged.
+fn check(root: &Path, name: &str, served: &Served) -> Result<(), String> {
+    let (folder, file) = name.rsplit_once('/').unwrap_or(("", name));
+    let opened = std::panic::catch_unwind(|| open(root)).map_err(|_| "a panic")?;
+    let broker = match opened {
+        Ok(broker) => broker,
+        Err(text) => {
+            let named = text.contains(file) || file.ends_with(".log") && text.contains("the metadata log");
+            return if named && !text.contains('\n') { Ok(()) } else { Err(text) };
+        }
+    };
+    let found = serves(&broker);
+    for (key, bytes) in &found {
+        let before = served.get(key).ok_or_else(|| format!("{key:?} was invented"))?;
+        if !before.starts_with(bytes) {
+            return Err(format!("{key:?} holds other records"));
+        }
+    }
+    if folder == "__cluster_metadata-0" {
+        return Ok(());
+    }
+    for (key, before) in served {
+        let own = folder == format!("{}-{}", key.0, key.2);
+        match found.get(key) {
+            None => return Err(format!("{key:?} is gone")),
+            Some(bytes) if bytes != before && !own => return Err(format!("{key:?} suffers from it")),
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn scratch() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
