@@ -3,7 +3,8 @@
 //! ```text
 //! request -> decision on a draft of the image -> partition logs made -> records appended and synced -> draft published
 //! ```
-//! A request is answered after the last step, so what a client was told is what every client sees.
+//! A request is answered after the last step, so what a client was told is what every client sees. Creations of topics
+//! that come together share one sync ([`Controller::commit_together`]).
 //!
 //! **Invariant:** a published image is the replay of the log up to its offset. The draft is changed by
 //! [`Image::apply`] alone, with the very records that are appended.

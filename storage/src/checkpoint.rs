@@ -30,21 +30,29 @@ pub fn load_offsets_or_none(disk: &Disk, name: &str) -> Result<Offsets> {
     }
 }
 
-/// Replaces an offset checkpoint; durable on return.
+/// Replaces an offset checkpoint, unless it says so already. It is on the device then; what it said already is, too, but
+/// for its name if the process before died right then: a power cut brings back an older one, which may only say less.
 ///
 /// # Errors
 /// [`crate::error::Error::Full`] or [`crate::error::Error::Io`]. The old content may be there still, or the new.
 pub fn save_offsets(disk: &Disk, name: &str, offsets: &Offsets) -> Result<()> {
     let entries = offsets.iter().map(|((topic, partition), offset)| (topic.as_str(), *partition, *offset));
-    disk.write_atomically(&disk.root().join(name), checkpoint::format_offsets(entries).as_bytes(), true)
+    let (path, text) = (disk.root().join(name), checkpoint::format_offsets(entries));
+    match disk.read_if_there(&path) {
+        Ok(Some(there)) if there == text.as_bytes() => Ok(()),
+        _ => disk.write_atomically(&path, text.as_bytes(), true),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Offsets, load_offsets_or_none, save_offsets};
-    use crate::file::Disk;
+    use crate::file::{Disk, Op};
     use crate::file_name::{HIGH_WATERMARK_CHECKPOINT, RECOVERY_POINT_CHECKPOINT};
     use std::fs;
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn offsets(entries: &[(&str, i32, i64)]) -> Offsets {
         entries.iter().map(|&(topic, partition, offset)| ((topic.to_owned(), partition), offset)).collect()
@@ -69,6 +77,22 @@ mod tests {
         let names: Vec<_> =
             fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names, [HIGH_WATERMARK_CHECKPOINT], "nothing temporary is left");
+    }
+
+    #[test]
+    fn what_a_checkpoint_says_already_is_not_written_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let written = Arc::new(AtomicUsize::new(0));
+        let count = written.clone();
+        let hook = move |op, _: &Path| {
+            count.fetch_add(usize::from(op == Op::Write), Ordering::Relaxed);
+            Ok(())
+        };
+        let disk = Disk::with_faults(dir.path(), Box::new(hook));
+        for (entries, writes) in [(vec![], 1), (vec![], 1), (vec![("a", 0, 1)], 2), (vec![("a", 0, 1)], 2)] {
+            save_offsets(&disk, RECOVERY_POINT_CHECKPOINT, &offsets(&entries)).unwrap();
+            assert_eq!(written.load(Ordering::Relaxed), writes, "{entries:?}");
+        }
     }
 
     #[test]

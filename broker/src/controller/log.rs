@@ -26,8 +26,12 @@ impl<E: Into<StorageFailure>> From<E> for AppendFailure {
 /// The log of `__cluster_metadata-0`.
 pub(crate) trait MetadataLog: Send + Sync {
     /// Appends one or more whole batches whose offsets and epochs are filled in, the first at
-    /// [`end_offset`](Self::end_offset), and returns that offset. They are on the disk when it returns.
+    /// [`end_offset`](Self::end_offset), and returns that offset. They are on the disk after [`sync`](Self::sync).
     fn append(&self, batches: &[u8]) -> Result<i64, AppendFailure>;
+
+    /// Waits until everything below `upto`, which was appended, is on the disk. Those who wait at the same time share one
+    /// sync. After a failure nobody knows what will be there after a restart.
+    fn sync(&self, upto: i64) -> Result<(), StorageFailure>;
 
     /// Whole batches from the one that holds offset `from` on: at least one, whatever its size, and no more than
     /// `max_bytes` of them otherwise. Empty at the end of the log.

@@ -69,13 +69,17 @@ impl Controller {
         if validate_only {
             return Ok(results);
         }
-        if let Err(refusal) = self.commit(&mut writer, draft) {
-            // Their logs are there, but the topics are not.
-            results.iter().flatten().for_each(|topic| self.store.delete(topic));
+        // Before others decide.
+        results.iter().flatten().for_each(|topic| writer.collisions.insert(&topic.name));
+        if let Err(refusal) = self.commit_together(&mut writer, draft) {
+            for topic in results.iter().flatten() {
+                writer.collisions.remove(&topic.name);
+                // Its logs are there, but the topic is not.
+                self.store.delete(topic);
+            }
             return Err(refusal);
         }
         for topic in results.iter().flatten() {
-            writer.collisions.insert(&topic.name);
             tracing::info!(
                 "topic {} ({}) created, {} partitions",
                 topic.name,

@@ -88,6 +88,7 @@ impl Controller {
             epoch: image.epoch().max(start.quorum_epoch) + 1,
             announced: false,
             failed: false,
+            head: None,
             producer_ids: 0..0,
             collisions,
             since_snapshot: SinceSnapshot {

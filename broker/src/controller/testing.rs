@@ -23,8 +23,11 @@ pub(crate) const DIRECTORY: Uuid = Uuid::from_u128(0xd1);
 /// What the clock says at first.
 pub(crate) const NOW_MS: i64 = 1_700_000_000_000;
 
+/// Something that happens while somebody waits for the disk.
+pub(crate) type Meanwhile = Box<dyn FnOnce() + Send>;
+
 /// A metadata log in memory, which can be told to fail.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct MemoryLog {
     bytes: Mutex<Vec<u8>>,
     /// The next appends fail.
@@ -33,6 +36,10 @@ pub(crate) struct MemoryLog {
     pub(crate) full: AtomicBool,
     /// Appends so far: each is a wait for the disk.
     pub(crate) appends: AtomicI64,
+    /// The next sync fails.
+    pub(crate) sync_fails: AtomicBool,
+    /// What happens during the next sync.
+    pub(crate) meanwhile: Mutex<Option<Meanwhile>>,
     /// Snapshots that were stored: end offset, epoch and bytes.
     pub(crate) snapshots: Mutex<Vec<(i64, i32, Vec<u8>)>>,
 }
@@ -69,6 +76,18 @@ impl MetadataLog for MemoryLog {
             self.bytes.lock().extend_from_slice(bytes);
         }
         Ok(base)
+    }
+
+    fn sync(&self, upto: i64) -> Result<(), StorageFailure> {
+        assert!(upto <= self.end_offset(), "what is synced was appended");
+        let meanwhile = self.meanwhile.lock().take();
+        if let Some(meanwhile) = meanwhile {
+            meanwhile();
+        }
+        if self.sync_fails.load(Ordering::Relaxed) {
+            return Err("the device is gone".into());
+        }
+        Ok(())
     }
 
     fn read(&self, from: i64, max_bytes: usize) -> Result<Vec<u8>, StorageFailure> {
@@ -159,7 +178,7 @@ impl LogStore for MemoryStore {
 
 /// A controller and what is below it.
 pub(crate) struct Bench {
-    pub(crate) controller: Controller,
+    pub(crate) controller: Arc<Controller>,
     pub(crate) log: Arc<MemoryLog>,
     pub(crate) store: Arc<MemoryStore>,
 }
@@ -198,7 +217,7 @@ impl Bench {
             clock,
             start,
         )?;
-        Ok(Self { controller, log, store })
+        Ok(Self { controller: Arc::new(controller), log, store })
     }
 
     /// What a broker finds that starts on the same log.
@@ -221,6 +240,7 @@ impl TestBroker {
         let config = config(keys);
         let Bench { controller, log, store } =
             Bench::configured(&config, Arc::default(), Start::default()).unwrap();
+        let controller = Arc::into_inner(controller).expect("nobody else has it yet");
         let cluster_id = "MkU3OEVBNTcwNTJENDM2Qk".to_owned();
         let dir = tempfile::tempdir().unwrap();
         let broker = Arc::new(Broker::around(&config, cluster_id, controller, dir.path()));

@@ -382,6 +382,52 @@ fn a_failed_append_ends_all_changes_and_shows_nothing() {
 }
 
 #[test]
+fn what_comes_while_a_creation_waits_for_the_disk_builds_on_it() {
+    let bench = Bench::new();
+    let controller = Arc::clone(&bench.controller);
+    let one = |name: &str| vec![topic(name, 1)];
+    *bench.log.meanwhile.lock() = Some(Box::new(move || {
+        assert!(controller.image().topic("first").is_none(), "it is not on the disk yet");
+        let again = controller.create_topics(vec![topic("a.b", 1), topic("first", 1)], false).unwrap();
+        let codes: Vec<_> = again.into_iter().map(|done| done.map_or_else(|r| r.code(), |_| 0)).collect();
+        assert_eq!(
+            codes,
+            [ResponseError::InvalidTopicException.code(), ResponseError::TopicAlreadyExists.code()]
+        );
+        // Whoever is told that it exists finds it.
+        assert!(controller.image().topic("first").is_some());
+        controller.create_topics(vec![topic("second", 1)], false).unwrap().remove(0).unwrap();
+        assert!(controller.next_producer_id().is_ok());
+    }));
+    let both = [one("first"), one("a_b")].concat();
+    for created in bench.controller.create_topics(both, false).unwrap() {
+        created.unwrap();
+    }
+    for name in ["first", "a_b", "second"] {
+        assert!(bench.controller.image().topic(name).is_some(), "{name}");
+    }
+    create(&bench, topic("third", 1)).unwrap();
+    assert_replays(&bench);
+}
+
+#[test]
+fn a_failed_sync_refuses_everybody_who_waits_for_it() {
+    let bench = Bench::new();
+    create(&bench, topic("before", 1)).unwrap();
+    let seen = dump_all(&bench.controller.image());
+    let (controller, log) = (Arc::clone(&bench.controller), Arc::clone(&bench.log));
+    *bench.log.meanwhile.lock() = Some(Box::new(move || {
+        log.sync_fails.store(true, Ordering::Relaxed);
+        let refused = refusal(controller.create_topics(vec![topic("second", 1)], false));
+        assert_eq!(refused.0, ResponseError::KafkaStorageError);
+    }));
+    assert_eq!(refusal(create(&bench, topic("first", 1))).0, ResponseError::KafkaStorageError);
+    bench.log.sync_fails.store(false, Ordering::Relaxed);
+    assert_eq!(refusal(create(&bench, topic("first", 1))).0, ResponseError::KafkaStorageError);
+    assert_eq!(dump_all(&bench.controller.image()), seen);
+}
+
+#[test]
 fn a_full_disk_refuses_a_change_and_takes_the_next() {
     let bench = Bench::new();
     create(&bench, topic("before", 1)).unwrap();

@@ -1,6 +1,6 @@
 //! From a draft to stored records to a published image.
 
-use super::log::AppendFailure;
+use super::log::{AppendFailure, StorageFailure};
 use super::snapshot::SinceSnapshot;
 use super::{Controller, Refusal, TOO_LARGE};
 use crate::metadata::topic_name::Collisions;
@@ -8,6 +8,7 @@ use crate::metadata::{Image, ReplayError};
 use kafka_protocol::ResponseError;
 use milena_protocol::records::{BatchBuilder, ControlType, LeaderChange, VoterId, control_batch};
 use milena_protocol::stored::metadata::MetadataRecord;
+use parking_lot::MutexGuard;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -28,6 +29,8 @@ pub(crate) struct Writer {
     pub(super) announced: bool,
     /// An append has failed, and nobody knows how much of it is in the log.
     pub(super) failed: bool,
+    /// What the log adds up to, while somebody waits for its end to be on the disk. The next decision builds on it.
+    pub(super) head: Option<Arc<Image>>,
     /// Producer ids of the current block that were not handed out.
     pub(super) producer_ids: Range<i64>,
     /// Names that new topics may not come too close to.
@@ -96,12 +99,54 @@ impl Controller {
             ));
         }
         let next_offset = self.log.end_offset() + i64::from(!writer.announced);
-        let image = Image::clone(&self.image.load());
+        let image = writer.head.as_deref().cloned().unwrap_or_else(|| Image::clone(&self.image.load()));
         Ok(Draft { image, next_offset, values: Vec::new(), size: 0 })
     }
 
-    /// Stores the records of a draft as one batch and publishes its image. A draft without records is let go.
+    /// Stores the records of a draft as one batch and publishes its image. A draft without records is let go, after what
+    /// it was decided upon is published.
     pub(super) fn commit(&self, writer: &mut Writer, draft: Draft) -> Result<(), Refusal> {
+        self.append(writer, draft)?;
+        let Some(head) = writer.head.clone() else { return Ok(()) };
+        let synced = self.log.sync(head.offset() + 1);
+        self.settle(writer, &head, synced)
+    }
+
+    /// As [`Controller::commit`]; while this one waits for the disk others decide and append, and one sync serves all who
+    /// came meanwhile.
+    ///
+    /// **Invariant:** images are published in the order of the log, each when everything that it stands for is on the
+    /// disk. Whoever decides meanwhile has seen what is not published yet, and is answered after it.
+    pub(super) fn commit_together(
+        &self,
+        writer: &mut MutexGuard<'_, Writer>,
+        draft: Draft,
+    ) -> Result<(), Refusal> {
+        self.append(writer, draft)?;
+        let Some(head) = writer.head.clone() else { return Ok(()) };
+        let synced = MutexGuard::unlocked(writer, || self.log.sync(head.offset() + 1));
+        self.settle(writer, &head, synced)
+    }
+
+    /// Publishes an image that is on the disk, unless somebody behind it in the log was faster.
+    fn settle(
+        &self,
+        writer: &mut Writer,
+        head: &Arc<Image>,
+        synced: Result<(), StorageFailure>,
+    ) -> Result<(), Refusal> {
+        synced.map_err(|error| fail(writer, &error.to_string()))?;
+        if self.image.load().offset() < head.offset() {
+            self.image.store(Arc::clone(head));
+        }
+        if writer.head.as_ref().is_some_and(|newest| Arc::ptr_eq(newest, head)) {
+            writer.head = None;
+        }
+        Ok(())
+    }
+
+    /// Appends the records of a draft as one batch; its image is the head then.
+    fn append(&self, writer: &mut Writer, draft: Draft) -> Result<(), Refusal> {
         if draft.values.is_empty() {
             return Ok(());
         }
@@ -128,14 +173,11 @@ impl Controller {
             Err(AppendFailure::Unknown(error)) => Some(error.to_string()),
         };
         if let Some(reason) = reason {
-            writer.failed = true;
-            tracing::error!("the metadata log cannot be written, no more changes are taken: {reason}");
-            let message = format!("The metadata log could not be written: {reason}");
-            return Err(Refusal::new(ResponseError::KafkaStorageError, message));
+            return Err(fail(writer, &reason));
         }
         writer.announced = true;
         writer.since_snapshot.bytes += batches.len() as u64;
-        self.image.store(Arc::new(draft.image.appended(writer.epoch, now_ms)));
+        writer.head = Some(Arc::new(draft.image.appended(writer.epoch, now_ms)));
         Ok(())
     }
 
@@ -167,6 +209,14 @@ impl Controller {
         batches.extend_from_slice(&builder.build().map_err(|error| error.to_string())?);
         Ok(batches)
     }
+}
+
+/// Nobody knows what is in the log: nothing more is appended to it.
+fn fail(writer: &mut Writer, reason: &str) -> Refusal {
+    writer.failed = true;
+    tracing::error!("the metadata log cannot be written, no more changes are taken: {reason}");
+    let message = format!("The metadata log could not be written: {reason}");
+    Refusal::new(ResponseError::KafkaStorageError, message)
 }
 
 fn contradiction(error: &ReplayError) -> Refusal {

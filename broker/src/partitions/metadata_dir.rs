@@ -12,6 +12,7 @@ use milena_storage::file_name::{self, MetadataSnapshotFile, MetadataSnapshotStag
 use milena_storage::log::{Append, Log, Start};
 use milena_storage::log_dir::LogDir;
 use milena_storage::producers::Origin;
+use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
@@ -31,6 +32,8 @@ pub(crate) struct MetadataDir {
     disk: Disk,
     directory_id: Uuid,
     now_ms: i64,
+    /// Held by who syncs the log: those who come meanwhile find that the next sync has done it for all of them.
+    syncing: Mutex<()>,
 }
 
 /// A snapshot file with its name taken apart.
@@ -94,7 +97,8 @@ impl MetadataDir {
             None => None,
         };
         let directory_id = dir.identity().directory_id;
-        Ok((Self { log, dir: path, disk, directory_id, now_ms }, snapshot))
+        let syncing = Mutex::default();
+        Ok((Self { log, dir: path, disk, directory_id, now_ms, syncing }, snapshot))
     }
 
     /// `directory.id` of the directory that it is in.
@@ -149,10 +153,19 @@ impl MetadataLog for MetadataDir {
             Err(error @ Error::Full(_)) => return Err(AppendFailure::Undone(error.into())),
             Err(error) => return Err(error.into()),
         };
-        // Other connections of this thread go on meanwhile.
-        tokio::task::block_in_place(|| self.log.flush())?;
         self.log.set_aside(SET_ASIDE)?;
         Ok(base_offset)
+    }
+
+    fn sync(&self, upto: i64) -> std::result::Result<(), StorageFailure> {
+        // Other connections of this thread go on meanwhile.
+        tokio::task::block_in_place(|| {
+            let _one_at_a_time = self.syncing.lock();
+            if self.log.recovery_point() < upto {
+                self.log.flush()?;
+            }
+            Ok(())
+        })
     }
 
     fn read(&self, from: i64, max_bytes: usize) -> std::result::Result<Vec<u8>, StorageFailure> {
