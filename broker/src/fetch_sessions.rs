@@ -25,7 +25,7 @@ const FINAL_EPOCH: i32 = -1;
 pub(crate) struct Wanted {
     /// Name of the topic; empty if the id is unknown.
     pub(crate) topic: Arc<str>,
-    /// Id of the topic; nil if the request names it by name and the name is unknown.
+    /// Id of the topic; nil if the request names it by name.
     pub(crate) topic_id: Uuid,
     /// Partition.
     pub(crate) index: i32,
@@ -39,7 +39,19 @@ pub(crate) struct Wanted {
     pub(crate) last_fetched_epoch: i32,
 }
 
-type Key = (Arc<str>, Uuid, i32);
+/// The topic by its id, or without one by its name; and the partition.
+pub(crate) type Key = (Arc<str>, Uuid, i32);
+
+/// The key of a partition. A topic that is named by id keeps its key when its name is no longer known.
+pub(crate) fn key(topic: &Arc<str>, id: Uuid, index: i32) -> Key {
+    (if id.is_nil() { topic.clone() } else { Arc::default() }, id, index)
+}
+
+impl Wanted {
+    pub(crate) fn key(&self) -> Key {
+        key(&self.topic, self.topic_id, self.index)
+    }
+}
 
 /// What a session remembers of one partition.
 #[derive(Clone, Debug)]
@@ -191,7 +203,7 @@ impl FetchSessions {
 impl Session {
     fn change(&mut self, wanted: Vec<Wanted>, forgotten: &[Key]) {
         for wanted in wanted {
-            let key = (wanted.topic.clone(), wanted.topic_id, wanted.index);
+            let key = wanted.key();
             match self.partitions.get_mut(&key) {
                 Some(cached) => cached.wanted = wanted,
                 None => {
@@ -210,7 +222,7 @@ impl Session {
     /// Whether a partition has news (`FetchSession.CachedPartition.maybeUpdateResponseData`). One with records goes
     /// to the end of the order, so that a busy partition does not starve the others.
     fn note(&mut self, wanted: &Wanted, response: &PartitionResponse) -> bool {
-        let key = (wanted.topic.clone(), wanted.topic_id, wanted.index);
+        let key = wanted.key();
         let Some(cached) = self.partitions.get_mut(&key) else { return true };
         let has_records = !response.records.is_empty();
         let mut news = has_records || response.diverging_epoch.is_some();
@@ -232,7 +244,7 @@ impl Session {
 
 #[cfg(test)]
 mod tests {
-    use super::{Asked, EVICTION_MS, FetchSessions, Role, Wanted};
+    use super::{Asked, EVICTION_MS, FetchSessions, Role, Wanted, key};
     use kafka_protocol::ResponseError;
     use milena_protocol::fetch::PartitionResponse;
     use uuid::Uuid;
@@ -273,6 +285,17 @@ mod tests {
         let (_, all) =
             sessions.resolve(asked(first.id(), 3), vec![wanted(0, 0), wanted(3, 0)], &forgotten).unwrap();
         assert_eq!(all.iter().map(|w| w.index).collect::<Vec<_>>(), [1, 2, 3], "forgotten wins");
+    }
+
+    #[test]
+    fn a_topic_that_is_gone_can_be_forgotten_by_its_id() {
+        let sessions = FetchSessions::new(10);
+        let id = Uuid::from_u128(7);
+        let by_id = |session, epoch| Asked { uses_ids: true, ..asked(session, epoch) };
+        let first = vec![Wanted { topic_id: id, ..wanted(0, 0) }, Wanted { topic_id: id, ..wanted(1, 0) }];
+        let (first, _) = sessions.resolve(by_id(0, 0), first, &[]).unwrap();
+        let (_, all) = sessions.resolve(by_id(first.id(), 1), vec![], &[key(&"".into(), id, 0)]).unwrap();
+        assert_eq!(all.iter().map(|w| (&*w.topic, w.index)).collect::<Vec<_>>(), [("t", 1)]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ says (a member id, a producer id) in the next request. Each request and its answ
 replaced by names and times by `*`, so that two traces can be compared entry by entry.
 """
 
+import base64
 import json
 import re
 import time
@@ -19,7 +20,9 @@ TIMES = {
 TEXTS = {"host"}
 # Counted by the broker over all scripts, which run at the same time: names are given in the order in which they are seen.
 COUNTED = {"producerid": "producer", "sessionid": "session", "produceridfilters": "producer"}
-UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|(?<![\w-])[A-Za-z0-9_-]{22}(?![\w-])")
+UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+# What tells the elements of a list apart, in which they are sorted.
+KEYS = ("memberid", "groupid", "name", "topic", "topicid", "topicname", "partitionindex", "index", "groupinstanceid", "transactionalid")
 
 
 class Side:
@@ -77,6 +80,8 @@ class Side:
         assert made["topics"][0]["errorcode"] == 0, made
         self.until(lambda: self.leaders(name) == partitions)
         self.ids[name] = made["topics"][0]["topicid"]
+        # As texts have it.
+        self.learn(base64.urlsafe_b64encode(bytes.fromhex(self.ids[name])).decode().rstrip("="), name)
         return self.learn(self.ids[name], name)
 
     def leaders(self, name):
@@ -99,7 +104,7 @@ class Side:
             return {key: self.masked(inner, key) for key, inner in value.items()}
         if isinstance(value, (list, tuple)):
             items = [self.masked(inner, name) for inner in value]
-            return sorted(items, key=lambda item: json.dumps(item, sort_keys=True, default=repr))
+            return sorted(items, key=order)
         if isinstance(value, bytes):
             return self.masked(described(value)) if name == "records" else value.hex()
         if isinstance(value, str):
@@ -118,6 +123,11 @@ class Side:
     def close(self):
         for connection in self.connections.values():
             connection.close()
+
+
+def order(item):
+    keys = [str(item.get(key)) for key in KEYS] if isinstance(item, dict) else []
+    return keys, json.dumps(item, sort_keys=True, default=repr)
 
 
 def wordless(value):

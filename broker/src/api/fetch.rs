@@ -12,7 +12,8 @@
 use super::{ApiKey, Context, Outcome};
 use crate::broker::Broker;
 use crate::error::{report, response_error};
-use crate::fetch_sessions::{Asked, Role, Wanted};
+use crate::fetch_sessions::{Asked, Role, Wanted, key};
+use crate::metadata::Image;
 use crate::partition::{Parked, Partition};
 use crate::quotas::{ANONYMOUS, Resource};
 use bytes::BufMut;
@@ -162,8 +163,12 @@ impl Fetch {
         let image = cx.broker.controller.image();
         let by_id = cx.version >= TOPIC_IDS;
         let named = |name: &str, id: Uuid| -> (Arc<str>, Uuid) {
-            let known = if by_id { image.topic_by_id(id) } else { image.topic(name) };
-            known.map_or_else(|| (name.into(), id), |topic| (topic.name.clone(), topic.id))
+            match by_id {
+                true => (image.topic_by_id(id).map(|topic| topic.name.clone()).unwrap_or_default(), id),
+                false => {
+                    (image.topic(name).map_or_else(|| name.into(), |topic| topic.name.clone()), Uuid::nil())
+                }
+            }
         };
         // Asked for twice, a partition is answered once, as it was asked for last.
         let mut wanted = IndexMap::new();
@@ -179,13 +184,13 @@ impl Fetch {
                     current_epoch: partition.current_leader_epoch.max(-1),
                     last_fetched_epoch: partition.last_fetched_epoch,
                 };
-                wanted.insert((name.clone(), id, one.index), one);
+                wanted.insert(one.key(), one);
             }
         }
         let mut forgotten = Vec::new();
         for topic in &request.forgotten_topics_data {
             let (name, id) = named(&topic.topic, topic.topic_id);
-            forgotten.extend(topic.partitions.iter().map(|p| (name.clone(), id, *p)));
+            forgotten.extend(topic.partitions.iter().map(|p| key(&name, id, *p)));
         }
         let now_ms = cx.broker.clock.now_ms();
         let asked = Asked { id: request.session_id, epoch: request.session_epoch, uses_ids: by_id, now_ms };
@@ -194,13 +199,10 @@ impl Fetch {
         let wanted = wanted
             .into_iter()
             .map(|wanted| {
-                let unknown = if by_id {
-                    ResponseError::UnknownTopicId
-                } else {
-                    ResponseError::UnknownTopicOrPartition
-                };
-                let partition = match image.topic_by_id(wanted.topic_id) {
-                    None => Err(unknown),
+                let topic =
+                    if by_id { image.topic_by_id(wanted.topic_id) } else { image.topic(&wanted.topic) };
+                let partition = match topic {
+                    None => Err(gone(&image, by_id, &wanted)),
                     Some(topic) => cx.broker.partition_of(topic, wanted.index),
                 };
                 (wanted, partition)
@@ -373,9 +375,24 @@ fn prepare(mut slice: Slice) -> Result<Slice, milena_storage::error::Error> {
     Ok(slice)
 }
 
+/// Why there is no topic to what a request or its session asks for.
+fn gone(image: &Image, by_id: bool, wanted: &Wanted) -> ResponseError {
+    if !by_id {
+        ResponseError::UnknownTopicOrPartition
+    } else if wanted.topic.is_empty() {
+        ResponseError::UnknownTopicId
+    } else if image.topic(&wanted.topic).is_some() {
+        // The topic was made again while the session remembered the one before.
+        ResponseError::InconsistentTopicId
+    } else {
+        ResponseError::UnknownTopicOrPartition
+    }
+}
+
 /// A partition that is not there: Kafka sends an empty list of aborted transactions then, and null with other errors.
 fn unknown(index: i32, error: ResponseError) -> PartitionResponse {
-    PartitionResponse { aborted: Some(Vec::new()), ..PartitionResponse::error(index, error.code()) }
+    let aborted = (error != ResponseError::InconsistentTopicId).then(Vec::new);
+    PartitionResponse { aborted, ..PartitionResponse::error(index, error.code()) }
 }
 
 fn records(slice: Slice) -> Records {
