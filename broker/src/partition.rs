@@ -111,13 +111,13 @@ pub(crate) struct ProduceFailure {
     pub(crate) message: Option<String>,
     /// The records at fault.
     pub(crate) records: Vec<RecordRejection>,
-    /// The request does not hold one batch of version 2: refused before the log was asked.
-    pub(crate) of_request: bool,
+    /// Refused before the log was asked: the request does not hold one batch of version 2, or no transaction takes it.
+    pub(crate) before_log: bool,
 }
 
 impl From<ResponseError> for ProduceFailure {
     fn from(error: ResponseError) -> Self {
-        Self { error, message: None, records: Vec::new(), of_request: false }
+        Self { error, message: None, records: Vec::new(), before_log: false }
     }
 }
 
@@ -125,8 +125,8 @@ impl From<Rejected> for ProduceFailure {
     fn from(rejected: Rejected) -> Self {
         let error =
             ResponseError::try_from_code(rejected.kind.code()).unwrap_or(ResponseError::InvalidRecord);
-        let of_request = rejected.of_request;
-        Self { error, message: Some(rejected.message), records: rejected.record_errors, of_request }
+        let before_log = rejected.of_request;
+        Self { error, message: Some(rejected.message), records: rejected.record_errors, before_log }
     }
 }
 
@@ -251,7 +251,7 @@ impl Partition {
                     error: response_error(&error),
                     message,
                     records: Vec::new(),
-                    of_request: false,
+                    before_log: false,
                 }
             })?;
         // Of a duplicate Kafka tells the timestamp, whoever gave it.

@@ -38,7 +38,13 @@ fn describe(cx: &Context<'_>, topic: &TopicRequest, index: i32) -> PartitionResp
     }
     let partition = match cx.broker.partition(&topic.name, index) {
         Ok(partition) => partition,
-        Err(error) => return refused(error, None),
+        Err(error) => {
+            let is_unknown = error == ResponseError::UnknownTopicOrPartition;
+            return refused(
+                error,
+                is_unknown.then(|| "This server does not host this topic-partition.".to_owned()),
+            );
+        }
     };
     let producers = partition.log().producers().into_iter().map(|(id, state)| {
         ProducerState::default()

@@ -145,7 +145,7 @@ fn append_all(
                 Err(refused) => {
                     failed = Some(refused.error);
                     let partition = topic.and_then(|topic| cx.broker.partitions.get(topic.id, *index));
-                    let start = partition.filter(|_| !refused.of_request && tells_log_start(refused.error));
+                    let start = partition.filter(|_| !refused.before_log && tells_log_start(refused.error));
                     failure(*index, &refused)
                         .with_log_start_offset(start.map_or(-1, |p| p.log().start_offset()))
                 }

@@ -18,7 +18,7 @@ pub(crate) fn handle(cx: &Context<'_>, request: WriteTxnMarkersRequest) -> Answe
 /// The errors of each partition by producer: what comes twice counts as it comes last.
 fn answer(cx: &Context<'_>, request: &WriteTxnMarkersRequest) -> WriteTxnMarkersResponse {
     let mut results: IndexMap<ProducerId, IndexMap<TopicName, IndexMap<i32, i16>>> = IndexMap::new();
-    for marker in &request.markers {
+    for marker in request.markers.iter().filter(|marker| !marker.topics.is_empty()) {
         let of_producer = results.entry(marker.producer_id).or_default();
         for topic in &marker.topics {
             let of_topic = of_producer.entry(topic.name.clone()).or_default();

@@ -109,7 +109,7 @@ def deletions(side):
 
     everything = [("subscribed", [0, 1, 7]), ("other", [0]), ("none", [0])]
     filled("to-delete")
-    for group in ("to-delete", "none", "", "to-delete"):
+    for group in ("to-delete", "none", "to-delete"):
         delete(group, everything), delete(group, []), fetch(side, 9, group, None)
     for kind in ("consumer", "connect"):
         group = f"busy-{kind}"
@@ -154,7 +154,7 @@ def listings(side):
                     listed(version, (), types), listed(version, ("Stable", "Empty"), types)
         for version in side.versions("DescribeGroups"):
             for given in (False, True):
-                side.call("DescribeGroups", version, {"groups": ["seen-a", "seen-b", "none", "", "seen-a"], "includeauthorizedoperations": given})
+                side.call("DescribeGroups", version, {"groups": ["seen-a", "seen-b", "none", "seen-a"], "includeauthorizedoperations": given})
             side.call("DescribeGroups", version, {"groups": []})
 
     a, b = Member(side, "seen-a", "a", 5), Member(side, "seen-a", "b", 5)
@@ -165,7 +165,7 @@ def listings(side):
     b.send_join(), b.joined(), b.send_join()
     side.until(lambda: side.quietly("DescribeGroups", 5, {"groups": ["seen-a"]})["groups"][0]["groupstate"] == "PreparingRebalance")
     look(), a.send_join(), a.joined(), b.joined(), look(), a.sync([(a, b"1"), (b, b"2")]), b.sync(), look()
-    a.leave(), b.leave(), look(), side.call("ConsumerGroupDescribe", 1, {"groupids": ["seen-a", "seen-b", "none", "", "seen-a"]})
+    a.leave(), b.leave(), look(), side.call("ConsumerGroupDescribe", 1, {"groupids": ["seen-a", "seen-b", "none", "seen-a"]})
 
 
 def coordinators(side):

@@ -127,7 +127,6 @@ def single(side):
         member.beat(subscribedtopicnames=["not-there-yet"]), settle(side, member)
         member.beat(subscribedtopicnames=[]), settle(side, member), member.beat(subscribedtopicnames=["single", "single"]), settle(side, member)
         commits(side, member)
-        member.join(), settle(side, member)
         classic_requests(side, member)
         for name in (group, "none"):
             side.call("DeleteGroups", 2, {"groupsnames": [name]})
@@ -136,9 +135,10 @@ def single(side):
         member.leave(), describe(side, group, meant=LATER), member.beat(), member.leave(), member.join(), settle(side, member), member.leave()
         side.call("DeleteGroups", 2, {"groupsnames": [group]}), describe(side, group)
     # Another assignor alone is no reason for a new epoch in 4.1.
+    # To join again as who is a member is refused until 4.1, and a way to begin anew later.
     member = Consumer(side, "single-preference", "a", 1, ["single"])
     member.join(), member.ack()
-    member.beat(serverassignor="range", meant=LATER), describe(side, member.group, meant=LATER)
+    member.beat(**member.joining(), meant=LATER), member.beat(serverassignor="range", meant=LATER), describe(side, member.group, meant=LATER)
 
 
 def commits(side, member):
@@ -202,7 +202,7 @@ def lingering(side):
     # An answer that is lost: the member asks again with the epoch that it had.
     before, owned = b.epoch, b.owned
     c.leave(), b.beat(), b.beat(memberepoch=before, topicpartitions=owned), b.beat(memberepoch=before - 1, topicpartitions=owned)
-    settle(side, a, b), a.join(), settle(side, a, b)
+    settle(side, a, b)
 
 
 def static_members(side):

@@ -3,6 +3,7 @@
 from batches import CONTROL, TRANSACTIONAL, batch, records
 from scripts.classic import Member
 from scripts.commits import commit_values, fetch_values, part
+from scripts.produce import FAILS
 from scripts.produce import values as produce_values
 
 OLD, NEW = "of before KIP-890", "of KIP-890"
@@ -170,9 +171,8 @@ def identities(side):
             values = {"transactionalid": f"timeout-{timeout}", "transactiontimeoutms": timeout}
             side.call("InitProducerId", version, values)
     for version in side.versions("TxnOffsetCommit"):
-        for group in ("", "unknown"):
-            for more in ({}, {"generationid": 5, "memberid": "nobody"}, {"generationid": -1, "memberid": "x"}, {"groupinstanceid": "i"}):
-                producer.commit_offsets(group, [("identities", [part()])], version, **more)
+        for more in ({}, {"generationid": 5, "memberid": "nobody"}, {"generationid": -1, "memberid": "x"}, {"groupinstanceid": "i"}):
+            producer.commit_offsets("unknown", [("identities", [part()])], version, **more)
 
 
 def fences(side):
@@ -287,11 +287,11 @@ def markers(side):
     marker = {"producerid": producer.id, "producerepoch": producer.epoch, "coordinatorepoch": 0, "transactionresult": True,
               "topics": [{"name": "marked", "partitionindexes": [0]}]}
 
-    def write(*changes):
-        side.call("WriteTxnMarkers", 1, {"markers": [{**marker, **change} for change in changes]})
+    def write(*changes, meant=None):
+        side.call("WriteTxnMarkers", 1, {"markers": [{**marker, **change} for change in changes]}, meant=meant)
 
     write({"topics": [{"name": "none", "partitionindexes": [0]}, {"name": "marked", "partitionindexes": [9]}]})
-    write({"producerepoch": -1}), write({"producerid": producer.id + 90000}), write({"coordinatorepoch": -1}), read(side, "marked")
+    write({"producerepoch": -1}, meant=FAILS), write({"producerid": producer.id + 90000}), write({"coordinatorepoch": -1}), read(side, "marked")
     write({"producerepoch": producer.epoch + 1, "transactionresult": False, "coordinatorepoch": 3}), read(side, "marked")
     write({"coordinatorepoch": 1}), write({"coordinatorepoch": 3}), write({"producerepoch": 0, "coordinatorepoch": 3}), read(side, "marked")
     write({"topics": [{"name": "marked", "partitionindexes": [0, 1]}], "producerepoch": 9, "coordinatorepoch": 4}, {"producerepoch": 8}), write()

@@ -148,5 +148,5 @@ fn failure(error: ResponseError) -> ProduceFailure {
         }
         _ => None,
     };
-    ProduceFailure { error, message: message.map(str::to_owned), records: Vec::new(), of_request: false }
+    ProduceFailure { error, message: message.map(str::to_owned), records: Vec::new(), before_log: true }
 }
