@@ -298,8 +298,12 @@ impl GroupCoordinator {
         };
         match request.member_epoch {
             JOINING => {
-                self.runtime
-                    .write(group, |shard, now, effects| shard.prepare_join(now, request, effects))??;
+                // A group that was upgraded may have a static member whose place is taken.
+                while self
+                    .runtime
+                    .write(group, |shard, now, effects| shard.prepare_join(now, request, effects))??
+                {
+                }
                 self.runtime.write(group, beat)?
             }
             LEAVING | LEAVING_FOR_A_WHILE => {

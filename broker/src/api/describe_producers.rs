@@ -12,6 +12,8 @@ use kafka_protocol::messages::{DescribeProducersRequest, DescribeProducersRespon
 
 /// Stands for no sequence number, and for no offset.
 const NONE: i32 = -1;
+/// What Kafka says of a topic that is not there, and only of that.
+const UNKNOWN: &str = "This server does not host this topic-partition.";
 
 pub(crate) fn handle(
     cx: &Context<'_>,
@@ -39,11 +41,8 @@ fn describe(cx: &Context<'_>, topic: &TopicRequest, index: i32) -> PartitionResp
     let partition = match cx.broker.partition(&topic.name, index) {
         Ok(partition) => partition,
         Err(error) => {
-            let is_unknown = error == ResponseError::UnknownTopicOrPartition;
-            return refused(
-                error,
-                is_unknown.then(|| "This server does not host this topic-partition.".to_owned()),
-            );
+            let is_known = cx.broker.controller.image().topic(&topic.name).is_some();
+            return refused(error, (!is_known).then(|| UNKNOWN.to_owned()));
         }
     };
     let producers = partition.log().producers().into_iter().map(|(id, state)| {

@@ -310,7 +310,9 @@ impl Machine for GroupShard {
             }
             Then::Fenced(group) => {
                 self.replay_step(step.records, producer_id, base_offset);
-                self.maybe_downgrade(&group, now, effects);
+                // Who was fenced took an epoch, of which the members that are left know nothing yet.
+                let before = self.consumers.get(&group).map(|group| group.epoch - 1);
+                self.maybe_downgrade(&group, before, now, effects);
             }
             Then::Downgrade(classic) => {
                 let mut records = step.records;

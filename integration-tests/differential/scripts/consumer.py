@@ -1,6 +1,7 @@
 """Consumer groups (KIP-848): heartbeat by heartbeat, what each member is told and what is told of the group."""
 
 from scripts.commits import commit_values, fetch_values, part
+from scripts.produce import FAILS
 
 
 # What 4.1 does not do yet.
@@ -164,7 +165,7 @@ def classic_requests(side, member):
             answer = side.quietly("JoinGroup", version, asked)
             if isinstance(answer, dict) and answer["memberid"]:
                 side.learn(answer["memberid"], "a new id")
-            side.note(f"JoinGroup {version} {kind}", answer)
+            side.note(f"JoinGroup {version} {kind}", answer, FAILS if kind == "consumer" else None)
 
 
 def reconciliation(assignor):

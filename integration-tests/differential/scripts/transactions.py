@@ -7,6 +7,8 @@ from scripts.produce import FAILS
 from scripts.produce import values as produce_values
 
 OLD, NEW = "of before KIP-890", "of KIP-890"
+# An id that no producer has.
+UNKNOWN = 987654321
 
 
 class Producer:
@@ -88,9 +90,8 @@ def read(side, topic, *indexes):
         for isolation in (0, 1):
             wanted = {"topic": topic, "partitions": [{"partition": index, "fetchoffset": 0, "partitionmaxbytes": 1 << 20}]}
             side.call("Fetch", 11, {"maxwaitms": 0, "minbytes": 1, "maxbytes": 1 << 22, "isolationlevel": isolation, "topics": [wanted]})
-            for when in (-1, -3):
-                asked = [{"name": topic, "partitions": [{"partitionindex": index, "timestamp": when}]}]
-                side.call("ListOffsets", 9, {"replicaid": -1, "isolationlevel": isolation, "topics": asked})
+            asked = [{"name": topic, "partitions": [{"partitionindex": index, "timestamp": -1}]}]
+            side.call("ListOffsets", 9, {"replicaid": -1, "isolationlevel": isolation, "topics": asked})
     side.call("DescribeProducers", 0, {"topics": [{"name": topic, "partitionindexes": list(indexes or (0,))}]})
 
 
@@ -128,8 +129,8 @@ def without(side):
     side.topic("without", 2)
     for kind in (OLD, NEW):
         producer = Producer(side, "without-" + kind, kind)
-        producer.produce("without", producerid=5, producerepoch=0), producer.add([("without", [0])], producerid=5, producerepoch=0)
-        producer.end(True, producerid=5, producerepoch=0), producer.offsets("g", producerid=5, producerepoch=0), producer.begin()
+        producer.produce("without", producerid=UNKNOWN, producerepoch=0), producer.add([("without", [0])], producerid=UNKNOWN, producerepoch=0)
+        producer.end(True, producerid=UNKNOWN, producerepoch=0), producer.offsets("g", producerid=UNKNOWN, producerepoch=0), producer.begin()
         for version in side.versions("Produce", 3):
             if version < 12 or kind == NEW:
                 producer.produce("without", version=version, name=None), producer.produce("without", version=version, attributes=0)
@@ -146,7 +147,7 @@ def identities(side):
     side.topic("identities")
     producer = Producer(side, "identities")
     producer.begin()
-    wrong = [{}, {"producerid": producer.id + 100000}, {"producerepoch": 7}, {"producerepoch": -1}, {"producerid": -1}]
+    wrong = [{}, {"producerid": UNKNOWN}, {"producerepoch": 7}, {"producerepoch": -1}, {"producerid": -1}]
     for more in wrong:
         for version in range(4):
             producer.add([("identities", [0])], version, **more)
@@ -196,7 +197,7 @@ def fences(side):
         for version in (3, 4, 5):
             epoch = second.epoch
             second.begin(version, producerid=second.id, producerepoch=epoch), second.begin(version, producerid=second.id, producerepoch=epoch)
-            second.begin(version, producerid=second.id, producerepoch=epoch - 1), second.begin(version, producerid=second.id + 99999, producerepoch=epoch)
+            second.begin(version, producerid=second.id, producerepoch=epoch - 1), second.begin(version, producerid=UNKNOWN, producerepoch=epoch)
             second.begin(version, producerid=-1, producerepoch=3), second.begin(version, producerid=second.id, producerepoch=-1)
         look(side, second), read(side, topic)
 
@@ -291,7 +292,7 @@ def markers(side):
         side.call("WriteTxnMarkers", 1, {"markers": [{**marker, **change} for change in changes]}, meant=meant)
 
     write({"topics": [{"name": "none", "partitionindexes": [0]}, {"name": "marked", "partitionindexes": [9]}]})
-    write({"producerepoch": -1}, meant=FAILS), write({"producerid": producer.id + 90000}), write({"coordinatorepoch": -1}), read(side, "marked")
+    write({"producerepoch": -1}, meant=FAILS), write({"producerid": UNKNOWN}), write({"coordinatorepoch": -1}), read(side, "marked")
     write({"producerepoch": producer.epoch + 1, "transactionresult": False, "coordinatorepoch": 3}), read(side, "marked")
     write({"coordinatorepoch": 1}), write({"coordinatorepoch": 3}), write({"producerepoch": 0, "coordinatorepoch": 3}), read(side, "marked")
     write({"topics": [{"name": "marked", "partitionindexes": [0, 1]}], "producerepoch": 9, "coordinatorepoch": 4}, {"producerepoch": 8}), write()

@@ -14,10 +14,12 @@ use crate::group::records::group_record;
 use crate::group::shard::{GroupShard, Then};
 
 impl GroupShard {
-    /// Makes a consumer group whose members all speak the classic protocol a classic group.
+    /// Makes a consumer group whose members all speak the classic protocol a classic group. Its generation is the epoch
+    /// that its members know: `generation`, or that of the group.
     pub(in crate::group) fn maybe_downgrade(
         &mut self,
         group_id: &str,
+        generation: Option<i32>,
         now: i64,
         effects: &mut Effects<Self>,
     ) {
@@ -27,7 +29,7 @@ impl GroupShard {
             return;
         }
         tracing::info!(group = group_id, members = group.len(), "the consumer group becomes a classic group");
-        let classic = group.to_classic(now, &*self.topics);
+        let classic = group.to_classic(generation.unwrap_or(group.epoch), now, &*self.topics);
         let mut records = group.tombstones();
         records.push(group_record(&classic, |member| member.assignment.clone()));
         effects.store(records, Then::Downgrade(Box::new(classic)));
@@ -56,11 +58,11 @@ impl GroupShard {
 }
 
 impl ConsumerGroup {
-    fn to_classic(&self, now: i64, topics: &dyn Topics) -> ClassicGroup {
+    fn to_classic(&self, generation: i32, now: i64, topics: &dyn Topics) -> ClassicGroup {
         let members: Vec<ClassicMember> =
             self.members().filter_map(|member| self.member_to_classic(member, topics)).collect();
         let identity = Identity {
-            generation: self.epoch,
+            generation,
             protocol_type: Some(Arc::from(CONSUMER_PROTOCOL_TYPE)),
             protocol_name: None,
             leader: members.first().map(|member| Arc::clone(&member.id)),

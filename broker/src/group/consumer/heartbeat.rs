@@ -39,13 +39,13 @@ pub(super) struct Change<'a> {
 
 impl GroupShard {
     /// What must be on record before a member can join: a classic group becomes a consumer group, and a static member
-    /// that has left makes room.
+    /// that has left makes room. Whether there is more to prepare when this is on record.
     pub(in crate::group) fn prepare_join(
         &mut self,
         now: i64,
         request: &ConsumerGroupHeartbeatRequest,
         effects: &mut Effects<Self>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<bool, Refusal> {
         if let Some(regex) = request.subscribed_topic_regex.as_deref() {
             super::regex::compile(regex)?;
         }
@@ -53,10 +53,11 @@ impl GroupShard {
         self.refuse_other_kinds(group_id)?;
         if self.groups.contains_key(group_id) {
             self.upgrade(now, group_id, effects)?;
+            return Ok(true);
         }
-        let Some(group) = self.consumers.get(group_id) else { return Ok(()) };
-        let Some(instance_id) = request.instance_id.as_deref() else { return Ok(()) };
-        let Some(old) = group.static_member(instance_id) else { return Ok(()) };
+        let Some(group) = self.consumers.get(group_id) else { return Ok(false) };
+        let Some(instance_id) = request.instance_id.as_deref() else { return Ok(false) };
+        let Some(old) = group.static_member(instance_id) else { return Ok(false) };
         if old.profile.classic.is_none() {
             refuse_unreleased(old, &request.member_id, instance_id)?;
         }
@@ -65,7 +66,7 @@ impl GroupShard {
         effects.store(group.replace(old, &new_id), Then::Replay);
         self.timers.cancel(&session_key(&group.id, &old.id));
         self.timers.cancel(&revocation_key(&group.id, &old.id));
-        Ok(())
+        Ok(false)
     }
 
     /// A heartbeat of a member that does not leave.
