@@ -309,6 +309,12 @@ impl ClassicGroup {
         most.map(|(protocol, _)| Arc::clone(protocol))
     }
 
+    /// Takes the protocol that the members want, and what they say in it.
+    pub(super) fn choose_protocol(&mut self) {
+        self.protocol_name = self.select_protocol();
+        self.subscribed = self.compute_subscribed();
+    }
+
     /// Makes a member that joined the leader, if the leader did not join again. False if nobody joined.
     pub(super) fn elect_joined_leader(&mut self) -> bool {
         let Some(leader) = self.leader.as_ref().and_then(|leader| self.members.get(leader)) else {
@@ -327,8 +333,7 @@ impl ClassicGroup {
     /// Begins the next generation with the members there are.
     pub(super) fn begin_generation(&mut self, now: i64) {
         self.generation = self.generation.wrapping_add(1);
-        self.protocol_name = self.select_protocol();
-        self.subscribed = self.compute_subscribed();
+        self.choose_protocol();
         self.pending_syncs.clear();
         let next = if self.members.is_empty() { State::Empty } else { State::CompletingRebalance };
         self.transition(next, now);

@@ -63,7 +63,7 @@ pub(crate) enum Then {
     /// Members of a consumer group are gone; perhaps it becomes a classic group.
     Fenced(Arc<str>),
     /// A consumer group is a classic group from now on.
-    Downgrade(Box<ClassicGroup>),
+    Downgrade { classic: Box<ClassicGroup>, rebalances: bool },
     /// A static member of a consumer group made room for this JoinGroup.
     PendingJoin(Box<PendingJoin>),
     /// This JoinGroup to a consumer group is answered.
@@ -310,16 +310,14 @@ impl Machine for GroupShard {
             }
             Then::Fenced(group) => {
                 self.replay_step(step.records, producer_id, base_offset);
-                // Who was fenced took an epoch, of which the members that are left know nothing yet.
-                let before = self.consumers.get(&group).map(|group| group.epoch - 1);
-                self.maybe_downgrade(&group, before, now, effects);
+                self.maybe_downgrade(&group, true, now, effects);
             }
-            Then::Downgrade(classic) => {
+            Then::Downgrade { classic, rebalances } => {
                 let mut records = step.records;
                 // The last one is the classic group's own, which knows more.
                 records.pop();
                 self.replay_step(records, producer_id, base_offset);
-                self.downgraded(*classic, now, effects);
+                self.downgraded(*classic, rebalances, now, effects);
             }
             Then::PendingJoin(pending) => {
                 self.replay_step(step.records, producer_id, base_offset);
@@ -336,7 +334,7 @@ impl Machine for GroupShard {
 
     fn not_stored(&mut self, step: Step<Self>, error: ResponseError, now: i64, effects: &mut Effects<Self>) {
         match step.then {
-            Then::Nothing | Then::Replay | Then::Fenced(_) | Then::Downgrade(_) => {}
+            Then::Nothing | Then::Replay | Then::Fenced(_) | Then::Downgrade { .. } => {}
             Then::PendingJoin(pending) => Self::pending_join_failed(&pending, error, effects),
             Then::Joined(joined) => Self::classic_join_failed(&joined, error, effects),
             Then::NewGroup { group, ticket } => {

@@ -23,7 +23,7 @@ def classic(side, group, name, topic, version=9, protocol="range", owned=(), ins
     return Member(side, group, name, version, instance, [(protocol, subscription([topic], 1, owned))])
 
 
-def follow(side, member, topic, *indexes, tries=6):
+def follow(member, tries=6):
     """A classic member in a group of both: what its heartbeat says, it does."""
     for _ in range(tries):
         answer = member.beat()
@@ -39,12 +39,13 @@ def upgrade(side):
     """A consumer joins a classic group with one member; then that one leaves, and the other way round."""
     for version in (5, 9):
         topic = group = f"upgrade-{version}"
-        side.topic(topic, 4)
+        # Shares that are equal whoever is first: ids of classic members are random.
+        side.topic(topic, 6)
         old, new = classic(side, group, "old", topic, version), Consumer(side, group, "new", 1, [topic])
-        old.join(), old.sync([(old, assigned(topic, 0, 1, 2, 3))]), look(side, group)
+        old.join(), old.sync([(old, assigned(topic, *range(6)))]), look(side, group)
         new.join(), look(side, group), new.beat(), old.beat(), look(side, group)
-        old.protocols = [("range", subscription([topic], 1, [(topic, [0, 1])]))]
-        follow(side, old, topic), settle(side, new), follow(side, old, topic), settle(side, new), look(side, group)
+        old.protocols = [("range", subscription([topic], 1, [(topic, [0, 1, 2])]))]
+        follow(old), settle(side, new), follow(old), settle(side, new), look(side, group)
         old.beat(generationid=77), old.beat(memberid="nobody"), old.sync(generationid=77), old.sync(memberid="nobody")
         old.sync(protocoltype="connect"), old.sync(protocolname="sticky")
         for epoch, name in ((old.generation, old.id), (old.generation + 1, old.id), (new.epoch, new.id), (new.epoch + 1, new.id)):
@@ -52,15 +53,21 @@ def upgrade(side):
                 {"name": topic, "topicid": side.ids[topic], "partitions": [{"partitionindex": 0, "committedoffset": 1}]}]}
             for commit_version in (5, 9):
                 side.call("OffsetCommit", commit_version, values)
-        # Another classic member, and one that speaks of other things.
-        third = classic(side, group, "third", topic, version)
-        third.join(), third.sync(), look(side, group)
-        for odd in (Member(side, group, "odd", version, kind="connect"), Member(side, group, "odd", version, protocols=[])):
-            odd.join()
-        third.leave(), look(side, group), follow(side, old, topic), settle(side, new)
         # The last consumer leaves: a classic group again.
         new.leave(), look(side, group), old.beat(), old.join(), look(side, group)
-        old.sync([(old, assigned(topic, 0, 1, 2, 3))]), look(side, group), old.beat(), old.leave(), look(side, group)
+        old.sync([(old, assigned(topic, *range(6)))]), look(side, group), old.beat(), old.leave(), look(side, group)
+
+
+def classic_joins(side):
+    """A classic member joins a consumer group, and others that cannot."""
+    for version in (3, 5, 9):
+        topic = group = f"joins-{version}"
+        side.topic(topic, 6)
+        new, old = Consumer(side, group, "new", 1, [topic]), classic(side, group, "old", topic, version)
+        new.join(), settle(side, new), old.join(), old.sync(), look(side, group), settle(side, new), follow(old), look(side, group)
+        for odd in (Member(side, group, "odd", version, kind="connect"), Member(side, group, "odd", version, protocols=[])):
+            odd.join()
+        old.beat(), old.leave(memberid="nobody", members=[{"memberid": "nobody"}]), old.leave(), look(side, group), settle(side, new), new.leave()
 
 
 def not_convertible(side):
@@ -102,10 +109,10 @@ def static_members(side):
     a.send_join(), a.joined(), b.joined(), b.send_sync()
     a.sync([(a, assigned(topic, 0, 1)), (b, assigned(topic, 2, 3))]), b.synced(), look(side, group)
     new = Consumer(side, group, "new", 1, [topic], instanceid="i-a")
-    new.join(), look(side, group), new.ack(), a.beat(), follow(side, b, topic), settle(side, new), look(side, group)
+    new.join(), look(side, group), new.ack(), a.beat(), follow(b), settle(side, new), look(side, group)
     new.leave(-2), look(side, group)
     back = classic(side, group, "back", topic, 9, instance="i-a")
-    back.join(), back.sync(), look(side, group), follow(side, b, topic), back.beat(), b.beat(), look(side, group)
+    back.join(), back.sync(), look(side, group), follow(b), back.beat(), b.beat(), look(side, group)
 
 
-SCRIPTS = [upgrade, not_convertible, empty_groups, static_members]
+SCRIPTS = [upgrade, classic_joins, not_convertible, empty_groups, static_members]

@@ -169,7 +169,7 @@ impl GroupShard {
         self.timers.schedule(session_key(&joined.group, &joined.member), at(joined.session_timeout_ms));
         self.timers.schedule(rejoin_key(&joined.group, &joined.member), at(joined.rebalance_timeout_ms));
         effects.reply(joined.ticket, Reply::Join(joined.response));
-        self.maybe_downgrade(&joined.group, None, now, effects);
+        self.maybe_downgrade(&joined.group, false, now, effects);
     }
 
     /// A member cannot be put on record.

@@ -14,12 +14,12 @@ use crate::group::records::group_record;
 use crate::group::shard::{GroupShard, Then};
 
 impl GroupShard {
-    /// Makes a consumer group whose members all speak the classic protocol a classic group. Its generation is the epoch
-    /// that its members know: `generation`, or that of the group.
+    /// Makes a consumer group whose members all speak the classic protocol a classic group. If others were `fenced`, that
+    /// took an epoch: the generation is the one before, which those that are left know.
     pub(in crate::group) fn maybe_downgrade(
         &mut self,
         group_id: &str,
-        generation: Option<i32>,
+        fenced: bool,
         now: i64,
         effects: &mut Effects<Self>,
     ) {
@@ -29,16 +29,23 @@ impl GroupShard {
             return;
         }
         tracing::info!(group = group_id, members = group.len(), "the consumer group becomes a classic group");
-        let classic = group.to_classic(generation.unwrap_or(group.epoch), now, &*self.topics);
+        let classic = group.to_classic(group.epoch - i32::from(fenced), now, &*self.topics);
+        // Where everybody has what it is to have, and knows it by this generation, all may stay as it is.
+        let is_settled = group.members().all(|member| member.holding.is_reconciled_to(classic.generation))
+            && group.target_epoch == classic.generation;
         let mut records = group.tombstones();
         records.push(group_record(&classic, |member| member.assignment.clone()));
-        effects.store(records, Then::Downgrade(Box::new(classic)));
+        effects.store(
+            records,
+            Then::Downgrade { classic: Box::new(classic), rebalances: fenced || !is_settled },
+        );
     }
 
-    /// The classic group is on record: its members join again.
+    /// The classic group is on record. If it `rebalances`, its members join again.
     pub(in crate::group) fn downgraded(
         &mut self,
         classic: ClassicGroup,
+        rebalances: bool,
         now: i64,
         effects: &mut Effects<Self>,
     ) {
@@ -53,7 +60,9 @@ impl GroupShard {
         for member in group.members() {
             extend_session(group, member, &mut turn);
         }
-        prepare(group, "the group was a consumer group until now", &mut turn);
+        if rebalances {
+            prepare(group, "the group was a consumer group until now", &mut turn);
+        }
     }
 }
 
@@ -69,7 +78,7 @@ impl ConsumerGroup {
             state_since: Some(now),
         };
         let mut group = ClassicGroup::restored(Arc::clone(&self.id), identity, members);
-        group.protocol_name = group.select_protocol();
+        group.choose_protocol();
         group
     }
 

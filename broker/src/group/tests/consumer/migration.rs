@@ -93,7 +93,11 @@ fn a_classic_group_is_upgraded_while_it_works_and_downgraded_again() {
     // The last member of the new protocol leaves: the group is classic again, and its member joins again.
     script.send(beating("new", -1));
     assert_eq!(script.group_type(), "classic PreparingRebalance");
-    assert_eq!(script.harness.heartbeat(&old, 2), code(ResponseError::RebalanceInProgress), "its own generation");
+    assert_eq!(
+        script.harness.heartbeat(&old, 2),
+        code(ResponseError::RebalanceInProgress),
+        "its own generation"
+    );
     let rejoined = script.join_classic(&old, 0..3);
     assert_eq!((rejoined.error_code, rejoined.generation_id, &*rejoined.leader), (0, 3, old.as_str()));
     let script = script.restart();
