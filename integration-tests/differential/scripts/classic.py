@@ -211,8 +211,8 @@ def static_members(side):
 
 
 def ties(side):
-    """As many votes for one protocol as for another."""
-    names = ("range", "roundrobin", "sticky", "cooperative-sticky", "default", "a", "b", "connect-protocol")
+    """As many votes for one protocol as for another. No two of the names share a slot of a Java map."""
+    names = ("range", "roundrobin", "sticky", "cooperative-sticky", "default", "a")
     for first_choice in names:
         for second_choice in names:
             if first_choice >= second_choice:
