@@ -37,10 +37,14 @@ fn holding(text: &str) -> Holding {
     }
 }
 
+/// A name, and what stands at [`ROWS`].
+type Row =
+    (&'static str, &'static str, (i32, &'static str), &'static str, &'static str, Option<&'static str>);
+
 /// What the member holds | the target and its epoch | what it says it owns ("?": nothing) | what is in other hands
 /// (`*` for all) | what it holds then.
 #[rustfmt::skip] // a table
-const ROWS: &[(&str, &str, (i32, &str), &str, &str, Option<&str>)] = &[
+const ROWS: &[Row] = &[
     ("stable to stable",
      "stable 10 10 | 1:1,2,3 2:4,5,6", (11, "1:1,2,3 2:4,5,6"), "?", "*", Some("stable 11 10 | 1:1,2,3 2:4,5,6")),
     ("stable to stable with new partitions",

@@ -14,7 +14,7 @@
 //! than who of those that are alike gets what.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -157,7 +157,7 @@ impl Plan {
         for topic in &self.topics {
             for (owner, partition) in topic.owners.iter().zip(0i32..) {
                 if *owner != NOBODY && self.is_changed[*owner] {
-                    changed[*owner].entry(topic.id).or_insert_with(BTreeSet::new).insert(partition);
+                    changed[*owner].entry(topic.id).or_default().insert(partition);
                 }
             }
         }
