@@ -3,6 +3,10 @@
 //! They are what hostile frames are made from, so those that would change the broker for good only validate, or name
 //! things that do not exist.
 
+mod edges;
+
+pub use edges::edges;
+
 use crate::records::Batch;
 use crate::requests::{fetch, name, produce, text};
 use bytes::{Bytes, BytesMut};

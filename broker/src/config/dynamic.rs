@@ -106,6 +106,21 @@ pub fn check_pools(value: impl Fn(&str) -> (Option<Value>, Option<Value>)) -> Re
     Err(format!("Log cleaner threads cannot be {limit} the current value {before}"))
 }
 
+/// Checks that some connections stay possible: a limit of 0, which a start takes, would lock out whoever could lift it.
+///
+/// # Errors
+/// What is wrong, in one sentence.
+pub fn check_connections(settings: &BTreeMap<String, String>) -> Result<(), String> {
+    for (name, text) in settings {
+        let base = keys::listener_base(name).unwrap_or(name);
+        let is_limit = ["max.connection.creation.rate", "max.connections"].contains(&base);
+        if is_limit && text.trim().parse::<i32>().is_ok_and(|value| value <= 0) {
+            return Err(format!("Invalid {base} {}", text.trim()));
+        }
+    }
+    Ok(())
+}
+
 fn is_read_only(name: &str) -> bool {
     keys::find(name).is_some_and(|key| key.dynamic == Dynamic::ReadOnly)
 }
@@ -119,9 +134,27 @@ fn is_of_one_broker(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{check, check_pools, usable};
+    use super::{check, check_connections, check_pools, usable};
     use crate::config::value::Value;
     use std::collections::BTreeMap;
+
+    #[test]
+    fn nobody_is_locked_out() {
+        for (key, value, refused) in [
+            ("max.connections", "0", Some("Invalid max.connections 0")),
+            ("listener.name.a.max.connections", " 0", Some("Invalid max.connections 0")),
+            (
+                "listener.name.a.max.connection.creation.rate",
+                "0",
+                Some("Invalid max.connection.creation.rate 0"),
+            ),
+            ("max.connections", "1", None),
+            ("max.connections.per.ip", "0", None),
+        ] {
+            let settings = BTreeMap::from([(key.to_owned(), value.to_owned())]);
+            assert_eq!(check_connections(&settings).err().as_deref(), refused, "{key}={value}");
+        }
+    }
 
     #[test]
     fn what_can_be_set_and_for_whom() {

@@ -135,6 +135,7 @@ impl Controller {
             }
         };
         dynamic::check(&after, per_broker).map_err(invalid)?;
+        let connections = dynamic::check_connections(&after);
         let mut configs = self.dynamic_configs(image);
         *(if per_broker { &mut configs.broker } else { &mut configs.cluster }) = after;
         let current = self.config.load();
@@ -147,6 +148,7 @@ impl Controller {
             ))
         };
         dynamic::check_pools(|key| (current.value(key).cloned(), changed.value(key).cloned()))
+            .and(connections)
             .map_err(of_class)
     }
 

@@ -136,6 +136,8 @@ fn refusals() {
         (BROKER, &node, one("log.dirs", SET, Some("/x")), 42, "Cannot update these configs dynamically: Set(log.dirs)"),
         (BROKER, "", one("num.partitions", SET, Some("3")), 42, "Cannot update these configs dynamically: Set(num.partitions)"),
         (BROKER, &node, one("log.retention.ms", SET, Some("x")), 42, "Invalid value x for configuration log.retention.ms: Not a number of type LONG"),
+        (BROKER, &node, one("max.connections", SET, Some("0")), 42, "Invalid value org.apache.kafka.common.config.ConfigException: Invalid max.connections 0 for configuration Invalid dynamic configuration"),
+        (BROKER, &node, one("listener.name.plaintext.max.connection.creation.rate", SET, Some("0")), 42, "Invalid value org.apache.kafka.common.config.ConfigException: Invalid max.connection.creation.rate 0 for configuration Invalid dynamic configuration"),
         (BROKER, &node, one("message.max.bytes", SET, Some("-1")), 42, "Invalid value -1 for configuration message.max.bytes: Value must be at least 0"),
         (BROKER, &node, one("min.insync.replicas", SET, Some("1")), 40, "Broker-level min.insync.replicas cannot be altered while ELR is enabled."),
         (BROKER, "", one("min.insync.replicas", DELETE, None), 40, "Cluster-level min.insync.replicas cannot be removed while ELR is enabled."),

@@ -1,6 +1,6 @@
 //! Frames, versions and the order of answers.
 
-use kafka_protocol::messages::{ApiVersionsRequest, MetadataRequest};
+use kafka_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse, MetadataRequest};
 use milena_integration_tests::broker::{Broker, unique};
 use milena_integration_tests::raw::{Connection, frame, frame_of};
 use milena_integration_tests::records::Batch;
@@ -73,9 +73,39 @@ fn every_version_of_every_api_is_answered() {
     create_topic(&mut connection, &topic, 2, &[]);
     requests::append(&mut connection, &topic, 0, Batch::of(["there"]).encode());
     let served = api_versions(&mut connection);
+    let (asked, silent) = ask_all(&broker, &served, samples::all(&topic));
+    assert!(asked > 100, "{asked} requests");
+    assert!(silent.is_empty(), "not answered: {silent:#?}");
+}
+
+#[test]
+fn empty_lists_and_nulls_are_answered_in_every_version() {
+    let broker = Broker::any();
+    let mut connection = broker.connect();
+    let topic = unique("edges");
+    create_topic(&mut connection, &topic, 1, &[]);
+    let served = api_versions(&mut connection);
+    let edges = samples::edges(&topic);
+    let forgotten = served.api_keys.iter().map(|api| api.api_key).filter(|key| *key != 18);
+    let forgotten: Vec<_> =
+        forgotten.filter(|key| !samples::has(&edges, *key)).map(samples::api_name).collect();
+    let (asked, silent) = ask_all(&broker, &served, edges);
+    assert!(asked > 150, "{asked} requests");
+    assert!(silent.is_empty(), "not answered: {silent:#?}");
+    assert!(forgotten.is_empty(), "served, but never asked for nothing: {forgotten:?}");
+    assert_eq!(api_versions(&mut connection).error_code, 0);
+}
+
+/// Asks for each sample that is served on a connection of its own, and decodes what comes to its last byte: how many were
+/// asked, and what was not answered.
+fn ask_all(
+    broker: &Broker,
+    served: &ApiVersionsResponse,
+    samples: Vec<samples::Sample>,
+) -> (usize, Vec<String>) {
     let mut asked = 0;
     let mut silent = Vec::new();
-    for sample in samples::all(&topic) {
+    for sample in samples {
         let range = served.api_keys.iter().find(|api| api.api_key == sample.key);
         let is_served =
             range.is_some_and(|api| (api.min_version..=api.max_version).contains(&sample.version));
@@ -92,8 +122,7 @@ fn every_version_of_every_api_is_answered() {
             }
         }
     }
-    assert!(asked > 100, "{asked} requests");
-    assert!(silent.is_empty(), "not answered: {silent:#?}");
+    (asked, silent)
 }
 
 /// Whether a request is one that gets no answer by right.

@@ -48,6 +48,7 @@ public final class Administration {
         }
         failed += right ? 0 : 1;
         text = text.replace(tag, "TAG").replaceAll("127\\.0\\.0\\.1:\\d+", "ADDRESS").replaceAll("\\d{13,}", "TIME")
+            .replaceAll("producerId=\\d+", "producerId=0")
             .replaceAll("(?i)(id=|Id=|Ids=)[\\w-]{22}", "$1ID").replaceAll("@[0-9a-f]{5,}", "").replaceAll("(Bytes|bytes|Size|size)=[^,)]*", "$1=0")
             .replaceAll("/[\\w./-]+", "DIR");
         System.out.println((right ? "" : "UNEXPECTED ") + "java " + name + " " + text.substring(0, Math.min(text.length(), 2000)));
