@@ -6,6 +6,7 @@
 //! * [`kafka`] are Kafka's tools.
 
 mod args;
+mod compat;
 mod connect;
 mod contract;
 mod failure;
@@ -13,10 +14,12 @@ mod flags;
 mod gather;
 mod kafka;
 mod logging;
+mod ready;
 mod screen;
+mod server;
 mod tools;
 
-pub use args::{ArgsError, Command, HELP, ServeArgs, ToolCall, parse};
+pub use args::{ArgsError, Command, ServeArgs, ToolCall, help, parse};
 pub use contract::{Contract, Parent, ParentError, ReadyError};
 pub use gather::gather;
 pub use logging::{late_line, ready_lines, start_log};

@@ -18,7 +18,7 @@ pub(crate) mod producer;
 mod transport;
 
 pub(crate) use cluster::{Client, Partition, To, Topic};
-pub(crate) use config::ClientConfig;
+pub(crate) use config::{ClientConfig, millis};
 pub(crate) use connection::Connection;
 pub(crate) use error::{ClientError, check, exception_of, message_of};
 

@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     // that does not know the request only costs that memory.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
     let outcome = match cli::parse(std::env::args_os()) {
-        Ok(Command::Help) => print(cli::HELP),
+        Ok(Command::Help) => print(&cli::help()),
         Ok(Command::Version) => print(&format!("milena {}\n", env!("CARGO_PKG_VERSION"))),
         Ok(Command::Serve(args)) => serve(args),
         Ok(Command::Tool(call)) => return call.run(),

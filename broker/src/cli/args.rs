@@ -1,13 +1,14 @@
 //! What the words after `milena` ask for.
 
 use super::contract::Contract;
+use super::server::DAEMON;
 use super::tools::{self, Run, Tool};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// The text of `milena --help`.
-pub const HELP: &str = "\
+/// The text of `milena --help`, without the list of tools.
+const HELP: &str = "\
 milena: an Apache Kafka compatible broker
 
 Usage: milena [serve] [server.properties] [options]
@@ -33,12 +34,21 @@ Keys are those of Kafka's server.properties. KAFKA_NUM_PARTITIONS=3 sets num.par
 KAFKA_NUM_PARTITIONS_FILE=/run/secrets/n does with the content of the file.
 ";
 
+/// The text of `milena --help`.
+#[must_use]
+pub fn help() -> String {
+    let tools = tools::list();
+    format!(
+        "{HELP}\nTools, by these names behind milena or as links to it (milena compat install DIR):\n\n{tools}"
+    )
+}
+
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Run the broker.
     Serve(ServeArgs),
-    /// Print [`HELP`].
+    /// Print [`help`].
     Help,
     /// Print the version.
     Version,
@@ -85,23 +95,27 @@ pub struct ArgsError(String);
 /// # Errors
 /// The words make no command.
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, ArgsError> {
-    let mut words = words.into_iter().peekable();
+    let mut words = words.into_iter();
     let program = words.next().unwrap_or_default();
+    let words: Vec<OsString> = words.collect();
     if let Some(tool) = Path::new(&program).file_name().and_then(OsStr::to_str).and_then(tools::find) {
         return tool_call(tool, words);
     }
-    if let Some(tool) = words.peek().and_then(|word| word.to_str()).and_then(tools::find) {
-        words.next();
-        return tool_call(tool, words);
+    let is_image = words.first().is_some_and(|word| word == "compat")
+        && words.get(1).is_none_or(|word| word != "install" && word != "list");
+    let first = words.first().and_then(|word| word.to_str());
+    if let Some(tool) = first.filter(|_| !is_image).and_then(tools::find) {
+        return tool_call(tool, words.into_iter().skip(1).collect());
     }
-    parse_serve(words)
+    parse_serve(words.into_iter())
 }
 
-fn tool_call(tool: &'static Tool, words: impl Iterator<Item = OsString>) -> Result<Command, ArgsError> {
-    if matches!(tool.run, Run::Serve) {
-        return parse_serve(words);
+fn tool_call(tool: &'static Tool, words: Vec<OsString>) -> Result<Command, ArgsError> {
+    let is_daemon = words.is_empty() || words.iter().any(|word| word == DAEMON);
+    if matches!(tool.run, Run::Serve) && !is_daemon {
+        return parse_serve(words.into_iter());
     }
-    let words = words.map(text).collect::<Result<_, _>>()?;
+    let words = words.into_iter().map(text).collect::<Result<_, _>>()?;
     Ok(Command::Tool(ToolCall { name: tool.name, words }))
 }
 
@@ -248,11 +262,34 @@ mod tests {
     }
 
     #[test]
+    fn names_and_first_words_are_tools() {
+        let call = |words: &[&str]| parse(words.iter().map(Into::into)).map_err(|error| error.to_string());
+        let tool = |name, words: &[&str]| {
+            let words = words.iter().map(|word| (*word).to_owned()).collect();
+            Ok(Command::Tool(super::ToolCall { name, words }))
+        };
+        for (words, expected) in [
+            (&["/opt/kafka/bin/kafka-topics.sh", "--list"][..], tool("kafka-topics", &["--list"])),
+            (&["kafka-topics"], tool("kafka-topics", &[])),
+            (&["milena", "kafka-topics.sh", "--list"], tool("kafka-topics", &["--list"])),
+            (&["kafka-server-start", "a.properties"], serve(Some("a.properties"), &[], false)),
+            (
+                &["milena", "kafka-server-start.sh", "a.b", "--override", "a=b"],
+                serve(Some("a.b"), &[("a", "b")], false),
+            ),
+            (&["kafka-server-start", "-daemon", "a.b"], tool("kafka-server-start", &["-daemon", "a.b"])),
+            (&["kafka-server-start"], tool("kafka-server-start", &[])),
+        ] {
+            assert_eq!(call(words), expected, "{words:?}");
+        }
+    }
+
+    #[test]
     fn refusals_are_one_line() {
         for (line, expected) in [
             ("--nope", "unknown option --nope"),
             ("-x", "unknown option -x"),
-            ("topics", "unknown command topics"),
+            ("things", "unknown command things"),
             ("compat", "unknown command compat "),
             ("compat topics", "unknown command compat topics"),
             ("--override", "--override needs KEY=VALUE"),

@@ -3,7 +3,7 @@
 use crate::client::ClientError;
 use std::io;
 
-/// The reason. The exit code is 1 for all of them.
+/// The reason. The exit code is 1 but for [`Failure::Code`].
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     /// Flags that make no sense: the reason, to be followed by the list of flags.
@@ -21,6 +21,9 @@ pub(crate) enum Failure {
     /// All was said; only the exit code is left.
     #[error("")]
     Said,
+    /// All was said, and this is the exit code.
+    #[error("")]
+    Code(u8),
 }
 
 impl Failure {

@@ -61,6 +61,7 @@ pub(crate) struct Given {
     pub(crate) words: Vec<String>,
     /// Whether there was no word at all.
     pub(crate) is_empty: bool,
+    line: String,
 }
 
 impl Given {
@@ -69,7 +70,7 @@ impl Given {
     /// # Errors
     /// A flag that is not in the table, or lacks its value.
     pub(crate) fn read(table: &[Flag], words: &[String]) -> Result<Self, Failure> {
-        let mut given = Self { is_empty: words.is_empty(), ..Self::default() };
+        let mut given = Self { is_empty: words.is_empty(), line: words.join(" "), ..Self::default() };
         let mut words = words.iter().peekable();
         let mut flags_end = false;
         while let Some(word) = words.next() {
@@ -103,6 +104,11 @@ impl Given {
             given.flags.push((flag.name, next));
         }
         Ok(given)
+    }
+
+    /// All words as they were given.
+    pub(crate) fn line(&self) -> &str {
+        &self.line
     }
 
     /// Whether a flag was given.

@@ -2,9 +2,19 @@
 
 pub(super) mod api_versions;
 pub(super) mod cluster;
+pub(super) mod configs;
 mod configs_of;
+pub(super) mod console_consumer;
+pub(super) mod console_producer;
+mod consume;
+pub(super) mod consumer_groups;
 pub(super) mod delete_records;
 mod filter;
 pub(super) mod get_offsets;
+pub(crate) mod groups;
 pub(crate) mod ids;
+mod line_reader;
+mod record_writer;
+pub(super) mod storage;
+mod times;
 pub(super) mod topics;

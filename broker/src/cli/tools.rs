@@ -2,8 +2,8 @@
 
 use super::failure::Failure;
 use super::flags::{self, Flag, Given};
-use super::kafka;
 use super::screen::Screen;
+use super::{compat, kafka, ready, server};
 use std::io;
 use std::process::ExitCode;
 
@@ -18,6 +18,8 @@ pub(crate) struct Tool {
     pub(crate) summary: &'static str,
     /// Whether Kafka has it as a script with `.sh` at the end.
     pub(crate) is_script: bool,
+    /// Whether it goes by its name alone, and not only behind `milena`.
+    pub(crate) is_linked: bool,
     /// What runs it.
     pub(crate) run: Run,
 }
@@ -29,27 +31,53 @@ pub(crate) enum Run {
     Flags(&'static [Flag], fn(&mut Screen, &Given) -> Result<(), Failure>),
     /// With words that it reads itself.
     Words(fn(&mut Screen, &[String]) -> Result<(), Failure>),
-    /// It is the broker.
+    /// It is the broker; with `-daemon` it begins one in the background.
     Serve,
 }
 
 /// All tools.
 pub(crate) const TOOLS: &[Tool] = &[
     script("kafka-topics", "Create, delete, describe, or change a topic.", kafka::topics::RUN),
+    script("kafka-console-producer", "Write lines to a topic.", kafka::console_producer::RUN),
+    script("kafka-console-consumer", "Print the records of topics.", kafka::console_consumer::RUN),
+    script("kafka-consumer-groups", "List, describe, delete and reset groups.", kafka::consumer_groups::RUN),
+    script("kafka-configs", "Show and change configurations and quotas.", kafka::configs::RUN),
     script("kafka-get-offsets", "Print offsets of partitions by time.", kafka::get_offsets::RUN),
     script("kafka-delete-records", "Delete records up to given offsets.", kafka::delete_records::RUN),
     script("kafka-broker-api-versions", "Print the APIs that brokers support.", kafka::api_versions::RUN),
     script("kafka-cluster", "Print a cluster's id and its nodes.", kafka::cluster::RUN),
+    script("kafka-storage", "Format data directories, make ids.", kafka::storage::RUN),
+    script("kafka-server-start", "Run the broker: [-daemon] FILE [--override K=V]", Run::Serve),
+    script("kafka-server-stop", "Stop all brokers of this binary.", server::STOP),
+    script("zookeeper-server-start", "Wait: there is no ZooKeeper.", server::ZOOKEEPER),
+    command("cub", "Wait for brokers: kafka-ready BROKERS SECONDS -b HOST:PORT", ready::UTILITY),
+    command("ub", "Wait for brokers: kafka-ready BROKERS SECONDS -b HOST:PORT", ready::UTILITY),
+    own("wait", "Wait until a broker, or a topic, is there.", ready::WAIT),
+    own("compat", "Make links by the names of these tools: install DIR", compat::RUN),
 ];
 
 const fn script(name: &'static str, summary: &'static str, run: Run) -> Tool {
-    Tool { name, summary, is_script: true, run }
+    Tool { name, summary, is_script: true, is_linked: true, run }
+}
+
+const fn command(name: &'static str, summary: &'static str, run: Run) -> Tool {
+    Tool { name, summary, is_script: false, is_linked: true, run }
+}
+
+const fn own(name: &'static str, summary: &'static str, run: Run) -> Tool {
+    Tool { name, summary, is_script: false, is_linked: false, run }
 }
 
 /// The tool of that name, with or without `.sh`.
 pub(crate) fn find(name: &str) -> Option<&'static Tool> {
     let plain = name.strip_suffix(".sh").unwrap_or(name);
     TOOLS.iter().find(|tool| tool.name == plain)
+}
+
+/// The tools, one line each.
+pub(crate) fn list() -> String {
+    let width = TOOLS.iter().map(|tool| tool.name.len()).max().unwrap_or(0);
+    TOOLS.iter().map(|tool| format!("  {:width$}  {}\n", tool.name, tool.summary)).collect()
 }
 
 /// Runs a tool to its end.
@@ -61,7 +89,10 @@ pub(crate) fn run(tool: &Tool, words: &[String]) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             explain(tool, &mut screen, &failure);
-            ExitCode::FAILURE
+            match failure {
+                Failure::Code(code) => ExitCode::from(code),
+                _ => ExitCode::FAILURE,
+            }
         }
     }
 }
@@ -70,10 +101,10 @@ fn attempt(tool: &Tool, screen: &mut Screen, words: &[String]) -> Result<(), Fai
     let (table, run) = match tool.run {
         Run::Flags(table, run) => (table, run),
         Run::Words(run) => return run(screen, words),
-        Run::Serve => return Err(Failure::text("the broker is started by another way")),
+        Run::Serve => return server::start_daemon(words),
     };
     let given = Given::read(table, words)?;
-    if given.is_empty || given.has("help") {
+    if given.is_empty && tool.is_script || given.has("help") {
         return Err(Failure::Usage(tool.summary.to_owned()));
     }
     if given.has("version") {
@@ -86,7 +117,7 @@ fn attempt(tool: &Tool, screen: &mut Screen, words: &[String]) -> Result<(), Fai
 /// Says why. Where nobody listens any more, nothing is left to be said.
 fn explain(tool: &Tool, screen: &mut Screen, failure: &Failure) {
     let _ = match failure {
-        Failure::Said => screen.flush(),
+        Failure::Said | Failure::Code(_) => screen.flush(),
         Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Failure::Usage(text) => {
             let table = match tool.run {

@@ -68,6 +68,16 @@ impl Member {
         &self.settings.group
     }
 
+    /// The topics that it asks for.
+    pub(crate) fn topics(&self) -> &[String] {
+        &self.topics
+    }
+
+    /// Asks for other topics, from the next [`Member::join`] on.
+    pub(crate) fn subscribe(&mut self, topics: Vec<String>) {
+        self.topics = topics;
+    }
+
     /// Joins the group and gives the partitions that are now this member's.
     ///
     /// # Errors

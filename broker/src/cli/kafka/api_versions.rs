@@ -8,6 +8,7 @@ use crate::cli::tools::Run;
 use crate::client::{Client, To};
 use kafka_protocol::messages::api_versions_response::ApiVersion;
 use kafka_protocol::messages::{ApiKey, DescribeClusterRequest, DescribeClusterResponse};
+use kafka_protocol::protocol::VersionRange;
 use std::collections::BTreeMap;
 
 /// The tool.
@@ -57,18 +58,27 @@ fn apis(versions: &[ApiVersion]) -> String {
     let mut rows: BTreeMap<i16, String> =
         versions.iter().map(|version| (version.api_key, row(version))).collect();
     for key in (0..=LAST).filter(|key| !INTERNAL.contains(key)) {
-        if let Ok(api) = ApiKey::try_from(key) {
-            rows.entry(key).or_insert_with(|| format!("{api:?}({key}): UNSUPPORTED"));
+        if let Some(name) = name_of(key) {
+            rows.entry(key).or_insert_with(|| format!("{name}({key}): UNSUPPORTED"));
         }
     }
     format!("(\n\t{}\n)", rows.into_values().collect::<Vec<_>>().join(",\n\t"))
 }
 
+fn name_of(key: i16) -> Option<String> {
+    match key {
+        88 => Some("StreamsGroupHeartbeat".to_owned()),
+        89 => Some("StreamsGroupDescribe".to_owned()),
+        _ => ApiKey::try_from(key).ok().map(|api| format!("{api:?}")),
+    }
+}
+
 fn row(version: &ApiVersion) -> String {
     let (key, min, max) = (version.api_key, version.min_version, version.max_version);
     let range = if min == max { min.to_string() } else { format!("{min} to {max}") };
-    let Ok(api) = ApiKey::try_from(key) else { return format!("UNKNOWN({key}): {range}") };
-    let ours = api.valid_versions();
+    let Some(name) = name_of(key) else { return format!("UNKNOWN({key}): {range}") };
+    // Those that the codec does not know have one version, 0.
+    let ours = ApiKey::try_from(key).map_or(VersionRange { min: 0, max: 0 }, |api| api.valid_versions());
     let usable = if ours.max < min {
         "unusable: node too new".to_owned()
     } else if max < ours.min {
@@ -76,7 +86,7 @@ fn row(version: &ApiVersion) -> String {
     } else {
         format!("usable: {}", ours.max.min(max))
     };
-    format!("{api:?}({key}): {range} [{usable}]")
+    format!("{name}({key}): {range} [{usable}]")
 }
 
 #[cfg(test)]

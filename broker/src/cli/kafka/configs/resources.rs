@@ -1,0 +1,201 @@
+//! Configurations of topics, brokers, groups and subscriptions to metrics.
+
+use crate::cli::connect::Properties;
+use crate::cli::failure::Failure;
+use crate::cli::kafka::configs_of;
+use crate::cli::kafka::groups;
+use crate::cli::screen::Screen;
+use crate::client::{Client, ClientError, To, check, string};
+use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
+use kafka_protocol::messages::{
+    ApiKey, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, ListConfigResourcesRequest,
+    ListConfigResourcesResponse,
+};
+
+/// What to do with a configuration.
+const SET: i8 = 0;
+const DELETE: i8 = 1;
+/// Names of the sources of a value, by their number.
+const SOURCES: [&str; 9] = [
+    "UNKNOWN",
+    "DYNAMIC_TOPIC_CONFIG",
+    "DYNAMIC_BROKER_CONFIG",
+    "DYNAMIC_DEFAULT_BROKER_CONFIG",
+    "STATIC_BROKER_CONFIG",
+    "DEFAULT_CONFIG",
+    "DYNAMIC_BROKER_LOGGER_CONFIG",
+    "DYNAMIC_CLIENT_METRICS_CONFIG",
+    "DYNAMIC_GROUP_CONFIG",
+];
+
+/// A kind of resource: the number that requests have for it, and that of its own source.
+fn kind_of(kind: &str, name: &str) -> (i8, i8) {
+    match kind {
+        "topics" => (2, 1),
+        "brokers" if name.is_empty() => (4, 3),
+        "brokers" => (4, 2),
+        "broker-loggers" => (8, 6),
+        "client-metrics" => (16, 7),
+        _ => (32, 8),
+    }
+}
+
+/// The broker that knows: each has its own configuration.
+fn broker_of<'a>(kind: &str, name: &str) -> To<'a> {
+    match name.parse() {
+        Ok(id) if kind.starts_with("broker") => To::Node(id),
+        _ => To::Any,
+    }
+}
+
+/// Sets and removes configurations of one resource.
+pub(super) async fn alter(
+    client: &mut Client,
+    kind: &str,
+    name: &str,
+    add: &Properties,
+    remove: &[String],
+) -> Result<(), Failure> {
+    let (number, source) = kind_of(kind, name);
+    if kind == "broker-loggers" {
+        let known = configs_of::describe(client, broker_of(kind, name), number, &[name], false).await?;
+        let known: Vec<&str> = known.iter().flat_map(|one| &one.configs).map(|entry| &*entry.name).collect();
+        let odd: Vec<&str> =
+            remove.iter().chain(add.keys()).map(String::as_str).filter(|key| !known.contains(key)).collect();
+        if !odd.is_empty() {
+            return Err(Failure::text(format!("Invalid broker logger(s): {}", odd.join(","))));
+        }
+    } else {
+        // As Kafka 4.1 does: what is not set cannot be removed.
+        let old = configs_of::describe(client, broker_of(kind, name), number, &[name], false).await?;
+        let old: Vec<&str> = old
+            .iter()
+            .flat_map(|one| &one.configs)
+            .filter(|entry| entry.config_source == source)
+            .map(|entry| &*entry.name)
+            .collect();
+        let odd: Vec<&str> = remove.iter().map(String::as_str).filter(|key| !old.contains(key)).collect();
+        if !odd.is_empty() {
+            return Err(Failure::text(format!("Invalid config(s): {}", odd.join(","))));
+        }
+    }
+    let set = add.iter().map(|(key, value)| (key, SET, Some(string(value))));
+    let delete = remove.iter().map(|key| (key, DELETE, Some(string(""))));
+    let configs = delete.chain(set).map(|(key, operation, value)| {
+        AlterableConfig::default().with_name(string(key)).with_config_operation(operation).with_value(value)
+    });
+    let resource = AlterConfigsResource::default()
+        .with_resource_type(number)
+        .with_resource_name(string(name))
+        .with_configs(configs.collect());
+    let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
+    let check_all = |answer: &IncrementalAlterConfigsResponse| {
+        answer.responses.iter().try_for_each(|one| {
+            check(ApiKey::IncrementalAlterConfigs as i16, one.error_code, one.error_message.as_deref())
+        })
+    };
+    let to = match broker_of(kind, name) {
+        To::Any => To::Controller,
+        to => to,
+    };
+    client.call_checked::<IncrementalAlterConfigsRequest, _>(to, |_| &request, check_all).await?;
+    Ok(())
+}
+
+/// Prints the configurations of one resource, or of all of a kind.
+pub(super) async fn describe(
+    screen: &mut Screen,
+    client: &mut Client,
+    kind: &str,
+    name: Option<&str>,
+    all: bool,
+) -> Result<(), Failure> {
+    let known = known(client, kind).await?;
+    let singular = kind.strip_suffix('s').unwrap_or(kind);
+    let names = match name {
+        Some(name) if !all && !known.iter().any(|known| known == name) => {
+            screen.say(format_args!(
+                "The {singular} '{name}' doesn't exist and doesn't have dynamic config."
+            ))?;
+            return Ok(());
+        }
+        Some(name) => vec![name.to_owned()],
+        None => known,
+    };
+    for name in names {
+        if name.is_empty() {
+            screen.say(format_args!("Default configs for {kind} in the cluster are:"))?;
+        } else {
+            let which = if all { "All" } else { "Dynamic" };
+            screen.say(format_args!("{which} configs for {singular} {name} are:"))?;
+        }
+        let (number, source) = kind_of(kind, &name);
+        let found = configs_of::describe(client, broker_of(kind, &name), number, &[&name], true).await?;
+        let mut entries: Vec<_> = found
+            .iter()
+            .flat_map(|one| &one.configs)
+            .filter(|entry| all || entry.config_source == source)
+            .collect();
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        for entry in entries {
+            let text = |value: &Option<kafka_protocol::protocol::StrBytes>| {
+                value.as_ref().map_or_else(|| "null".to_owned(), ToString::to_string)
+            };
+            let synonyms: Vec<String> = entry
+                .synonyms
+                .iter()
+                .map(|one| format!("{}:{}={}", source_name(one.source), one.name, text(&one.value)))
+                .collect();
+            screen.say(format_args!(
+                "  {}={} sensitive={} synonyms={{{}}}",
+                entry.name,
+                text(&entry.value),
+                entry.is_sensitive,
+                synonyms.join(", ")
+            ))?;
+        }
+    }
+    Ok(())
+}
+
+fn source_name(source: i8) -> &'static str {
+    usize::try_from(source).ok().and_then(|source| SOURCES.get(source)).copied().unwrap_or(SOURCES[0])
+}
+
+/// The resources of a kind that there are; an empty name is the default of all.
+async fn known(client: &mut Client, kind: &str) -> Result<Vec<String>, Failure> {
+    let mut names: Vec<String> = match kind {
+        "topics" => client.metadata(None).await?.into_iter().map(|topic| topic.name).collect(),
+        "brokers" | "broker-loggers" => {
+            client.metadata(Some(&[])).await?;
+            return Ok(client.nodes().keys().map(ToString::to_string).chain([String::new()]).collect());
+        }
+        "client-metrics" => listed(client, 16).await?,
+        _ => {
+            let types = ["Classic".to_owned(), "Consumer".to_owned()];
+            let mut names: Vec<String> =
+                groups::list(client, &[], &types).await?.into_iter().map(|group| group.id).collect();
+            names.extend(listed(client, 32).await?);
+            names
+        }
+    };
+    names.sort();
+    names.dedup();
+    Ok(names)
+}
+
+/// Resources that have configurations of their own. Old brokers cannot be asked.
+async fn listed(client: &mut Client, kind: i8) -> Result<Vec<String>, ClientError> {
+    let make = |version| match version {
+        // Version 0 knows only subscriptions to metrics.
+        0 => ListConfigResourcesRequest::default(),
+        _ => ListConfigResourcesRequest::default().with_resource_types(vec![kind]),
+    };
+    let check_one = |answer: &ListConfigResourcesResponse| {
+        check(ApiKey::ListConfigResources as i16, answer.error_code, None)
+    };
+    match client.call_checked::<ListConfigResourcesRequest, _>(To::Any, make, check_one).await {
+        Err(ClientError::Unsupported { .. }) => Ok(Vec::new()),
+        answer => Ok(answer?.config_resources.into_iter().map(|one| one.resource_name.to_string()).collect()),
+    }
+}
