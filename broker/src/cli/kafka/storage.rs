@@ -186,8 +186,7 @@ fn read_meta(dir: &Path) -> Result<MetaProperties, Failure> {
 
 fn configuration(path: &str) -> Result<BrokerConfig, Failure> {
     let bytes = std::fs::read(path).map_err(|error| Failure::text(format!("{path}: {error}")))?;
-    let sources =
-        Sources { file: Some((PathBuf::from(path), bytes)), environment: Vec::new(), overrides: Vec::new() };
+    let sources = Sources { file: Some((PathBuf::from(path), bytes)), ..Sources::default() };
     // Where Kafka keeps its data when nobody says.
     BrokerConfig::load(&sources, Path::new("/tmp/kafka-logs"))
         .map_err(|error| Failure::text(error.to_string()))

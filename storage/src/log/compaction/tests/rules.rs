@@ -1,8 +1,8 @@
 //! One rule after the other; what Kafka does was read in `LogCleanerTest` and `LogCleanerManagerTest`.
 
 use super::{
-    MEMORY, NOW, append, batches, clean_at, compacted, lines, names_with, open, packed, plain, put, roll,
-    short,
+    MEMORY, NOW, append, batches, clean_at, compacted, lines, names_with, open, open_on, packed, plain, put,
+    roll, short,
 };
 use crate::config::LogConfig;
 use crate::error::Error;
@@ -51,8 +51,7 @@ fn of_each_key_the_last_record_stays_where_it_is() {
                     .all(|(h, _)| h.attributes.codec() == Ok(codec) || h.record_count == 0)
             );
             drop(log);
-            let log =
-                super::open_on(&crate::file::Disk::new(dir.path()), dir.path(), &compacted(), false).unwrap();
+            let log = open_on(&Disk::new(dir.path()), dir.path(), &compacted(), false).unwrap();
             assert_eq!(
                 (short(&log), log.end_offset()),
                 (expected.iter().map(|s| (*s).to_owned()).collect(), end)
@@ -278,7 +277,7 @@ fn an_active_producer_keeps_its_sequence_and_its_epoch() {
     for name in names_with(dir.path(), &[".snapshot"]) {
         std::fs::remove_file(dir.path().join(name)).unwrap();
     }
-    let log = super::open_on(&crate::file::Disk::new(dir.path()), dir.path(), &compacted(), false).unwrap();
+    let log = open_on(&Disk::new(dir.path()), dir.path(), &compacted(), false).unwrap();
     let writer = log.writer.lock();
     assert_eq!(writer.producers.get(5).unwrap().batches().last().unwrap().last_sequence, 2);
     assert_eq!(writer.producers.get(7).unwrap().epoch(), 2);
