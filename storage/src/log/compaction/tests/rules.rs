@@ -51,8 +51,7 @@ fn of_each_key_the_last_record_stays_where_it_is() {
                     .all(|(h, _)| h.attributes.codec() == Ok(codec) || h.record_count == 0)
             );
             drop(log);
-            let log =
-                super::open_on(&crate::file::Disk::new(dir.path()), dir.path(), &compacted(), false).unwrap();
+            let log = super::open_on(&Disk::new(dir.path()), dir.path(), &compacted(), false).unwrap();
             assert_eq!(
                 (short(&log), log.end_offset()),
                 (expected.iter().map(|s| (*s).to_owned()).collect(), end)
@@ -278,7 +277,7 @@ fn an_active_producer_keeps_its_sequence_and_its_epoch() {
     for name in names_with(dir.path(), &[".snapshot"]) {
         std::fs::remove_file(dir.path().join(name)).unwrap();
     }
-    let log = super::open_on(&crate::file::Disk::new(dir.path()), dir.path(), &compacted(), false).unwrap();
+    let log = super::open_on(&Disk::new(dir.path()), dir.path(), &compacted(), false).unwrap();
     let writer = log.writer.lock();
     assert_eq!(writer.producers.get(5).unwrap().batches().last().unwrap().last_sequence, 2);
     assert_eq!(writer.producers.get(7).unwrap().epoch(), 2);
@@ -508,7 +507,7 @@ fn what_is_mapped_is_on_the_device_before_anything_is_replaced() {
             Ok(())
         })
     };
-    let log = open_on(&Disk::with_faults(dir.path(), faults), dir.path(), &compacted(), true).unwrap();
+    let log = super::open_on(&Disk::with_faults(dir.path(), faults), dir.path(), &compacted(), true).unwrap();
     for value in ["1", "2", "3"] {
         put(&log, plain(), &[("a", value)]);
         roll(&log);
