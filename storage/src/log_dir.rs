@@ -261,7 +261,8 @@ impl LogDir {
         };
         let log = Log::open(&self.disk, path, config, &start)?;
         if let Some(offset) = cleaned {
-            log.set_cleaned_up_to(offset);
+            // Of a log that was cut all counts as dirty.
+            log.set_cleaned_up_to(if offset > log.end_offset() { log.start_offset() } else { offset });
         }
         self.correct_offsets(&key, &log)?;
         Ok(log)
@@ -274,19 +275,19 @@ impl LogDir {
         let mut saved = self.saved.lock();
         let saved = &mut *saved;
         let end = log.end_offset();
-        let correct = |name: &str, offsets: &mut Offsets, most: i64| {
-            if offsets.get(key).is_none_or(|offset| *offset <= most) {
+        let correct = |name: &str, offsets: &mut Offsets, to: i64| {
+            if offsets.get(key).is_none_or(|offset| *offset <= end) {
                 return Ok(());
             }
             let mut corrected = offsets.clone();
-            corrected.insert(key.clone(), most);
+            corrected.insert(key.clone(), to);
             checkpoint::save_offsets(&self.disk, name, &corrected)?;
             *offsets = corrected;
             Ok(())
         };
         correct(file_name::RECOVERY_POINT_CHECKPOINT, &mut saved.recovery_points, end)?;
         correct(file_name::LOG_START_OFFSET_CHECKPOINT, &mut saved.log_starts, end)?;
-        correct(file_name::CLEANER_CHECKPOINT, &mut saved.cleaned, end)
+        correct(file_name::CLEANER_CHECKPOINT, &mut saved.cleaned, log.start_offset())
     }
 
     /// Makes an empty log that begins at `base_offset` and is to take the place of one in another data directory.

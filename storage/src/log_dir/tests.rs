@@ -90,16 +90,15 @@ fn no_offset_of_a_deleted_log_is_that_of_a_new_one_of_its_name() {
 fn what_is_appended_where_a_log_was_cut_is_not_taken_for_what_was_there_before() {
     let temp = tempfile::tempdir().unwrap();
     let dir = LogDir::open(Disk::new(temp.path()), 1, None, 0).unwrap();
-    drop(dir.create_log("t", 0, Uuid::from_u128(7), LogConfig::default(), 0).unwrap());
-    // A log of 1000 records of which nothing is left.
+    append(&dir.create_log("t", 0, Uuid::from_u128(7), LogConfig::default(), 0).unwrap());
+    // A log of 1000 records of which one is left.
     dir.save_checkpoints(dir.moment(), offsets(1000), offsets(1000), &offsets(1000)).unwrap();
     dir.save_cleaned(dir.moment(), offsets(1000)).unwrap();
     drop(dir);
-    for end in 0..3 {
+    for end in 1..4 {
         let dir = LogDir::open(Disk::new(temp.path()), 1, None, 0).unwrap();
         let log = dir.open_log("t", 0, LogConfig::default(), 0).unwrap();
-        assert_eq!((log.start_offset(), log.end_offset()), (0, end));
-        assert_eq!(log.cleaned_up_to().filter(|offset| *offset > 0 && *offset <= end), None);
+        assert_eq!((log.start_offset(), log.end_offset(), log.cleaned_up_to()), (1, end, Some(1)));
         append(&log);
     }
     for file in CHECKPOINTS {
