@@ -189,8 +189,11 @@ struct Plan {
     ephemeral: Option<EphemeralDir>,
 }
 
+/// What became of a start.
+type Outcome = Result<Arc<Engine>, Error>;
+
 /// Starts the thread. The answer comes when the broker serves, or will not.
-fn launch(plan: Plan) -> Result<(Thread, Handle, oneshot::Receiver<Result<Arc<Engine>, Error>>), Error> {
+fn launch(plan: Plan) -> Result<(Thread, Handle, oneshot::Receiver<Outcome>), Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(plan.worker_threads)
         .thread_name("milena-worker")
@@ -216,7 +219,7 @@ fn launch(plan: Plan) -> Result<(Thread, Handle, oneshot::Receiver<Result<Arc<En
 async fn serve(
     config: BrokerConfig,
     topics: Vec<Topic>,
-    started: oneshot::Sender<Result<Arc<Engine>, Error>>,
+    started: oneshot::Sender<Outcome>,
     stopped: oneshot::Receiver<()>,
 ) {
     let engine = match Engine::start(config).await {
