@@ -412,6 +412,7 @@ mod tests {
     fn names_are_in_the_order_of_a_java_map() {
         let mut names = ["sticky", "roundrobin", "range", "cooperative-sticky"];
         names.sort_by_key(|name| hash_slot(name));
-        assert_eq!(names, ["cooperative-sticky", "sticky", "range", "roundrobin"]);
+        // As `HashMap.keySet()` of Java 17 prints them.
+        assert_eq!(names, ["sticky", "range", "roundrobin", "cooperative-sticky"]);
     }
 }
