@@ -507,7 +507,7 @@ fn what_is_mapped_is_on_the_device_before_anything_is_replaced() {
             Ok(())
         })
     };
-    let log = super::open_on(&Disk::with_faults(dir.path(), faults), dir.path(), &compacted(), true).unwrap();
+    let log = open_on(&Disk::with_faults(dir.path(), faults), dir.path(), &compacted(), true).unwrap();
     for value in ["1", "2", "3"] {
         put(&log, plain(), &[("a", value)]);
         roll(&log);
