@@ -30,6 +30,10 @@ fn main() -> ExitCode {
         Ok(Command::Version) => print(&format!("milena {}\n", env!("CARGO_PKG_VERSION"))),
         Ok(Command::Serve(args)) => serve(args),
         Ok(Command::Tool(call)) => return call.run(),
+        Ok(Command::Properties(args)) => {
+            configure(args, None).and_then(|config| print(&cli::as_properties(&config)))
+        }
+        Ok(Command::Wait(args)) => cli::wait(&args),
         Err(error) => Err(error.to_string()),
     };
     match outcome {
