@@ -14,16 +14,15 @@ mod flags;
 mod gather;
 mod kafka;
 mod logging;
-mod ready;
 mod properties;
+mod ready;
 mod screen;
+mod seed;
 mod server;
 mod tools;
-mod wait;
 
 pub use args::{ArgsError, Command, ServeArgs, ToolCall, help, parse};
 pub use contract::{Contract, Parent, ParentError, ReadyError};
 pub use gather::gather;
 pub use logging::{late_line, ready_lines, start_log};
 pub use properties::as_properties;
-pub use wait::{WaitArgs, wait};

@@ -21,6 +21,7 @@ pub(crate) use cluster::{Client, Partition, To, Topic};
 pub(crate) use config::{ClientConfig, millis};
 pub(crate) use connection::Connection;
 pub(crate) use error::{ClientError, check, exception_of, message_of};
+pub(crate) use partitioner::partition_of;
 
 use kafka_protocol::messages::{GroupId, TopicName};
 use kafka_protocol::protocol::StrBytes;

@@ -33,7 +33,6 @@ fn main() -> ExitCode {
         Ok(Command::Properties(args)) => {
             configure(args, None).and_then(|config| print(&cli::as_properties(&config)))
         }
-        Ok(Command::Wait(args)) => cli::wait(&args),
         Err(error) => Err(error.to_string()),
     };
     match outcome {

@@ -20,7 +20,8 @@
 mod apply;
 mod base64;
 mod file;
-mod partitioner;
 mod plan;
 
 pub(crate) use apply::apply;
+pub(crate) use file::{Seed, SeedRecord, read};
+pub(crate) use plan::{Present, PresentTopic, Step, plan};

@@ -2,12 +2,10 @@
 
 use super::contract::Contract;
 use super::server::DAEMON;
-use super::WaitArgs;
 use super::tools::{self, Run, Tool};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 /// The text of `milena --help`, without the list of tools.
 const HELP: &str = "\
@@ -15,13 +13,15 @@ milena: an Apache Kafka compatible broker
 
 Usage: milena [serve] [server.properties] [options]
        milena compat serve|properties [server.properties] [options]
-       milena wait [--bootstrap HOST:PORT,...] [--timeout SECONDS]
+       milena seed apply|diff FILE [--bootstrap HOST:PORT,...]
+       milena seed export [--bootstrap HOST:PORT,...]
 
 Without a file milena reads /etc/milena/server.properties if it is there. Where nothing else is set it listens on
 localhost:9092 and keeps its data in ~/.local/share/milena. `compat serve` is for containers: it listens on every
 interface, keeps its data in /var/lib/kafka/data, reads the mounted files and variables that other Kafka images read, and
 writes its log as they do. `compat properties` prints what it would start with. `wait` returns when a broker answers, of
-localhost:9092 if nothing else is named, within 30 seconds.
+localhost:9092 if nothing else is named, within 30 seconds. `seed` makes the topics, settings and records of a file, shows
+which of them are not there, or prints the topics that are.
 
   --override KEY=VALUE   set a key; wins over the file and over KAFKA_* variables; may be repeated
   --ephemeral            keep the data in a temporary directory, removed on exit
@@ -54,8 +54,6 @@ pub enum Command {
     Serve(ServeArgs),
     /// Print what the broker would run with, as a properties file.
     Properties(ServeArgs),
-    /// Wait for a broker.
-    Wait(WaitArgs),
     /// Print [`help`].
     Help,
     /// Print the version.
@@ -139,7 +137,6 @@ fn parse_serve(words: impl Iterator<Item = OsString>) -> Result<Command, ArgsErr
         match text {
             Some("serve") if first => continue,
             Some("compat") if first => prints |= take_compat(&mut words, &mut serve)?,
-            Some("wait") if first => return take_wait(words).map(Command::Wait),
             Some("--") if !options_end => options_end = true,
             Some(option) if !options_end && option.starts_with('-') && option != "-" => {
                 if let Some(command) = take_option(option, &mut words, &mut serve)? {
@@ -160,37 +157,6 @@ fn take_compat(words: &mut impl Iterator<Item = OsString>, serve: &mut ServeArgs
     }
     serve.image = true;
     Ok(word == "properties")
-}
-
-/// Reads what follows `wait`.
-fn take_wait(words: impl Iterator<Item = OsString>) -> Result<WaitArgs, ArgsError> {
-    let of_environment =
-        || ["MILENA_BOOTSTRAP", "KAFKA_BOOTSTRAP_SERVERS"].iter().find_map(|name| std::env::var(name).ok());
-    let (mut bootstrap, mut timeout) = (None, Duration::from_secs(30));
-    let mut words = words.map(text);
-    while let Some(word) = words.next().transpose()? {
-        let (name, inline) = match word.split_once('=') {
-            Some((name, value)) => (name, Some(value.to_owned())),
-            None => (word.as_str(), None),
-        };
-        let mut value = || match inline.clone() {
-            Some(value) => Ok(value),
-            None => words.next().transpose()?.ok_or_else(|| ArgsError(format!("{name} needs a value"))),
-        };
-        match name {
-            "-b" | "--bootstrap" | "--bootstrap-server" => bootstrap = Some(value()?),
-            "--timeout" => {
-                let text = value()?;
-                let seconds = text.trim_end_matches('s').parse::<f64>().ok();
-                timeout = seconds
-                    .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-                    .ok_or_else(|| ArgsError(format!("--timeout {text} is no number of seconds")))?;
-            }
-            _ => return Err(ArgsError(format!("unknown option {word}"))),
-        }
-    }
-    let bootstrap = bootstrap.or_else(of_environment).unwrap_or_else(|| "localhost:9092".to_owned());
-    Ok(WaitArgs { bootstrap, timeout })
 }
 
 /// Reads an option and what belongs to it; some options are a whole command.
@@ -258,8 +224,7 @@ fn text(word: OsString) -> Result<String, ArgsError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Command, ServeArgs, WaitArgs, parse};
-    use std::time::Duration;
+    use super::{Command, ServeArgs, parse};
 
     fn parsed(line: &str) -> Result<Command, String> {
         parse(std::iter::once("milena").chain(line.split_whitespace()).map(Into::into))
@@ -276,13 +241,6 @@ mod tests {
         Ok(Command::Serve(ServeArgs { properties, overrides, ephemeral, ..ServeArgs::default() }))
     }
 
-    fn wait(bootstrap: &str, timeout_ms: u64) -> Result<Command, String> {
-        Ok(Command::Wait(WaitArgs {
-            bootstrap: bootstrap.into(),
-            timeout: Duration::from_millis(timeout_ms),
-        }))
-    }
-
     #[test]
     fn commands() {
         for (line, expected) in [
@@ -297,8 +255,6 @@ mod tests {
             ("--override=a= a.b --override b=1", serve(Some("a.b"), &[("a", ""), ("b", "1")], false)),
             ("compat serve", Ok(Command::Serve(ServeArgs { image: true, ..ServeArgs::default() }))),
             ("compat properties", Ok(Command::Properties(ServeArgs { image: true, ..ServeArgs::default() }))),
-            ("wait -b h:1 --timeout=1.5s", wait("h:1", 1500)),
-            ("wait --bootstrap-server=h:1", wait("h:1", 30_000)),
             ("serve compat", serve(Some("compat"), &[], false)),
             (
                 "--port 7 --override a=b",
@@ -343,10 +299,6 @@ mod tests {
             ("-x", "unknown option -x"),
             ("things", "unknown command things"),
             ("compat", "unknown command compat "),
-            ("wait --timeout x", "--timeout x is no number of seconds"),
-            ("wait --timeout -1", "--timeout -1 is no number of seconds"),
-            ("wait -b", "-b needs a value"),
-            ("wait broker", "unknown option broker"),
             ("compat topics", "unknown command compat topics"),
             ("--override", "--override needs KEY=VALUE"),
             ("--override a", "--override a is not KEY=VALUE"),

@@ -17,9 +17,12 @@ const MOUNTED_FILES: [&str; 3] = [
 /// What an image sets where nobody else does.
 const OF_IMAGE: [(&str, &str); 2] =
     [("listeners", "PLAINTEXT://:9092,CONTROLLER://:9093"), ("milena.log.format", "kafka")];
-/// Volumes of the images of Bitnami and Debezium: who mounts one wants the data there.
-const VOLUMES: [(&str, &str); 2] =
-    [("/bitnami/kafka", "/bitnami/kafka/data"), ("/kafka/data", "/kafka/data")];
+/// Volumes of our image and of those of Bitnami and Debezium: where one is mounted, the data is to be there.
+const VOLUMES: [(&str, &str); 3] = [
+    ("/var/lib/milena", "/var/lib/milena"),
+    ("/bitnami/kafka", "/bitnami/kafka/data"),
+    ("/kafka/data", "/kafka/data"),
+];
 const IMAGE_DATA: &str = "/var/lib/kafka/data";
 
 /// Reads the files and the environment that a start is configured from. Gives the directory for the data, too, where no

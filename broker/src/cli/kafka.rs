@@ -3,7 +3,7 @@
 pub(super) mod api_versions;
 pub(super) mod cluster;
 pub(super) mod configs;
-mod configs_of;
+pub(super) mod configs_of;
 pub(super) mod console_consumer;
 pub(super) mod console_producer;
 mod consume;

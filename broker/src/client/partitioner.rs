@@ -1,7 +1,7 @@
 //! Which partition a record goes to.
 
 /// MurmurHash2 with Kafka's seed, so that a key goes where Java's producer puts it.
-pub(super) fn partition_of(key: &[u8], partitions: i32) -> i32 {
+pub(crate) fn partition_of(key: &[u8], partitions: i32) -> i32 {
     (murmur2(key) as i32 & i32::MAX) % partitions.max(1)
 }
 

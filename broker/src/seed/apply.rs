@@ -1,13 +1,13 @@
 //! Applying a seed to a broker that has not begun to accept.
 
 use crate::broker::Broker;
+use crate::client::partition_of;
 use crate::config::SeedConfig;
 use crate::config::alter::Operation;
 use crate::controller::{ConfigChange, ConfigEdit, NewPartitions, NewTopic, Refusal, partition_count};
 use crate::coordinator::Verification;
 use crate::metadata::TOPIC_RESOURCE;
 use crate::seed::file::{self, Seed, SeedRecord, SeedTopic};
-use crate::seed::partitioner::partition_of;
 use crate::seed::plan::{Present, PresentTopic, Step, plan};
 use milena_protocol::records::{BatchBuilder, Header};
 use std::collections::BTreeMap;

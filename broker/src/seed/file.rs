@@ -7,39 +7,39 @@ use std::path::{Path, PathBuf};
 
 /// A seed file, its record files read.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Seed {
+pub(crate) struct Seed {
     /// The topics that are named, in their order.
-    pub(super) topics: Vec<SeedTopic>,
+    pub(crate) topics: Vec<SeedTopic>,
     /// The records, in their order.
-    pub(super) records: Vec<SeedRecord>,
+    pub(crate) records: Vec<SeedRecord>,
 }
 
 /// A topic that shall be there.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct SeedTopic {
-    pub(super) name: String,
+pub(crate) struct SeedTopic {
+    pub(crate) name: String,
     /// `None` for the broker's default.
-    pub(super) partitions: Option<i32>,
-    pub(super) config: BTreeMap<String, String>,
+    pub(crate) partitions: Option<i32>,
+    pub(crate) config: BTreeMap<String, String>,
 }
 
 /// A record that shall be there.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct SeedRecord {
-    pub(super) topic: String,
-    pub(super) partition: Option<i32>,
-    pub(super) key: Option<Vec<u8>>,
-    pub(super) value: Option<Vec<u8>>,
-    pub(super) headers: Vec<(String, Option<Vec<u8>>)>,
+pub(crate) struct SeedRecord {
+    pub(crate) topic: String,
+    pub(crate) partition: Option<i32>,
+    pub(crate) key: Option<Vec<u8>>,
+    pub(crate) value: Option<Vec<u8>>,
+    pub(crate) headers: Vec<(String, Option<Vec<u8>>)>,
     /// Milliseconds since 1970; `None` for the time at which it is written.
-    pub(super) timestamp: Option<i64>,
+    pub(crate) timestamp: Option<i64>,
 }
 
 /// Reads a seed file and the record files that it names, which are looked for beside it.
 ///
 /// # Errors
 /// One sentence with the name of the file.
-pub(super) fn read(path: &Path) -> Result<Seed, String> {
+pub(crate) fn read(path: &Path) -> Result<Seed, String> {
     let open = |path: &Path| {
         std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
     };

@@ -2,23 +2,24 @@
 
 use crate::seed::file::{Seed, SeedRecord};
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// What is there, by the name of the topic.
-pub(super) type Present = BTreeMap<String, PresentTopic>;
+pub(crate) type Present = BTreeMap<String, PresentTopic>;
 
 /// A topic that is there.
 #[derive(Clone, Debug, Default)]
-pub(super) struct PresentTopic {
-    pub(super) partitions: i32,
+pub(crate) struct PresentTopic {
+    pub(crate) partitions: i32,
     /// What is set for it alone.
-    pub(super) config: BTreeMap<String, String>,
+    pub(crate) config: BTreeMap<String, String>,
     /// Whether no partition has ever held a record.
-    pub(super) is_empty: bool,
+    pub(crate) is_empty: bool,
 }
 
 /// One thing to do.
 #[derive(Debug, PartialEq)]
-pub(super) enum Step<'a> {
+pub(crate) enum Step<'a> {
     /// A topic, with `None` for the default number of partitions.
     Create { topic: String, partitions: Option<i32>, config: BTreeMap<String, String> },
     /// More partitions, so many in all.
@@ -29,8 +30,29 @@ pub(super) enum Step<'a> {
     Write { topic: String, records: Vec<&'a SeedRecord> },
 }
 
+/// One line, as in the output of `diff`.
+impl fmt::Display for Step<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Step::Create { topic, partitions, config } => {
+                write!(f, "+ topic {topic}")?;
+                if let Some(partitions) = partitions {
+                    write!(f, ", {partitions} partitions")?;
+                }
+                config.iter().try_for_each(|(key, value)| write!(f, ", {key}={value}"))
+            }
+            Step::Grow { topic, partitions } => write!(f, "~ topic {topic}, {partitions} partitions"),
+            Step::Configure { topic, config } => {
+                write!(f, "~ topic {topic}")?;
+                config.iter().try_for_each(|(key, value)| write!(f, ", {key}={value}"))
+            }
+            Step::Write { topic, records } => write!(f, "+ {} records in topic {topic}", records.len()),
+        }
+    }
+}
+
 /// What is missing, in the order in which it can be done. A topic that only records name is created, too.
-pub(super) fn plan<'a>(seed: &'a Seed, present: &Present) -> Vec<Step<'a>> {
+pub(crate) fn plan<'a>(seed: &'a Seed, present: &Present) -> Vec<Step<'a>> {
     let mut steps = Vec::new();
     let mut created: Vec<&str> = Vec::new();
     for wanted in &seed.topics {
@@ -120,6 +142,9 @@ mod tests {
                 Step::Write { topic: "only".into(), records: vec![only] },
             ]
         );
+        let lines: Vec<String> = steps.iter().map(ToString::to_string).collect();
+        assert_eq!(lines[0], "+ topic a, 3 partitions, retention.ms=1, segment.ms=2");
+        assert_eq!(lines[1..3], ["+ topic b", "+ 2 records in topic a"]);
     }
 
     #[test]
@@ -146,6 +171,8 @@ mod tests {
                 Step::Configure { topic: "a".into(), config: config(&[("segment.ms", "2")]) },
             ]
         );
+        let lines: Vec<String> = plan(&seed, &present).iter().map(ToString::to_string).collect();
+        assert_eq!(lines, ["~ topic a, 3 partitions", "~ topic a, segment.ms=2"]);
         present.insert("only".into(), there(1, &[], true));
         assert!(matches!(&plan(&seed, &present)[2..], [Step::Write { topic, .. }] if topic == "only"));
     }

@@ -12,7 +12,7 @@ pub(super) const DEFAULT_CONFIG: i8 = 5;
 ///
 /// # Errors
 /// One of them has none.
-pub(super) async fn describe(
+pub(crate) async fn describe(
     client: &mut Client,
     to: To<'_>,
     kind: i8,
