@@ -121,6 +121,8 @@ def main(readme):
     with open(readme, encoding="utf-8") as file:
         text = file.read()
     for language, lines in blocks(text):
+        if language not in ("", "sh", "python"):
+            continue  # what a file looks like
         pasted = ["\n".join(lines)] if language == "python" else commands(lines)
         for command in pasted:
             what = command.splitlines()[0]
