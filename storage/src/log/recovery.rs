@@ -255,8 +255,6 @@ impl Loader<'_> {
 }
 
 #[cfg(test)]
-mod gaps;
-#[cfg(test)]
 mod table;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,7 @@
 //! Directories that Kafka wrote, opened in every state that a stop or a death of either broker leaves.
 
+mod gaps;
+
 use crate::config::LogConfig;
 use crate::file::Disk;
 use crate::log::{Log, Start};
