@@ -15,6 +15,7 @@ mod gather;
 mod kafka;
 mod logging;
 mod ready;
+mod rpk;
 mod screen;
 mod server;
 mod tools;

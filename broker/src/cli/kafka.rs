@@ -3,10 +3,10 @@
 pub(super) mod api_versions;
 pub(super) mod cluster;
 pub(super) mod configs;
-mod configs_of;
+pub(super) mod configs_of;
 pub(super) mod console_consumer;
 pub(super) mod console_producer;
-mod consume;
+pub(super) mod consume;
 pub(super) mod consumer_groups;
 pub(super) mod delete_records;
 mod filter;

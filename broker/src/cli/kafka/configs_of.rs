@@ -6,13 +6,13 @@ use kafka_protocol::messages::describe_configs_response::DescribeConfigsResult;
 use kafka_protocol::messages::{ApiKey, DescribeConfigsRequest, DescribeConfigsResponse};
 
 /// Source of a value that nobody has set.
-pub(super) const DEFAULT_CONFIG: i8 = 5;
+pub(crate) const DEFAULT_CONFIG: i8 = 5;
 
 /// Configurations of resources of one kind, in the order of `names`.
 ///
 /// # Errors
 /// One of them has none.
-pub(super) async fn describe(
+pub(crate) async fn describe(
     client: &mut Client,
     to: To<'_>,
     kind: i8,

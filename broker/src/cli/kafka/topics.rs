@@ -27,7 +27,7 @@ pub(crate) const RUN: Run = Run::Flags(FLAGS, run);
 /// The code of a topic that is there already.
 const TOPIC_ALREADY_EXISTS: i16 = 36;
 /// How long the broker may take to make or delete a topic.
-const TIMEOUT_MS: i32 = 30_000;
+pub(crate) const TIMEOUT_MS: i32 = 30_000;
 const ACTIONS: [&str; 5] = ["create", "list", "alter", "describe", "delete"];
 
 const FLAGS: &[Flag] = &[
