@@ -8,7 +8,7 @@ use crate::cli::failure::Failure;
 use crate::cli::flags::{Flag, Given, switch, value};
 use crate::cli::screen::Screen;
 use crate::cli::tools::Run;
-use crate::client::{Client, To, check, string, topic_name};
+use crate::client::{Client, ClientError, To, check, string, topic_name};
 use kafka_protocol::messages::create_partitions_request::{
     CreatePartitionsAssignment, CreatePartitionsTopic,
 };
@@ -59,6 +59,8 @@ const FLAGS: &[Flag] = &[
 fn run(screen: &mut Screen, given: &Given) -> Result<(), Failure> {
     check_flags(screen, given)?;
     match act(screen, given) {
+        // Of settings that make no client, Kafka's tool tells on standard error.
+        Err(Failure::Client(ClientError::Config(text))) => Err(Failure::Text(text)),
         Err(failure @ (Failure::Text(_) | Failure::Client(_))) => {
             screen.say(format_args!("Error while executing topic command : {failure}"))?;
             Err(Failure::Said)
