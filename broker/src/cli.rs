@@ -16,6 +16,7 @@ mod kafka;
 mod logging;
 mod properties;
 mod ready;
+mod rpk;
 mod screen;
 mod seed;
 mod server;

@@ -19,7 +19,6 @@ mod transport;
 
 pub(crate) use cluster::{Client, Partition, To, Topic};
 pub(crate) use config::{ClientConfig, millis};
-pub(crate) use connection::Connection;
 pub(crate) use error::{ClientError, check, exception_of, message_of};
 pub(crate) use partitioner::partition_of;
 

@@ -6,7 +6,7 @@ pub(super) mod configs;
 pub(super) mod configs_of;
 pub(super) mod console_consumer;
 pub(super) mod console_producer;
-mod consume;
+pub(super) mod consume;
 pub(super) mod consumer_groups;
 pub(super) mod delete_records;
 mod filter;

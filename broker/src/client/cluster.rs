@@ -21,6 +21,8 @@ use uuid::Uuid;
 const BOOTSTRAP: i32 = -1;
 /// The longest pause between two attempts.
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
+/// What kind of key a group's name is.
+const OF_GROUP: i8 = 0;
 /// From this version on, FindCoordinator takes a list of keys.
 const FIND_MANY: i16 = 4;
 
@@ -35,8 +37,6 @@ pub(crate) enum To<'a> {
     Node(i32),
     /// The coordinator of a group.
     Group(&'a str),
-    /// The coordinator of a transactional id.
-    Transaction(&'a str),
 }
 
 /// A broker as Metadata tells of it.
@@ -90,7 +90,7 @@ pub(crate) struct Client {
     controller: i32,
     cluster_id: Option<String>,
     leaders: HashMap<TopicPartition, (i32, i32)>,
-    coordinators: HashMap<(i8, String), i32>,
+    coordinators: HashMap<String, i32>,
     warned: bool,
 }
 
@@ -122,6 +122,11 @@ impl Client {
     /// The brokers, as the last Metadata told them.
     pub(crate) fn nodes(&self) -> &BTreeMap<i32, Node> {
         &self.nodes
+    }
+
+    /// The controller, as the last Metadata told it.
+    pub(crate) fn controller(&self) -> Option<i32> {
+        Some(self.controller).filter(|id| *id >= 0)
     }
 
     /// Sends a request and gives the answer, whatever error codes are in it.
@@ -175,8 +180,7 @@ impl Client {
                     _ => self.any().await?,
                 }
             }
-            To::Group(group) => self.coordinator(0, group).await?,
-            To::Transaction(id) => self.coordinator(1, id).await?,
+            To::Group(group) => self.coordinator(group).await?,
         };
         self.connections
             .get_mut(&key)
@@ -331,13 +335,12 @@ impl Client {
         Ok(id)
     }
 
-    async fn coordinator(&mut self, kind: i8, key: &str) -> Result<i32, ClientError> {
-        let known = (kind, key.to_owned());
-        if let Some(id) = self.coordinators.get(&known).copied() {
+    async fn coordinator(&mut self, key: &str) -> Result<i32, ClientError> {
+        if let Some(id) = self.coordinators.get(key).copied() {
             return self.node(id).await;
         }
         let make = |version| {
-            let request = FindCoordinatorRequest::default().with_key_type(kind);
+            let request = FindCoordinatorRequest::default().with_key_type(OF_GROUP);
             match version {
                 FIND_MANY.. => request.with_coordinator_keys(vec![string(key)]),
                 _ => request.with_key(string(key)),
@@ -349,7 +352,7 @@ impl Client {
         let node = found.inspect_err(|error| self.forget(to, error))?;
         let id = node.id;
         self.nodes.insert(id, node);
-        self.coordinators.insert(known, id);
+        self.coordinators.insert(key.to_owned(), id);
         self.node(id).await
     }
 

@@ -114,11 +114,6 @@ impl Connection {
         &self.address
     }
 
-    /// What the broker supports.
-    pub(crate) fn versions(&self) -> &ApiVersionsResponse {
-        &self.versions
-    }
-
     /// The APIs and versions that the broker supports.
     pub(crate) fn apis(&self) -> &[ApiVersion] {
         &self.versions.api_keys

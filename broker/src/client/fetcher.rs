@@ -71,8 +71,6 @@ pub(crate) struct Fetched<'a> {
     pub(crate) timestamp: i64,
     /// Who set it.
     pub(crate) timestamp_type: TimestampType,
-    /// The epoch of the leader that it came to.
-    pub(crate) epoch: i32,
     /// Key, value, headers.
     pub(crate) record: Record<'a>,
 }
@@ -271,8 +269,7 @@ impl Walk<'_, '_> {
                 .log_append_time()
                 .unwrap_or_else(|| header.base_timestamp.wrapping_add(record.timestamp_delta));
             let timestamp_type = header.attributes.timestamp_type();
-            let fetched =
-                Fetched { offset, timestamp, timestamp_type, epoch: header.partition_leader_epoch, record };
+            let fetched = Fetched { offset, timestamp, timestamp_type, record };
             self.next = offset + 1;
             self.seen += 1;
             if (self.visit)(self.tp, fetched).is_break() {

@@ -38,6 +38,9 @@ pub(crate) struct Committed {
     pub(crate) epoch: i32,
 }
 
+/// A topic and the partitions of it that are asked for.
+type Asked = (TopicName, Vec<(i32, ())>);
+
 /// Offsets by partition, each found or with the reason why not.
 pub(crate) type Answers = BTreeMap<TopicPartition, Result<Found, ClientError>>;
 
@@ -170,12 +173,12 @@ fn read_offsets(answer: ListOffsetsResponse, answers: &mut Answers) -> Option<Cl
 fn offset_fetch_request(
     version: i16,
     group: &str,
-    topics: Option<&[(TopicName, Vec<(i32, ())>)]>,
+    topics: Option<&[Asked]>,
     stable: bool,
 ) -> OffsetFetchRequest {
     let indexes = |list: &[(i32, ())]| list.iter().map(|(index, ())| *index).collect::<Vec<_>>();
     if version < FETCH_MANY {
-        let one = |(name, list): &(TopicName, Vec<(i32, ())>)| {
+        let one = |(name, list): &Asked| {
             OffsetFetchRequestTopic::default().with_name(name.clone()).with_partition_indexes(indexes(list))
         };
         return OffsetFetchRequest::default()
@@ -183,7 +186,7 @@ fn offset_fetch_request(
             .with_topics(topics.map(|topics| topics.iter().map(one).collect()))
             .with_require_stable(stable && version >= 7);
     }
-    let one = |(name, list): &(TopicName, Vec<(i32, ())>)| {
+    let one = |(name, list): &Asked| {
         OffsetFetchRequestTopics::default().with_name(name.clone()).with_partition_indexes(indexes(list))
     };
     let asked = OffsetFetchRequestGroup::default()

@@ -21,5 +21,6 @@ mod quotas;
 mod rd;
 mod retention;
 mod tidy;
+mod tools;
 mod transactions;
 mod wire;

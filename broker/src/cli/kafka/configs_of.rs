@@ -6,7 +6,7 @@ use kafka_protocol::messages::describe_configs_response::DescribeConfigsResult;
 use kafka_protocol::messages::{ApiKey, DescribeConfigsRequest, DescribeConfigsResponse};
 
 /// Source of a value that nobody has set.
-pub(super) const DEFAULT_CONFIG: i8 = 5;
+pub(crate) const DEFAULT_CONFIG: i8 = 5;
 
 /// Configurations of resources of one kind, in the order of `names`.
 ///
@@ -37,4 +37,38 @@ pub(crate) async fn describe(
     let mut results = answer.results;
     results.sort_by_key(|result| names.iter().position(|name| *name == &*result.resource_name));
     Ok(results)
+}
+
+/// Puts what a `HashMap` of Java's has been given in this order into the order in which it gives it out: Kafka's tool
+/// prints the configurations of a topic in that of such a map.
+pub(crate) fn in_java_order<T>(items: &mut [T], name: impl Fn(&T) -> &str) {
+    // It doubles when it is filled by more than three quarters.
+    let mut buckets = 16_usize;
+    while items.len() > buckets / 4 * 3 {
+        buckets *= 2;
+    }
+    let bucket = |text: &str| {
+        let hash =
+            text.encode_utf16().fold(0_u32, |hash, unit| hash.wrapping_mul(31).wrapping_add(u32::from(unit)));
+        (hash ^ hash >> 16) as usize & (buckets - 1)
+    };
+    // Within a bucket the order stays.
+    items.sort_by_key(|item| bucket(name(item)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_java_order;
+
+    #[test]
+    fn the_order_of_a_map_of_java() {
+        // The hash of a string of one character is that character.
+        let mut letters = ["b", "a", "q", "A"];
+        in_java_order(&mut letters, |name| name);
+        assert_eq!(
+            letters,
+            ["a", "q", "A", "b"],
+            "a, q and A share the bucket 1, in the order in which they came"
+        );
+    }
 }

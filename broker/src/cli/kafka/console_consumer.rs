@@ -130,7 +130,7 @@ impl Sink for Lines<'_> {
 
 fn check_flags(given: &Given) -> Result<(), Failure> {
     if given.has("topic") == given.has("include") {
-        let text = "Exactly one of the following arguments is required: [topic], [include]";
+        let text = "Exactly one of --include/--topic is required. ";
         return Err(Failure::Usage(text.into()));
     }
     if given.has("partition") {
@@ -294,10 +294,7 @@ mod tests {
     #[test]
     fn flags_that_contradict_each_other() {
         for (line, expected) in [
-            (
-                "--bootstrap-server a:1",
-                "Exactly one of the following arguments is required: [topic], [include]",
-            ),
+            ("--bootstrap-server a:1", "Exactly one of --include/--topic is required. "),
             ("--topic t", "Missing required argument \"[bootstrap-server]\""),
             (
                 "--bootstrap-server a:1 --include t --partition 0",

@@ -3,6 +3,8 @@
 mod describe;
 mod reset;
 
+pub(crate) use describe::rows;
+
 use super::groups;
 use crate::cli::connect::{block_on, client_of, load};
 use crate::cli::failure::Failure;

@@ -229,8 +229,7 @@ mod tests {
         builder.append(7, key, value, if with_headers { &headers } else { &[] });
         let batch = builder.build().expect("a batch");
         let record = Record::read(&mut &batch[HEADER_LEN..]).expect("a record");
-        let fetched =
-            Fetched { offset: 5, timestamp: 7, timestamp_type: TimestampType::CreateTime, epoch: 0, record };
+        let fetched = Fetched { offset: 5, timestamp: 7, timestamp_type: TimestampType::CreateTime, record };
         let mut properties = Properties::new();
         add_pairs(&mut properties, pairs.iter().copied());
         let writer = RecordWriter::new(None, &properties).expect("a writer");

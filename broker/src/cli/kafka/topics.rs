@@ -8,7 +8,7 @@ use crate::cli::failure::Failure;
 use crate::cli::flags::{Flag, Given, switch, value};
 use crate::cli::screen::Screen;
 use crate::cli::tools::Run;
-use crate::client::{Client, To, check, string, topic_name};
+use crate::client::{Client, ClientError, To, check, string, topic_name};
 use kafka_protocol::messages::create_partitions_request::{
     CreatePartitionsAssignment, CreatePartitionsTopic,
 };
@@ -27,7 +27,7 @@ pub(crate) const RUN: Run = Run::Flags(FLAGS, run);
 /// The code of a topic that is there already.
 const TOPIC_ALREADY_EXISTS: i16 = 36;
 /// How long the broker may take to make or delete a topic.
-const TIMEOUT_MS: i32 = 30_000;
+pub(crate) const TIMEOUT_MS: i32 = 30_000;
 const ACTIONS: [&str; 5] = ["create", "list", "alter", "describe", "delete"];
 
 const FLAGS: &[Flag] = &[
@@ -59,6 +59,8 @@ const FLAGS: &[Flag] = &[
 fn run(screen: &mut Screen, given: &Given) -> Result<(), Failure> {
     check_flags(screen, given)?;
     match act(screen, given) {
+        // Of settings that make no client, Kafka's tool tells on standard error.
+        Err(Failure::Client(ClientError::Config(text))) => Err(Failure::Text(text)),
         Err(failure @ (Failure::Text(_) | Failure::Client(_))) => {
             screen.say(format_args!("Error while executing topic command : {failure}"))?;
             Err(Failure::Said)

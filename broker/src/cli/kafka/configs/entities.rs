@@ -5,7 +5,7 @@ use crate::cli::flags::Given;
 
 /// Types, in the order in which Kafka lists them.
 const TYPES: [&str; 8] =
-    ["broker-loggers", "topics", "clients", "users", "brokers", "ips", "client-metrics", "groups"];
+    ["topics", "clients", "users", "brokers", "ips", "client-metrics", "groups", "broker-loggers"];
 /// Flags that are a type and a name.
 const NAMED: [(&str, &str); 8] = [
     ("topic", "topics"),

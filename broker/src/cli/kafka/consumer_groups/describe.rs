@@ -117,7 +117,9 @@ fn offsets(screen: &mut Screen, id: &str, group: &Group, rows: &[Row], verbose: 
     let texts: Vec<[String; 10]> = rows.iter().map(|row| columns(id, row)).collect();
     table.extend(texts.iter().map(|row| row.iter().map(String::as_str).collect()));
     if !verbose {
-        table.iter_mut().for_each(|row| drop(row.remove(3)));
+        for row in &mut table {
+            row.remove(3);
+        }
     }
     let last = table[0].len() - 1;
     let widths: Vec<usize> = (0..=last)

@@ -36,7 +36,10 @@ pub(super) async fn run(screen: &mut Screen, given: &Given, client: &mut Client)
     }
     let names: Vec<&str> = topics.iter().map(|topic| topic.name.as_str()).collect();
     let limit = given.number("partition-size-limit-per-response")?.unwrap_or(LIMIT);
-    let configs = configs_of::describe(client, To::Any, TOPIC, &names, false).await?;
+    let mut configs = configs_of::describe(client, To::Any, TOPIC, &names, false).await?;
+    for config in &mut configs {
+        configs_of::in_java_order(&mut config.configs, |entry| &entry.name);
+    }
     let eligible = eligible(client, &names, limit).await?;
     let moves = reassignments(client, &topics).await?;
     let view = View { given, live: client.nodes().keys().copied().collect(), eligible, moves };
