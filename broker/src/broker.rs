@@ -13,6 +13,7 @@ use crate::cleaner::Cleaner;
 use crate::clock::Clock;
 use crate::config::{Authorizer, BrokerConfig, ConsumerGroupConfig, Value};
 use crate::controller::{Controller, ControllerError, Snapshot, Start};
+use crate::embedded::{self, TopicError};
 use crate::fetch_sessions::FetchSessions;
 use crate::group::{ConsumerSettings, GroupCoordinator, GroupSettings};
 use crate::metadata::advertise::{Advertiser, Surroundings};
@@ -72,6 +73,9 @@ pub enum StartError {
     /// What shall be there from the start.
     #[error("cannot make what is to be there from the start: {0}")]
     Seed(String),
+    /// A topic that shall be there from the start.
+    #[error(transparent)]
+    Topic(#[from] TopicError),
     /// The configuration asks for something that this process cannot be.
     #[error("{0}")]
     Unsupported(String),
@@ -135,11 +139,12 @@ impl Broker {
             && self.config.group.protocols.iter().any(|protocol| protocol == "consumer")
     }
 
-    /// Starts a broker on the current tokio runtime, which must have several threads. It serves when this returns.
+    /// Starts a broker on the current tokio runtime, which must have several threads. It serves when this returns, and
+    /// has `topics` before it serves anybody.
     ///
     /// # Errors
     /// [`StartError`]; nothing is left running then.
-    pub async fn start(config: BrokerConfig) -> Result<Arc<Self>, StartError> {
+    pub async fn start(config: BrokerConfig, topics: &[embedded::Topic]) -> Result<Arc<Self>, StartError> {
         if config.is_controller_only {
             let reason = "process.roles=controller: milena is broker and controller in one process; leave process.roles out";
             return Err(StartError::Unsupported(reason.into()));
@@ -154,9 +159,11 @@ impl Broker {
         let (broker, listeners) = tokio::task::block_in_place(|| Self::open(&config, &clock))?;
         let broker = Arc::new(broker);
         // Nobody is let in before it is there: clients that ask for a topic would create it as they please.
-        if let Err(reason) = tokio::task::block_in_place(|| seed::apply(&broker, &config.seed)) {
+        let made = tokio::task::block_in_place(|| seed::apply(&broker, &config.seed));
+        let made = made.map_err(StartError::Seed).and_then(|()| Ok(broker.create_topics(topics)?));
+        if let Err(error) = made {
             tokio::task::block_in_place(|| broker.close_logs());
-            return Err(StartError::Seed(reason));
+            return Err(error);
         }
         broker.clone().serve(listeners);
         Ok(broker)

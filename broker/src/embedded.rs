@@ -222,23 +222,20 @@ async fn serve(
     started: oneshot::Sender<Outcome>,
     stopped: oneshot::Receiver<()>,
 ) {
-    let engine = match Engine::start(config).await {
+    let engine = match Engine::start(config, &topics).await {
         Ok(engine) => engine,
+        Err(StartError::Topic(error)) => {
+            let _ = started.send(Err(error.into()));
+            return;
+        }
         Err(error) => {
             let _ = started.send(Err(error.into()));
             return;
         }
     };
-    match engine.create_topics(&topics) {
-        Ok(()) => {
-            let _ = started.send(Ok(engine.clone()));
-            // Its sender is dropped, never used.
-            let _ = stopped.await;
-        }
-        Err(error) => {
-            let _ = started.send(Err(error.into()));
-        }
-    }
+    let _ = started.send(Ok(engine.clone()));
+    // Its sender is dropped, never used.
+    let _ = stopped.await;
     engine.stop().await;
 }
 

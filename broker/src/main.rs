@@ -38,7 +38,8 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
-            eprintln!("milena: {reason}");
+            // Nobody may be reading.
+            let _ = writeln!(std::io::stderr(), "milena: {reason}");
             ExitCode::FAILURE
         }
     }
@@ -49,6 +50,7 @@ fn print(text: &str) -> Result<(), String> {
 }
 
 fn serve(args: ServeArgs) -> Result<(), String> {
+    args.contract.prepare().map_err(|e| e.to_string())?;
     let ephemeral = args.ephemeral.then(EphemeralDir::new).transpose().map_err(|e| e.to_string())?;
     let contract = args.contract.clone();
     let config = configure(args, ephemeral.as_ref())?;
@@ -78,13 +80,16 @@ async fn run(config: BrokerConfig, contract: Contract, ephemeral: bool) -> Resul
             "process.roles=controller: milena's brokers are their own controllers; this process does nothing until it is \
              stopped"
         );
+        contract.idle().map_err(|e| e.to_string())?;
         tokio::select! { _ = term.recv() => {}, _ = interrupt.recv() => {}, () = parent.ended() => {} }
+        contract.stopping();
         return Ok(());
     }
-    let broker = Broker::start(config).await.map_err(|e| e.to_string())?;
-    if let Err(reason) = introduce(&broker, &contract, ephemeral) {
+    let broker = Broker::start(config, &contract.topics).await.map_err(|e| e.to_string())?;
+    banner(&broker);
+    if let Err(error) = contract.ready(&broker, ephemeral) {
         broker.stop().await;
-        return Err(reason);
+        return Err(error.to_string());
     }
     let ended = tokio::select! {
         _ = term.recv() => Ok("SIGTERM"),
@@ -97,13 +102,6 @@ async fn run(config: BrokerConfig, contract: Contract, ephemeral: bool) -> Resul
     broker.stop().await;
     tracing::info!("stopped");
     ended.map(|_| ())
-}
-
-/// Makes what was asked for, and tells everybody that the broker is there.
-fn introduce(broker: &Broker, contract: &Contract, ephemeral: bool) -> Result<(), String> {
-    broker.create_topics(&contract.topics).map_err(|e| e.to_string())?;
-    banner(broker);
-    contract.ready(broker, ephemeral).map_err(|e| e.to_string())
 }
 
 /// Three lines for people, then those that scripts wait for.
@@ -139,6 +137,8 @@ fn configure(args: ServeArgs, ephemeral: Option<&EphemeralDir>) -> Result<Broker
     let (mut sources, default_dir) = cli::gather(args)?;
     if let Some(ephemeral) = ephemeral {
         sources.overrides.push(("log.dirs".into(), ephemeral.path().display().to_string()));
+        // The metadata goes with the data, wherever that of a lasting broker is kept.
+        sources.overrides.push(("metadata.log.dir".into(), String::new()));
     }
     BrokerConfig::load(&sources, &default_dir).map_err(|e| e.to_string())
 }

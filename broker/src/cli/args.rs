@@ -13,8 +13,8 @@ milena: an Apache Kafka compatible broker
 
 Usage: milena [serve] [server.properties] [options]
        milena compat serve|properties [server.properties] [options]
-       milena seed apply|diff FILE [--bootstrap HOST:PORT,...]
-       milena seed export [--bootstrap HOST:PORT,...]
+       milena seed apply|diff FILE [--bootstrap-server HOST:PORT,...]
+       milena seed export [--bootstrap-server HOST:PORT,...]
 
 Without a file milena reads /etc/milena/server.properties if it is there. Where nothing else is set it listens on
 localhost:9092 and keeps its data in ~/.local/share/milena. `compat serve` is for containers: it listens on every

@@ -43,6 +43,11 @@ pub struct Contract {
 /// Why somebody could not be told.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadyError {
+    /// There is no broker in this process.
+    #[error(
+        "process.roles=controller serves no clients, so --ready-fd and --ready-file have nothing to tell"
+    )]
+    Nothing,
     /// `--ready-fd`
     #[error("cannot write to descriptor {fd} of --ready-fd: {source}")]
     Descriptor {
@@ -85,7 +90,9 @@ impl Contract {
                 let port: u16 =
                     text.parse().map_err(|_| format!("{name} needs a port, which {text} is not"))?;
                 let listeners = format!("PLAINTEXT://127.0.0.1:{port}");
-                return Ok(Some(vec![("listeners".into(), listeners)]));
+                // The address of another broker, in the environment or in a file, is not that of this one.
+                let advertised = ("advertised.listeners".into(), String::new());
+                return Ok(Some(vec![("listeners".into(), listeners), advertised]));
             }
             "--topic" => {
                 let text = value("NAME[:PARTITIONS[:CLEANUP_POLICY]]")?;
@@ -105,6 +112,25 @@ impl Contract {
         Ok(Some(Vec::new()))
     }
 
+    /// Looks at what [`ready`](Self::ready) will need. To be called before the process opens anything: later the number
+    /// may be that of one of its own files.
+    ///
+    /// # Errors
+    /// There is no such descriptor, or what an earlier broker has left in the file cannot be removed.
+    pub fn prepare(&self) -> Result<(), ReadyError> {
+        if let Some(fd) = self.ready_fd {
+            fs::read_link(format!("/proc/self/fd/{fd}"))
+                .map_err(|source| ReadyError::Descriptor { fd, source })?;
+        }
+        if let Some(path) = &self.ready_file
+            && let Err(source) = fs::remove_file(path)
+            && source.kind() != io::ErrorKind::NotFound
+        {
+            return Err(ReadyError::File { path: path.clone(), source });
+        }
+        Ok(())
+    }
+
     /// Begins to watch the process that the broker ends with.
     ///
     /// # Errors
@@ -119,13 +145,25 @@ impl Contract {
     /// Descriptor or file cannot be written: nobody knows of this broker, which should end.
     pub fn ready(&self, broker: &Broker, ephemeral: bool) -> Result<(), ReadyError> {
         let line = line(broker, ephemeral);
-        if let Some(path) = &self.ready_file {
-            write_file(path, &line).map_err(|source| ReadyError::File { path: path.clone(), source })?;
-        }
         if let Some(fd) = self.ready_fd {
             write_descriptor(fd, &line).map_err(|source| ReadyError::Descriptor { fd, source })?;
         }
+        if let Some(path) = &self.ready_file {
+            write_file(path, &line).map_err(|source| ReadyError::File { path: path.clone(), source })?;
+        }
         notify::send("READY=1\nSTATUS=serving\n");
+        Ok(())
+    }
+
+    /// Tells that the process is there and serves nobody.
+    ///
+    /// # Errors
+    /// Somebody waits for an address.
+    pub fn idle(&self) -> Result<(), ReadyError> {
+        if self.ready_fd.is_some() || self.ready_file.is_some() {
+            return Err(ReadyError::Nothing);
+        }
+        notify::send("READY=1\nSTATUS=idle\n");
         Ok(())
     }
 

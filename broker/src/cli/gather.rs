@@ -33,11 +33,14 @@ const IMAGE_DATA: &str = "/var/lib/kafka/data";
 pub fn gather(args: ServeArgs) -> Result<(Sources, PathBuf), String> {
     let file = match args.properties {
         Some(path) => Some(read(path.clone())?.ok_or_else(|| format!("{} does not exist", path.display()))?),
+        // What is said there is for the broker of this machine, and not for that of a test.
+        None if args.ephemeral => None,
         None => read(SYSTEM_FILE.into())?,
     };
     let mut sources = if args.image { of_image() } else { Sources::default() };
     (sources.file, sources.overrides) = (file, args.overrides);
-    let mut variables = std::env::vars_os().filter_map(text).collect();
+    let mut variables: Vec<_> =
+        std::env::vars_os().filter_map(|pair| text(pair).transpose()).collect::<Result<_, _>>()?;
     if args.image {
         for path in MOUNTED_FILES {
             sources.mounted.extend(read(path.into())?);
@@ -58,8 +61,16 @@ fn of_image() -> Sources {
     Sources { image: OF_IMAGE.map(pair).to_vec(), in_image: true, ..Sources::default() }
 }
 
-fn text((name, value): (OsString, OsString)) -> Option<(String, String)> {
-    Some((name.into_string().ok()?, value.into_string().ok()?))
+/// A variable of the environment; `None` for one that can be no setting.
+fn text((name, value): (OsString, OsString)) -> Result<Option<(String, String)>, String> {
+    let Ok(name) = name.into_string() else { return Ok(None) };
+    match value.into_string() {
+        Ok(value) => Ok(Some((name, value))),
+        Err(_) if name.starts_with("KAFKA_") || name.starts_with("MILENA_") => {
+            Err(format!("environment variable {name} is not valid UTF-8"))
+        }
+        Err(_) => Ok(None),
+    }
 }
 
 /// A file and its bytes; `None` if it is not there.

@@ -16,6 +16,12 @@ impl EphemeralDir {
     /// [`Error::Directory`].
     pub fn new() -> Result<Self, Error> {
         let path = std::env::temp_dir().join(format!("milena-{}", uuid::Uuid::new_v4().simple()));
+        if path.to_str().is_none_or(|path| path.contains(',')) {
+            // `log.dirs` is a list.
+            let reason = "the folder for temporary files has a comma in its path, or is not valid UTF-8";
+            let source = std::io::Error::new(std::io::ErrorKind::InvalidInput, reason);
+            return Err(Error::Directory { path, source });
+        }
         match DirBuilder::new().recursive(true).mode(0o700).create(&path) {
             Ok(()) => Ok(Self(path)),
             Err(source) => Err(Error::Directory { path, source }),

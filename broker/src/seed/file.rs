@@ -153,7 +153,10 @@ struct WrittenRecord {
 
 impl WrittenRecord {
     fn is_filled(&self) -> bool {
-        self.key.is_some() || self.value.is_some() || self.json.is_some() || self.headers.is_some()
+        let content = [self.key.is_some(), self.value.is_some(), self.json.is_some(), self.headers.is_some()];
+        let rest = [self.partition.is_some(), self.timestamp.is_some()];
+        let encodings = [self.key_encoding.is_some(), self.value_encoding.is_some()];
+        content.into_iter().chain(rest).chain(encodings).any(|is_there| is_there)
     }
 }
 

@@ -80,6 +80,8 @@ pub(crate) async fn run(client: &mut Client, plan: Plan, sink: &mut dyn Sink) ->
         plan,
     };
     let outcome = reading.until_end(client, sink).await;
+    // What has been counted is shown before it is committed, whatever has ended the reading.
+    let _ = sink.pause();
     let closed = reading.close(client).await;
     (reading.seen, outcome.and_then(|end| closed.map(|()| end).map_err(Failure::from)))
 }

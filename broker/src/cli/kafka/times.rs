@@ -15,7 +15,7 @@ pub(crate) fn date_time(text: &str) -> Option<i64> {
     let (clock, fraction) = time.split_once('.')?;
     let mut clock = clock.splitn(3, ':').map(number);
     let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next()??);
-    let is_date = (1..=12).contains(&month) && day >= 1 && day <= month_days(year, month);
+    let is_date = year <= 9999 && (1..=12).contains(&month) && day >= 1 && day <= month_days(year, month);
     if !is_date || hour > 23 || minute > 59 || second > 59 || fraction.is_empty() || fraction.len() > 3 {
         return None;
     }
@@ -77,6 +77,9 @@ fn offset(zone: &str) -> Option<i64> {
     }
     let sign = if zone.starts_with('-') { -1 } else { 1 };
     let digits = zone[1..].replace(':', "");
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
     match digits.len() {
         2 => Some(sign * number(&digits)? * 60),
         4 => Some(sign * (number(&digits[..2])? * 60 + number(&digits[2..])?)),
