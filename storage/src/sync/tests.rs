@@ -224,6 +224,25 @@ fn every_so_many_records_one_waits() {
 }
 
 #[test]
+fn all_recovery_points_have_moved_when_anybody_is_answered() {
+    let watched = Watched::new();
+    // Many, because the order of the logs in a pass is that of a hash map.
+    let logs: Vec<_> = (0..8).map(|n| watched.log(&format!("a-{n}"), 1)).collect();
+    let (sender, seen) = mpsc::channel();
+    let requests = logs.iter().map(|log| {
+        append(log, 10).unwrap();
+        let (logs, sender) = (logs.clone(), sender.clone());
+        let done: Done = Box::new(move |result| {
+            let points: Vec<i64> = logs.iter().map(|log| log.recovery_point()).collect();
+            sender.send((result.is_ok(), points)).unwrap();
+        });
+        Request { log: log.clone(), upto: 1, done: Some(done) }
+    });
+    pass(requests.collect(), &mut known(100, 100_000));
+    assert_eq!(seen.try_iter().collect::<Vec<_>>(), vec![(true, vec![1; 8]); 8]);
+}
+
+#[test]
 fn records_wait_for_flush_ms_and_no_longer() {
     let watched = Watched::new();
     let log = watched.log("a-0", i64::MAX);
