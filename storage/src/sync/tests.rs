@@ -211,6 +211,24 @@ fn what_a_start_will_trust_is_synced() {
 }
 
 #[test]
+fn a_request_that_others_have_overtaken_finds_nothing_to_do() {
+    let watched = Watched::new();
+    let log = watched.log("a-0", i64::MAX);
+    // A segment each.
+    (0..6).for_each(|_| drop(append(&log, 3_000).unwrap()));
+    log.flush_together(4).unwrap();
+    assert_eq!(log.recovery_point(), 4);
+    watched.synced();
+    for upto in 0..=4 {
+        assert!(log.plan_flush(upto).unwrap().is_none(), "{upto}");
+        log.flush_together(upto).unwrap();
+    }
+    assert!(watched.synced().is_empty());
+    log.flush_together(5).unwrap();
+    assert!(watched.synced().contains(&"a-0/00000000000000000004.log".into()));
+}
+
+#[test]
 fn every_so_many_records_one_waits() {
     let watched = Watched::new();
     let log = watched.log("a-0", 3);
