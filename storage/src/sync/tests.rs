@@ -225,7 +225,8 @@ fn a_request_that_others_have_overtaken_finds_nothing_to_do() {
     }
     assert!(watched.synced().is_empty());
     log.flush_together(5).unwrap();
-    assert!(watched.synced().contains(&"a-0/00000000000000000004.log".into()));
+    assert_eq!(log.recovery_point(), 5);
+    assert!(!watched.synced().is_empty(), "as files or as a whole");
 }
 
 #[test]
