@@ -215,7 +215,9 @@ fn a_request_that_others_have_overtaken_finds_nothing_to_do() {
     let watched = Watched::new();
     let log = watched.log("a-0", i64::MAX);
     // A segment each.
-    (0..6).for_each(|_| drop(append(&log, 3_000).unwrap()));
+    for _ in 0..6 {
+        append(&log, 3_000).unwrap();
+    }
     log.flush_together(4).unwrap();
     assert_eq!(log.recovery_point(), 4);
     watched.synced();
