@@ -37,9 +37,9 @@ const SENDERS: usize = 3;
 /// Records that a sender is ahead of its acknowledgements at most.
 const AHEAD: usize = 2_000;
 const KEYS: usize = 50;
-/// Descriptors that the broker, and this process with its clients, may have open at any time: some thirty logs with a few
-/// files each, and a handful of connections.
-const DESCRIPTORS: usize = 400;
+/// Descriptors that the broker, and this process with its clients, may have open at any time: what a process gets where
+/// nobody has raised its limit.
+const DESCRIPTORS: usize = 1_024;
 /// The retriable answers of a broker that is coming back.
 const RETRIABLE: [i16; 6] = [3, 5, 6, 14, 15, 16];
 
