@@ -26,7 +26,7 @@ cargo run --release -p milena-integration-tests --example bench -- [rounds=3] [s
   only=WORD   only scenarios whose name has WORD in it
 
 KAFKA_SERVER=COMMAND measures Apache Kafka beside milena, if java is there: COMMAND DIR PORT runs it in the foreground.
-MILENA_BINARY=PATH measures that binary.
+MILENA_BINARY=PATH measures that binary. Data lies below TMPDIR: \"durable\" means something on a disk only, not on tmpfs.
 
 Scenarios: produce 64 KiB, produce 64 KiB idempotent, fetch, produce 16 KiB, produce one record, durable, end to end,
 ApiVersions, after the load, start, idle partitions (10,000; Apache Kafka takes minutes for them and is measured only with
@@ -193,8 +193,8 @@ fn under_load(kind: &Kind, options: &Options, note: Note<'_>) {
     }
 }
 
-/// One record a request, on the disk before it is acknowledged, each producer with one in flight. What the first row
-/// gives is the price of one sync for each request.
+/// One record a request, on the disk before it is acknowledged, each producer with one in flight. The first row is the
+/// price of one sync for each request; the others divided by it are the gain of group commit, on the same device.
 fn durable(server: &Server, options: &Options, note: Note<'_>) {
     for (topic, connections, partitions, requests) in [
         ("durable-alone", 1, 1, 2_000.0),

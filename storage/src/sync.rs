@@ -167,11 +167,11 @@ fn pass(requests: Vec<Request>, costs: &mut Costs) {
         }
     }
     let synced = sync(&planned, costs);
-    for ((group, plan), synced) in planned.into_iter().zip(synced) {
-        let Group { log, waiting, .. } = group;
-        if synced {
-            log.flushed(&plan);
-        }
+    // All of them before anybody is answered: who was answered finds what was asked for before him done as well.
+    for ((group, plan), _) in planned.iter().zip(synced).filter(|(_, synced)| *synced) {
+        group.log.flushed(plan);
+    }
+    for (Group { log, waiting, .. }, _) in planned {
         let reached = log.recovery_point();
         answer(waiting, |upto| match upto <= reached {
             true => Ok(()),

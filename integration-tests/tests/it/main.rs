@@ -5,6 +5,7 @@ mod clients;
 mod compaction;
 mod configs;
 mod crash;
+mod damaged;
 mod dirs;
 mod disk_full;
 mod embedded;

@@ -1,9 +1,12 @@
 //! kill -9 at random moments, again and again, while everything happens at once: idempotent producers over segments that
-//! roll, topics that come and go, group commits, retention, compaction, metadata snapshots. Nothing acknowledged is
-//! missing, moved or there twice, and nothing piles up.
+//! roll, transactions, topics that come and go, group commits, retention, compaction, metadata snapshots. Nothing
+//! acknowledged is missing, moved or there twice, and nothing piles up.
+
+mod decisions;
 
 use crate::crash::{PARTITIONS, stored as stored_once};
 use crate::rd::{Sending, wait_until};
+use crate::transactions::Raw;
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 use kafka_protocol::messages::offset_commit_request::{
@@ -15,6 +18,7 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::Request;
 use milena_integration_tests::broker::{Broker, unique};
+use milena_integration_tests::process;
 use milena_integration_tests::random::Random;
 use milena_integration_tests::raw::{self, Connection};
 use milena_integration_tests::records::{batches, now_ms};
@@ -33,6 +37,9 @@ const SENDERS: usize = 3;
 /// Records that a sender is ahead of its acknowledgements at most.
 const AHEAD: usize = 2_000;
 const KEYS: usize = 50;
+/// Descriptors that the broker, and this process with its clients, may have open at any time: what a process gets where
+/// nobody has raised its limit.
+const DESCRIPTORS: usize = 1_024;
 /// The retriable answers of a broker that is coming back.
 const RETRIABLE: [i16; 6] = [3, 5, 6, 14, 15, 16];
 
@@ -269,6 +276,9 @@ fn marathon(rounds: usize) {
     let compact = [small, ("cleanup.policy", "compact"), ("min.cleanable.dirty.ratio", "0.01")];
     create_topic(&mut broker.connect(), &compacted, 1, &compact);
     create_topic(&mut broker.connect(), &retained, 1, &[small, ("retention.bytes", "3145728")]);
+    let decided = unique("decided");
+    create_topic(&mut broker.connect(), &decided, 1, &[small]);
+    let producer = Raw::init(&mut broker.connect(), unique("marathon"));
     let settings = [
         ("enable.idempotence", "true"),
         ("linger.ms", "1"),
@@ -280,7 +290,7 @@ fn marathon(rounds: usize) {
     let (stop, churned, address) = (AtomicBool::new(false), AtomicUsize::new(0), broker.address().to_owned());
     let (stop, churned, address) = (&stop, &churned, address.as_str());
     let mut descriptors = Vec::new();
-    let (churn, offsets) = std::thread::scope(|scope| {
+    let (churn, offsets, decisions) = std::thread::scope(|scope| {
         for (index, sender) in senders.iter().enumerate() {
             let ledger = &ledger;
             scope.spawn(move || {
@@ -294,30 +304,37 @@ fn marathon(rounds: usize) {
         scope.spawn(|| send(&others[1], &retained, 0, stop, |n| value(0, n, 900)));
         let churn = scope.spawn(|| churn(address, stop, churned));
         let offsets = scope.spawn(|| commit(address, &ledger, "marathon", stop));
+        let decisions = scope.spawn(|| decisions::decide(address, &decided, &producer, stop));
         for _ in 0..rounds {
             let acknowledged = || senders.iter().map(|sender| sender.deliveries.count()).sum::<usize>();
             let target = acknowledged() + 1 + random.below(1_500);
             wait_until("acknowledgements", || acknowledged() >= target);
             std::thread::park_timeout(Duration::from_micros(random.below(20_000) as u64));
-            descriptors.push(broker.usage().map_or(0, |usage| usage.descriptors));
+            let open = [broker.pid().expect("it runs"), std::process::id()]
+                .map(|pid| process::usage(pid).map_or(0, |usage| usage.descriptors));
+            assert!(open.iter().all(|open| *open < DESCRIPTORS), "broker and tests have open: {open:?}");
+            descriptors.push(open);
             broker.kill();
             broker.launch();
         }
         stop.store(true, Ordering::Relaxed);
-        (churn.join().expect("topics come and go"), offsets.join().expect("offsets are committed"))
+        let decisions = decisions.join().expect("transactions end");
+        (churn.join().expect("topics come and go"), offsets.join().expect("offsets are committed"), decisions)
     });
     senders.iter().chain(&others).for_each(Sending::finish);
     let count = check_ledger(&broker, &ledger, &senders);
     check_compacted(&broker, &compacted, &others[0]);
     check_retained(&broker, &retained, &others[1]);
+    decisions::check(&broker, &decided, &decisions);
     let found = committed(&broker, &ledger, "marathon");
     assert!((offsets.0..=offsets.1).contains(&found), "committed {found}, acknowledged {offsets:?}");
-    check_topics(&mut broker, &churn, &[&ledger, &compacted, &retained]);
+    check_topics(&mut broker, &churn, &[&ledger, &compacted, &retained, &decided]);
     eprintln!(
-        "{rounds} kills: {count} records in the ledger, {} and {} in the others, {} topics made, offset {found}; \
-         descriptors {:?} to {:?}",
+        "{rounds} kills: {count} records in the ledger, {} and {} in the others, {} transactions, {} topics made, \
+         offset {found}; descriptors of the broker and of this process {:?} to {:?}",
         others[0].deliveries.count(),
         others[1].deliveries.count(),
+        decisions.ended,
         churned.load(Ordering::Relaxed),
         descriptors.first(),
         descriptors.last()

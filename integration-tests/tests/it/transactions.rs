@@ -64,9 +64,9 @@ fn patiently(broker: &Broker, mut ask: impl FnMut() -> i16) -> i16 {
 
 /// A producer as raw requests make it.
 pub(crate) struct Raw {
-    id: String,
-    producer_id: i64,
-    epoch: i16,
+    pub(crate) id: String,
+    pub(crate) producer_id: i64,
+    pub(crate) epoch: i16,
     sequence: i32,
 }
 
@@ -134,7 +134,7 @@ impl Raw {
 
 /// What a consumer of committed records finds in partition 0, and where it must stop. The markers are years younger than
 /// the records, so every transaction begins a new segment.
-fn committed(connection: &mut Connection, topic: &str) -> (Vec<String>, i64) {
+pub(crate) fn committed(connection: &mut Connection, topic: &str) -> (Vec<String>, i64) {
     let (mut offset, mut values) = (0, Vec::new());
     loop {
         let request = fetch(topic, 0, offset, 8 << 20).with_isolation_level(1);

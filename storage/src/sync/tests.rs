@@ -211,6 +211,27 @@ fn what_a_start_will_trust_is_synced() {
 }
 
 #[test]
+fn a_request_that_others_have_overtaken_finds_nothing_to_do() {
+    let watched = Watched::new();
+    let log = watched.log("a-0", i64::MAX);
+    // A segment each.
+    for _ in 0..6 {
+        append(&log, 3_000).unwrap();
+    }
+    log.flush_together(4).unwrap();
+    assert_eq!(log.recovery_point(), 4);
+    watched.synced();
+    for upto in 0..=4 {
+        assert!(log.plan_flush(upto).unwrap().is_none(), "{upto}");
+        log.flush_together(upto).unwrap();
+    }
+    assert!(watched.synced().is_empty());
+    log.flush_together(5).unwrap();
+    assert_eq!(log.recovery_point(), 5);
+    assert!(!watched.synced().is_empty(), "as files or as a whole");
+}
+
+#[test]
 fn every_so_many_records_one_waits() {
     let watched = Watched::new();
     let log = watched.log("a-0", 3);
@@ -221,6 +242,25 @@ fn every_so_many_records_one_waits() {
     assert!(!append(&log, 10).unwrap().flush_due);
     let never = watched.log("b-0", i64::MAX);
     assert!(!append(&never, 10).unwrap().flush_due);
+}
+
+#[test]
+fn all_recovery_points_have_moved_when_anybody_is_answered() {
+    let watched = Watched::new();
+    // Many, because the order of the logs in a pass is that of a hash map.
+    let logs: Vec<_> = (0..8).map(|n| watched.log(&format!("a-{n}"), 1)).collect();
+    let (sender, seen) = mpsc::channel();
+    let requests = logs.iter().map(|log| {
+        append(log, 10).unwrap();
+        let (logs, sender) = (logs.clone(), sender.clone());
+        let done: Done = Box::new(move |result| {
+            let points: Vec<i64> = logs.iter().map(|log| log.recovery_point()).collect();
+            sender.send((result.is_ok(), points)).unwrap();
+        });
+        Request { log: log.clone(), upto: 1, done: Some(done) }
+    });
+    pass(requests.collect(), &mut known(100, 100_000));
+    assert_eq!(seen.try_iter().collect::<Vec<_>>(), vec![(true, vec![1; 8]); 8]);
 }
 
 #[test]
