@@ -55,7 +55,7 @@ fn measure(attack: Attack, size: usize, options: &Options) {
     create_topic(&mut connection, "target", 1, &[]);
     create_topic(&mut connection, "quiet", 1, &[]);
     for _ in 0..4 {
-        append(&mut connection, "target", 0, Batch::of([[7; 500_000]]).encode());
+        append(&mut connection, "target", 0, Batch::of([vec![7; 500_000]]).encode());
     }
     let mut bystander = Bystander::new(broker.address(), "quiet");
     bystander.rounds(options.rounds / 5);

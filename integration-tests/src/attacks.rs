@@ -21,6 +21,9 @@ const CHUNK: usize = 1 << 20;
 /// Bytes that a client which does not read has sent at most.
 const PUSHED_MAX: usize = 64 << 20;
 
+/// Bytes of answers that a slow reader reads in a round.
+const BEHIND: usize = 64 << 20;
+
 /// What a hostile client does. `size` of [`Attack::run`] is the number in brackets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attack {
@@ -32,6 +35,8 @@ pub enum Attack {
     FetchesUnread,
     /// (connections) Sends thousands of small requests and reads no answer.
     PipelinesUnread,
+    /// (connections) Sends many small requests and reads the answers, but never all of them.
+    ReadsBehind,
     /// (connections) Connects and says nothing.
     Idles,
     /// (connections at a time) Announces frames of 90 MiB, and lists of two billion, and sends a few bytes of them.
@@ -44,11 +49,12 @@ pub enum Attack {
 
 impl Attack {
     /// All of them, each with a size that hurts.
-    pub const ALL: [(Self, usize); 8] = [
+    pub const ALL: [(Self, usize); 9] = [
         (Self::SingleBytes, 200),
         (Self::HalfCloses, 50),
         (Self::FetchesUnread, 50),
         (Self::PipelinesUnread, 20),
+        (Self::ReadsBehind, 4),
         (Self::Idles, 10_000),
         (Self::AnnouncesGiants, 200),
         (Self::Bombs, 1024),
@@ -68,7 +74,7 @@ impl Attack {
         stop: &AtomicBool,
         under_way: &AtomicBool,
     ) -> usize {
-        let mut held = Vec::new();
+        let (mut held, mut sent) = (Vec::new(), Vec::new());
         let mut rounds = 0;
         let question = self.question(topic, size);
         while !stop.load(Ordering::Relaxed) {
@@ -76,6 +82,7 @@ impl Attack {
                 Self::SingleBytes => single_byte(address, &mut held, size, question[rounds]),
                 Self::HalfCloses => half_closes(address, size, &question),
                 Self::FetchesUnread | Self::PipelinesUnread => unread(address, &mut held, size, &question),
+                Self::ReadsBehind => reads_behind(address, &mut held, size, &question, &mut sent),
                 Self::Idles => idles(address, &mut held, size),
                 Self::AnnouncesGiants => announces_giants(address, size),
                 Self::Bombs | Self::AsksForTopics => asks(address, &mut held, &question),
@@ -90,7 +97,9 @@ impl Attack {
     fn question(self, topic: &str, size: usize) -> Vec<u8> {
         match self {
             Self::FetchesUnread => frame(1, FETCH, &fetch(topic, 0, 0, 1 << 20)),
-            Self::PipelinesUnread | Self::HalfCloses => frame(1, 0, &ApiVersionsRequest::default()),
+            Self::PipelinesUnread | Self::ReadsBehind | Self::HalfCloses => {
+                frame(1, 0, &ApiVersionsRequest::default())
+            }
             Self::SingleBytes => {
                 frame(1, PRODUCE, &produce(topic, 0, -1, Batch::of([vec![1; 900_000]]).encode()))
             }
@@ -167,16 +176,45 @@ fn unread(address: &str, held: &mut Vec<Connection>, size: usize, question: &[u8
     }
     let pushed = question.repeat((1 << 16) / question.len() + 1);
     fill(address, held, size);
-    for connection in held {
-        connection.stream().set_nonblocking(true).expect("a socket");
-        let mut sent = 0;
-        // In the middle of a frame, too: it is what the kernel takes.
-        while sent < PUSHED_MAX {
-            match connection.stream().write(&pushed[sent % pushed.len()..]) {
-                Ok(taken) => sent += taken,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) => panic!("who does not read is not hung up on: {error}"),
+    held.iter().for_each(|connection| push(connection, &pushed, &mut 0));
+}
+
+/// Sends as much as the broker takes, and reads less than there is.
+fn reads_behind(
+    address: &str,
+    held: &mut Vec<Connection>,
+    size: usize,
+    question: &[u8],
+    sent: &mut Vec<usize>,
+) {
+    fill(address, held, size);
+    sent.resize(size, 0);
+    let pushed = question.repeat((1 << 16) / question.len() + 1);
+    let mut piece = vec![0; CHUNK / 16];
+    for (connection, sent) in held.iter().zip(sent) {
+        let mut left = BEHIND;
+        while left > 0 {
+            push(connection, &pushed, sent);
+            match connection.stream().read(&mut piece) {
+                Ok(0) => panic!("who reads slowly is not hung up on"),
+                Ok(read) => left = left.saturating_sub(read),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::yield_now(),
+                Err(error) => panic!("who reads slowly is not hung up on: {error}"),
             }
+        }
+    }
+}
+
+/// Sends `pushed` again and again, from where the last call ended on, until the broker takes no more: in the middle of a
+/// frame, if need be.
+fn push(connection: &Connection, pushed: &[u8], sent: &mut usize) {
+    connection.stream().set_nonblocking(true).expect("a socket");
+    let begin = *sent;
+    while *sent < begin + PUSHED_MAX {
+        match connection.stream().write(&pushed[*sent % pushed.len()..]) {
+            Ok(taken) => *sent += taken,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+            Err(error) => panic!("who does not read is not hung up on: {error}"),
         }
     }
 }

@@ -19,7 +19,7 @@ const STORAGE_ERROR: i16 = 56;
 /// Limits the running broker by the tool of util-linux; says why not if that is not there.
 fn limit(broker: &Broker, what: &str, to: u64) -> Result<(), String> {
     let pid = broker.pid().expect("it runs").to_string();
-    match Command::new("prlimit").args(["--pid", &pid, &format!("--{what}={to}:{to}")]).output() {
+    match Command::new("prlimit").args(["--pid", &pid, &format!("--{what}={to}:")]).output() {
         Ok(done) if done.status.success() => Ok(()),
         Ok(done) => Err(format!("prlimit: {}", String::from_utf8_lossy(&done.stderr))),
         Err(error) => Err(format!("prlimit: {error}")),
@@ -71,7 +71,7 @@ fn connections_cannot_take_the_descriptors_that_files_need() {
     };
     let mut connection = broker.connect();
     let topic = unique("crowded");
-    create_topic(&mut connection, &topic, 1, &[("segment.bytes", "100000")]);
+    create_topic(&mut connection, &topic, 1, &[("segment.bytes", "1048576")]);
     if let Err(reason) = limit(&broker, "nofile", 120) {
         return skipped(&reason);
     }
@@ -80,7 +80,7 @@ fn connections_cannot_take_the_descriptors_that_files_need() {
     // New files: segments, topics, checkpoints.
     let mut values = Vec::new();
     for n in 0..10 {
-        let value = vec![n; 60_000];
+        let value = vec![n; 300_000];
         assert_eq!(
             append(&mut connection, &topic, 0, Batch::of([&value]).encode()).error_code,
             0,
@@ -137,12 +137,11 @@ fn without_mappings_appends_go_by_write() {
     let topic = unique("unmapped");
     create_topic(&mut connection, &topic, 1, &[("segment.bytes", "1073741824")]);
     let batch = |n: u8| Batch::of([vec![n; 500_000]]);
-    assert_eq!(append(&mut connection, &topic, 0, batch(0).encode()).error_code, 0);
     // Room for everything but a mapping of a gigabyte.
     if let Err(reason) = limit(&broker, "as", status(&broker, "VmSize:") + (256 << 20)) {
         return skipped(&reason);
     }
-    for n in 1..40 {
+    for n in 0..40 {
         assert_eq!(append(&mut connection, &topic, 0, batch(n).encode()).error_code, 0, "value {n}");
     }
     let log = format!("{topic}-0");
@@ -225,10 +224,9 @@ fn a_directory_that_becomes_read_only_goes_offline_and_loses_nothing() {
         let code = append(&mut connection, &topic, there, Batch::of(["kept"]).encode()).error_code;
         assert!([0, STORAGE_ERROR].contains(&code), "{code}");
         acknowledged += i64::from(code == 0);
-        code == STORAGE_ERROR
+        look_up(&mut connection, &topic, there, -1).error_code == STORAGE_ERROR
     });
     assert_eq!(append(&mut connection, &topic, 1 - there, Batch::of(["other"]).encode()).error_code, 0);
-    assert_eq!(look_up(&mut connection, &topic, there, -1).error_code, STORAGE_ERROR);
     assert!(broker.terminate().0.success(), "an offline directory does not keep it from stopping");
     mounted.uncover();
     broker.launch();
