@@ -1,8 +1,7 @@
 //! What others feel of an attack: a client that appends a record and reads it, without and with an attack beside it.
 
-use milena_integration_tests::attacks::{Attack, Bystander, Latencies};
+use milena_integration_tests::attacks::{Attack, Bystander, Latencies, target_batches};
 use milena_integration_tests::broker::Broker;
-use milena_integration_tests::records::Batch;
 use milena_integration_tests::requests::{append, create_topic};
 use std::env;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -54,8 +53,8 @@ fn measure(attack: Attack, size: usize, options: &Options) {
     let mut connection = broker.connect();
     create_topic(&mut connection, "target", 1, &[]);
     create_topic(&mut connection, "quiet", 1, &[]);
-    for _ in 0..4 {
-        append(&mut connection, "target", 0, Batch::of([vec![7; 500_000]]).encode());
+    for batch in target_batches() {
+        append(&mut connection, "target", 0, batch);
     }
     let mut bystander = Bystander::new(broker.address(), "quiet");
     bystander.rounds(options.rounds / 5);

@@ -21,6 +21,8 @@ const CHUNK: usize = 1 << 20;
 /// Bytes that a client which does not read has sent at most.
 const PUSHED_MAX: usize = 64 << 20;
 
+/// Value of the first record of the attacker's topic: so small that answers with it are put together in memory.
+const SMALL: usize = 14_000;
 /// Bytes of answers that a slow reader reads in a round.
 const BEHIND: usize = 64 << 20;
 
@@ -35,7 +37,7 @@ pub enum Attack {
     FetchesUnread,
     /// (connections) Sends thousands of small requests and reads no answer.
     PipelinesUnread,
-    /// (connections) Sends many small requests and reads the answers, but never all of them.
+    /// (connections) Fetches a few KiB again and again and reads less of it than there is.
     ReadsBehind,
     /// (connections) Connects and says nothing.
     Idles,
@@ -61,7 +63,8 @@ impl Attack {
         (Self::AsksForTopics, 100_000),
     ];
 
-    /// Attacks the broker at `address` until `stop`; `topic` is there, has one partition, and is the attacker's own.
+    /// Attacks the broker at `address` until `stop`; `topic` is the attacker's own, has one partition and holds
+    /// [`target_batches`].
     /// `under_way` is set when the attack is in full swing. How many rounds were made.
     ///
     /// # Panics
@@ -97,9 +100,8 @@ impl Attack {
     fn question(self, topic: &str, size: usize) -> Vec<u8> {
         match self {
             Self::FetchesUnread => frame(1, FETCH, &fetch(topic, 0, 0, 1 << 20)),
-            Self::PipelinesUnread | Self::ReadsBehind | Self::HalfCloses => {
-                frame(1, 0, &ApiVersionsRequest::default())
-            }
+            Self::ReadsBehind => frame(1, FETCH, &fetch(topic, 0, 0, SMALL as i32 + 200)),
+            Self::PipelinesUnread | Self::HalfCloses => frame(1, 0, &ApiVersionsRequest::default()),
             Self::SingleBytes => {
                 frame(1, PRODUCE, &produce(topic, 0, -1, Batch::of([vec![1; 900_000]]).encode()))
             }
@@ -116,6 +118,12 @@ impl Attack {
             Self::Idles | Self::AnnouncesGiants => Vec::new(),
         }
     }
+}
+
+/// What the topic of the attacker is to hold: a small batch, and two megabytes.
+#[must_use]
+pub fn target_batches() -> Vec<Vec<u8>> {
+    [SMALL, 500_000, 500_000, 500_000, 500_000].map(|len| Batch::of([vec![7; len]]).encode()).to_vec()
 }
 
 /// A batch of one record whose value is `len` zeros, packed by zstd.
@@ -197,7 +205,10 @@ fn reads_behind(
             push(connection, &pushed, sent);
             match connection.stream().read(&mut piece) {
                 Ok(0) => panic!("who reads slowly is not hung up on"),
-                Ok(read) => left = left.saturating_sub(read),
+                Ok(read) => {
+                    left = left.saturating_sub(read);
+                    std::thread::park_timeout(Duration::from_millis(2));
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::yield_now(),
                 Err(error) => panic!("who reads slowly is not hung up on: {error}"),
             }

@@ -2,10 +2,9 @@
 //!
 //! The bounds on time are wide, because tests share the machine; the example `attacked` measures.
 
-use milena_integration_tests::attacks::{Attack, Bystander, Latencies};
+use milena_integration_tests::attacks::{Attack, Bystander, Latencies, target_batches};
 use milena_integration_tests::broker::{Broker, skipped, unique};
 use milena_integration_tests::process::Usage;
-use milena_integration_tests::records::Batch;
 use milena_integration_tests::requests::{append, create_topic};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,14 +20,14 @@ const GROWN_MAX_MIB: u64 = 48;
 const UNREAD_MAX_MIB: u64 = 4;
 const ROUNDS: usize = 200;
 
-/// Topics of the attacker and of the bystander. The attacker's holds two megabytes.
+/// Topics of the attacker and of the bystander.
 fn topics(broker: &Broker) -> (String, String) {
     let (target, quiet) = (unique("target"), unique("quiet"));
     let mut connection = broker.connect();
     create_topic(&mut connection, &target, 1, &[]);
     create_topic(&mut connection, &quiet, 1, &[]);
-    for _ in 0..4 {
-        assert_eq!(append(&mut connection, &target, 0, Batch::of([vec![7; 500_000]]).encode()).error_code, 0);
+    for batch in target_batches() {
+        assert_eq!(append(&mut connection, &target, 0, batch).error_code, 0);
     }
     (target, quiet)
 }
@@ -96,7 +95,7 @@ fn half_closed_connections_are_answered_and_closed() {
 
 #[test]
 fn fetches_that_nobody_reads_cost_a_bounded_memory() {
-    attacked(Attack::FetchesUnread, 20, 1);
+    attacked(Attack::FetchesUnread, 8, 1);
 }
 
 #[test]

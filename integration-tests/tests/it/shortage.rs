@@ -247,6 +247,9 @@ fn a_broker_that_was_stopped_goes_on_where_it_was() {
     let mut values = Vec::new();
     for n in 0..5 {
         kill(pid, Signal::SIGSTOP).expect("it runs");
+        wait_until("the process to stop", || {
+            fs::read_to_string(format!("/proc/{pid}/status")).is_ok_and(|status| status.contains("State:\tT"))
+        });
         let value = vec![n; 1000];
         // Sent into the socket of a process that does not run.
         let batch = Batch::of([&value]).encode();
