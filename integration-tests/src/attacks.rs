@@ -205,10 +205,7 @@ fn reads_behind(
             push(connection, &pushed, sent);
             match connection.stream().read(&mut piece) {
                 Ok(0) => panic!("who reads slowly is not hung up on"),
-                Ok(read) => {
-                    left = left.saturating_sub(read);
-                    std::thread::park_timeout(Duration::from_millis(2));
-                }
+                Ok(read) => left = left.saturating_sub(read),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::yield_now(),
                 Err(error) => panic!("who reads slowly is not hung up on: {error}"),
             }

@@ -134,4 +134,26 @@ mod tests {
         theirs.read_to_end(&mut got).unwrap();
         assert!(got == expected);
     }
+
+    /// A client that always leaves something unread must not make the rest pile up: what was sent counts until it is let go.
+    #[test]
+    fn what_was_sent_is_held_until_everything_has_left() {
+        let (here, mut there) = std::os::unix::net::UnixStream::pair().unwrap();
+        here.set_nonblocking(true).unwrap();
+        let mut out = Outgoing::default();
+        out.gather().bytes_mut().extend_from_slice(&vec![1; 3 << 20]);
+        let blocked = out.send(here.as_fd(), 0).unwrap_err();
+        assert_eq!(blocked.kind(), std::io::ErrorKind::WouldBlock);
+        assert!(out.inline > 0 && out.held_bytes() == 3 << 20, "{} sent", out.inline);
+        let mut read = 0;
+        let mut piece = vec![0; 1 << 16];
+        while read < 3 << 20 {
+            read += there.read(&mut piece).unwrap();
+            let _ = out.send(here.as_fd(), 0);
+        }
+        assert!(out.is_empty() && out.held_bytes() == 0);
+        let file = Arc::new(tempfile::tempfile().unwrap());
+        out.gather().put_range(FileRange { file, position: 0, len: 1 << 30 });
+        assert!((1..1000).contains(&out.held_bytes()), "records of a range are not in memory, its place is");
+    }
 }

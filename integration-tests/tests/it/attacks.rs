@@ -103,7 +103,6 @@ fn requests_whose_answers_nobody_reads_cost_a_bounded_memory() {
     attacked(Attack::PipelinesUnread, 10, 1);
 }
 
-/// There is always an answer left that has not been read, so memory that is only let go when nothing is left grows.
 #[test]
 fn answers_that_are_read_too_slowly_cost_a_bounded_memory() {
     attacked(Attack::ReadsBehind, 1, 1);
