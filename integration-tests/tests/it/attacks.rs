@@ -77,6 +77,8 @@ fn attacked(attack: Attack, size: usize, attackers: usize) {
     if let Some(broker) = Broker::milena(&[]) {
         let grown_max = match attack {
             Attack::FetchesUnread | Attack::PipelinesUnread => 16 + UNREAD_MAX_MIB * size as u64,
+            // A question of 3 MiB as it is decoded, and an answer of 100,000 topics.
+            Attack::AsksForTopics => 96,
             _ => GROWN_MAX_MIB,
         };
         under(&broker, attack, size, attackers, grown_max);
