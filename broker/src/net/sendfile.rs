@@ -36,7 +36,7 @@ impl Outgoing {
     /// Memory that answers take: inline bytes, those that were sent included, because they are only let go when everything
     /// has left, and the places of file ranges.
     pub(crate) fn held_bytes(&self) -> usize {
-        self.gather.bytes().len() + std::mem::size_of_val(self.gather.cuts())
+        self.gather.bytes().len() + size_of_val(self.gather.cuts())
     }
 
     /// Sends until everything has left. A reset of the answer's memory keeps `keep` bytes.
