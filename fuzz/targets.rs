@@ -2,9 +2,12 @@
 //! hold. `fuzz_targets/` runs them under libFuzzer, `storage/tests/it/fuzz.rs` on every `cargo test`.
 
 use milena_protocol::records::{
-    BatchHeader, Batches, Codec, HEADER_LEN, Records, Rules, Target, TimestampType, crc_matches, decompress,
-    validate,
+    BatchHeader, Batches, Codec, EndTransactionMarker, HEADER_LEN, KRaftVoters, LeaderChange, Records, Rules,
+    Target, TimestampType, crc_matches, decompress, validate, validate_up_to,
 };
+use milena_protocol::stored::group::GroupRecord;
+use milena_protocol::stored::metadata::MetadataRecord;
+use milena_protocol::stored::transaction::TransactionRecord;
 use milena_protocol::stored::{
     checkpoint, meta_properties, partition_metadata, producer_snapshot, quorum_state,
 };
@@ -29,7 +32,12 @@ pub(super) fn batch(data: &[u8]) {
         compression,
     };
     for target in [Target::Producer, Target::Uncompressed] {
-        let Ok(taken) = validate(data, &rules(target), 0, 12) else { continue };
+        let at_once = validate_up_to(data, &rules(target), 0, 12, 1 << 16);
+        let Ok(taken) = validate(data, &rules(target), 0, 12) else {
+            assert!(!matches!(at_once, Ok(Some(_))), "what is refused is refused however little of it is looked at");
+            continue;
+        };
+        assert!(matches!(at_once, Ok(None)) || at_once.as_ref() == Ok(&Some(taken.clone())));
         let mut bytes = taken.header.to_bytes().to_vec();
         bytes.extend_from_slice(&taken.body);
         assert!(crc_matches(&bytes), "the CRC of what is appended");
@@ -97,6 +105,27 @@ pub(super) fn recovery(data: &[u8]) {
     assert_eq!(ends[0], ends[1]);
 }
 
+/// A record of the metadata log, of the coordinators' topics, or of control: what is read and written again is written the
+/// same. The first byte says how long the key is.
+fn record(data: &[u8]) {
+    if let Ok(found) = MetadataRecord::decode(data) {
+        let bytes = found.encode();
+        assert_eq!(MetadataRecord::decode(&bytes).map(|again| again.encode()), Ok(bytes));
+    }
+    let Some((&key_length, rest)) = data.split_first() else { return };
+    let (key, value) = rest.split_at(rest.len().min(key_length.into()));
+    for value in [None, Some(value)] {
+        if let Ok(found) = GroupRecord::decode(key, value) {
+            let _ = found.encode();
+        }
+        if let Ok(found) = TransactionRecord::decode(key, value) {
+            let _ = found.encode();
+        }
+    }
+    let _ = EndTransactionMarker::read(key, value);
+    let _ = (LeaderChange::read(value), KRaftVoters::read(value));
+}
+
 /// The small files of a data directory: what is read and written again is read the same.
 pub(super) fn stored(data: &[u8]) {
     if let Ok(entries) = checkpoint::parse_leader_epochs(data) {
@@ -113,6 +142,7 @@ pub(super) fn stored(data: &[u8]) {
     }
     let _ = (meta_properties::MetaProperties::parse(data), quorum_state::QuorumState::parse(data));
     let _ = partition_metadata::parse(data);
+    record(data);
     let _ =
         Batches::new(data).map_while(Result::ok).map(|(header, _)| header.size()).max().unwrap_or(HEADER_LEN);
 }

@@ -174,6 +174,7 @@ impl Cleaner {
             Error::Closed => tracing::debug!("{topic}-{index}: compaction was ended"),
             _ if partition.is_deleted() => {}
             Error::Full(_) => tracing::warn!("{topic}-{index}: cannot be compacted now: {error}"),
+            _ if error.is_shortage() => tracing::warn!("{topic}-{index}: cannot be compacted now: {error}"),
             // Its directory was reported when it went offline.
             Error::Offline(_) => {}
             _ => set_uncleanable(partition, error),

@@ -18,6 +18,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use tokio::sync::Notify;
 
+/// Records that unpack to more are checked beside the connections of the thread.
+const UNPACKED_AT_ONCE: u64 = 8 << 20;
+
 /// Who is told that records are on the device, or cannot be there.
 pub(crate) type Flushed = Box<dyn FnOnce(Result<(), Error>) + Send>;
 
@@ -241,7 +244,14 @@ impl Partition {
         now_ms: i64,
     ) -> Result<Produced, ProduceFailure> {
         let rules = *self.rules.read();
-        let validated = records::validate(batch, &rules, now_ms, produce_version)?;
+        let validated =
+            match records::validate_up_to(batch, &rules, now_ms, produce_version, UNPACKED_AT_ONCE)? {
+                Some(validated) => validated,
+                // The other connections of this thread go on meanwhile.
+                None => {
+                    tokio::task::block_in_place(|| records::validate(batch, &rules, now_ms, produce_version))?
+                }
+            };
         let how = Append { leader_epoch: self.leader_epoch, origin: Origin::Client, now_ms };
         let appended =
             self.append(&validated.header, &validated.body, &how, verification).map_err(|error| {

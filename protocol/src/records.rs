@@ -50,7 +50,9 @@ pub use record::{
     varlong_len, write_varint, write_varlong,
 };
 pub use stream::{RecordStream, StreamError};
-pub use validate::{RecordRejection, Rejected, RejectedKind, Rules, Target, Validated, validate};
+pub use validate::{
+    RecordRejection, Rejected, RejectedKind, Rules, Target, Validated, validate, validate_up_to,
+};
 
 #[cfg(test)]
 mod tests;

@@ -82,4 +82,13 @@ impl Error {
         }
         Self::Io { op, path: path.to_path_buf(), source }
     }
+
+    /// Whether the process or the machine was out of file descriptors. Only opening a file needs one, so nothing that was
+    /// written is in doubt, and the next try may succeed.
+    #[must_use]
+    pub fn is_shortage(&self) -> bool {
+        use nix::libc::{EMFILE, ENFILE};
+        matches!(self, Self::Io { source, .. }
+            if source.raw_os_error().is_some_and(|errno| [EMFILE, ENFILE].contains(&errno)))
+    }
 }

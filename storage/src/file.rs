@@ -572,9 +572,10 @@ impl Disk {
         })
     }
 
-    /// Takes the directory offline: nothing is written to it any more.
+    /// Takes the directory offline: nothing is written to it any more. A shortage of file descriptors is none of the
+    /// directory's, and leaves it as it is.
     pub fn poison(&self, error: &Error) {
-        if !self.0.offline.swap(true, Ordering::Relaxed) {
+        if !error.is_shortage() && !self.0.offline.swap(true, Ordering::Relaxed) {
             tracing::error!(
                 "{error}; log directory {} is offline now: its partitions answer KAFKA_STORAGE_ERROR. \
                  Check the device, then restart the broker",

@@ -29,7 +29,7 @@ use tokio::time::{Instant, Sleep};
 const RECEIVE: usize = 1 << 20;
 /// Answers that may wait behind one that is not ready; then reading stops.
 const WAITING_MAX: usize = 128;
-/// Inline bytes that may wait for a client that does not read; then reading stops.
+/// Memory of answers for a client that does not read, or not fast enough; then reading stops until all has left.
 const OUTGOING_MAX: usize = 1 << 20;
 /// Memory a connection keeps between requests, for each direction.
 const KEEP: usize = 16 << 10;
@@ -162,7 +162,7 @@ impl Connection {
     fn may_dispatch(&self) -> bool {
         self.silence.is_none()
             && self.waiting.len() < WAITING_MAX
-            && self.outgoing.waiting_bytes() < OUTGOING_MAX
+            && self.outgoing.held_bytes() < OUTGOING_MAX
     }
 
     /// Receives once and dispatches what is complete.

@@ -3,6 +3,7 @@
 use crate::api::ConnectionInfo;
 use crate::broker::Broker;
 use crate::net::connection::Connection;
+use crate::net::descriptors;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::os::fd::AsRawFd;
@@ -109,6 +110,7 @@ async fn admit(stream: TcpStream, peer: SocketAddr, index: usize, broker: &Broke
 }
 
 fn start(stream: TcpStream, peer: SocketAddr, index: usize, broker: &Arc<Broker>) -> Result<(), String> {
+    descriptors::admit(stream.as_raw_fd())?;
     let local = stream.local_addr().map_err(|e| e.to_string())?;
     stream.set_nodelay(true).map_err(|e| e.to_string())?;
     let ip = peer.ip().to_canonical();

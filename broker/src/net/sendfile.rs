@@ -33,9 +33,10 @@ impl Outgoing {
         self.gather.is_empty()
     }
 
-    /// Inline bytes that wait.
-    pub(crate) fn waiting_bytes(&self) -> usize {
-        self.gather.bytes().len() - self.inline
+    /// Memory that answers take: inline bytes, those that were sent included, because they are only let go when everything
+    /// has left, and the places of file ranges.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.gather.bytes().len() + size_of_val(self.gather.cuts())
     }
 
     /// Sends until everything has left. A reset of the answer's memory keeps `keep` bytes.
@@ -132,5 +133,27 @@ mod tests {
         drop(ours);
         theirs.read_to_end(&mut got).unwrap();
         assert!(got == expected);
+    }
+
+    /// A client that always leaves something unread must not make the rest pile up: what was sent counts until it is let go.
+    #[test]
+    fn what_was_sent_is_held_until_everything_has_left() {
+        let (here, mut there) = std::os::unix::net::UnixStream::pair().unwrap();
+        here.set_nonblocking(true).unwrap();
+        let mut out = Outgoing::default();
+        out.gather().bytes_mut().extend_from_slice(&vec![1; 3 << 20]);
+        let blocked = out.send(here.as_fd(), 0).unwrap_err();
+        assert_eq!(blocked.kind(), std::io::ErrorKind::WouldBlock);
+        assert!(out.inline > 0 && out.held_bytes() == 3 << 20, "{} sent", out.inline);
+        let mut read = 0;
+        let mut piece = vec![0; 1 << 16];
+        while read < 3 << 20 {
+            read += there.read(&mut piece).unwrap();
+            let _ = out.send(here.as_fd(), 0);
+        }
+        assert!(out.is_empty() && out.held_bytes() == 0);
+        let file = Arc::new(tempfile::tempfile().unwrap());
+        out.gather().put_range(FileRange { file, position: 0, len: 1 << 30 });
+        assert!((1..1000).contains(&out.held_bytes()), "records of a range are not in memory, its place is");
     }
 }

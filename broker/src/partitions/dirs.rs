@@ -154,7 +154,9 @@ impl Dirs {
     pub(super) fn or_fail<T>(&self, dir: &LogDir, done: Result<T>) -> Result<Option<T>> {
         match done {
             Ok(done) => Ok(Some(done)),
-            Err(error @ Error::Io { .. }) if dir.disk().root() != self.metadata_root => {
+            Err(error @ Error::Io { .. })
+                if dir.disk().root() != self.metadata_root && !error.is_shortage() =>
+            {
                 dir.disk().poison(&error);
                 Ok(None)
             }

@@ -150,7 +150,9 @@ impl MetadataLog for MetadataDir {
         };
         let base_offset = match append_batches(&self.log, batches, &how) {
             Ok((base_offset, _)) => base_offset,
-            Err(error @ Error::Full(_)) => return Err(AppendFailure::Undone(error.into())),
+            Err(error) if matches!(error, Error::Full(_)) || error.is_shortage() => {
+                return Err(AppendFailure::Undone(error.into()));
+            }
             Err(error) => return Err(error.into()),
         };
         self.log.set_aside(SET_ASIDE)?;

@@ -1,6 +1,7 @@
 //! milena from outside: real clients and raw frames against the built binary.
 
 mod admin;
+mod attacks;
 mod clients;
 mod compaction;
 mod configs;
@@ -21,6 +22,7 @@ mod producing;
 mod quotas;
 mod rd;
 mod retention;
+mod shortage;
 mod tidy;
 mod tools;
 mod transactions;

@@ -98,6 +98,18 @@ fn modules_lie_beside_their_folders() {
     assert!(wrong.is_empty(), "write foo.rs beside foo/ instead of {wrong:?}");
 }
 
+#[test]
+fn what_is_promised_is_tested() {
+    let rows = promises(&read(&root().join("docs/guarantees.md")));
+    assert!(rows.len() > 20, "the page was not understood: {} rows", rows.len());
+    let tests: BTreeSet<String> = sources().values().flat_map(|text| test_names(text)).collect();
+    for (promise, shown_by) in rows {
+        assert!(!shown_by.is_empty(), "no test shows that {promise}");
+        let missing: Vec<_> = shown_by.iter().filter(|name| !tests.contains(*name)).collect();
+        assert!(missing.is_empty(), "{promise}: there is no test {missing:?}");
+    }
+}
+
 /// The checks above read text; this is what they must and must not see in it.
 #[test]
 fn the_checks_see_what_they_look_for() {
@@ -111,11 +123,51 @@ fn the_checks_see_what_they_look_for() {
     );
     assert_eq!(product("fn f() {}\n#[cfg(test)]\nmod tests {\n    fs::write();\n}\n"), "fn f() {}\n");
     assert_eq!(product("#[cfg(test)]\nfn only() {}\nfn f() {}\n"), "#[cfg(test)]\nfn only() {}\nfn f() {}\n");
+    let page = "text\n\n| what | shown by |\n|---|---|\n| A `key` | `one` `two` |\n| B | C | |\n";
+    let expected =
+        [("A `key`".to_owned(), vec!["one".to_owned(), "two".to_owned()]), ("B".to_owned(), vec![])];
+    assert_eq!(promises(page), expected);
+    let text = "#[test]\n#[ignore = \"x\"]\nfn a() {}\nfn b() {}\n    #[tokio::test]\n    async fn c() {}\n";
+    assert_eq!(test_names(text), ["a", "c"]);
     let manifest = "[package]\nname = \"x\"\n[dependencies]\na.workspace = true\nb = { x = 1 }\n\n[dev-dependencies]\nc = \"1\"\n[lints]\nworkspace = true\n";
     assert_eq!(dependencies(manifest), ["a", "b", "c"].map(str::to_owned).into());
     assert!(is_test("storage/src/log/tests.rs") && is_test("broker/src/group/tests/golden.rs"));
     assert!(is_test("integration-tests/tests/it/main.rs") && is_test("storage/src/golden.rs"));
     assert!(!is_test("storage/src/log.rs") && !is_test("integration-tests/src/broker.rs"));
+}
+
+/// The rows of the tables of a page, without their heads: the first cell, and the names between backticks in the last one.
+fn promises(page: &str) -> Vec<(String, Vec<String>)> {
+    let lines: Vec<&str> = page.lines().collect();
+    let is_row = |at: usize| lines[at].starts_with('|');
+    let is_head = |at: usize| lines.get(at + 1).is_some_and(|next| next.starts_with("|---"));
+    (0..lines.len())
+        .filter(|&at| is_row(at) && !is_head(at) && !lines[at].starts_with("|---"))
+        .map(|at| {
+            let cells: Vec<&str> = lines[at].trim_matches('|').split('|').collect();
+            let last = cells.last().copied().unwrap_or_default();
+            let names = last.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+            (cells[0].trim().to_owned(), names)
+        })
+        .collect()
+}
+
+/// The names of the functions that are marked as tests.
+fn test_names(text: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut marked = false;
+    for line in text.lines().map(str::trim) {
+        let function = line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn ");
+        if line == "#[test]" || line.starts_with("#[tokio::test") {
+            marked = true;
+        } else if let Some(function) = function {
+            if marked {
+                names.push(function.split('(').next().unwrap_or_default().to_owned());
+            }
+            marked = false;
+        }
+    }
+    names
 }
 
 fn root() -> PathBuf {

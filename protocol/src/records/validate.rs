@@ -22,7 +22,7 @@ use super::batch::{
 use super::compression::{Codec, Decoder, Level};
 use super::crc::crc_after_header_change;
 use super::record::{RecordError, SkimmedRecord};
-use super::stream::RecordStream;
+use super::stream::{RecordStream, StreamError};
 use check::{Checked, Checker};
 
 /// Produce requests below this version cannot carry zstd.
@@ -147,6 +147,24 @@ pub fn validate<'a>(
     now_ms: i64,
     produce_version: i16,
 ) -> Result<Validated<'a>, Rejected> {
+    match validate_up_to(records, rules, now_ms, produce_version, UNPACKED_LIMIT)? {
+        Some(validated) => Ok(validated),
+        None => Err(malformed(StreamError::TooLarge(UNPACKED_LIMIT))),
+    }
+}
+
+/// As [`validate`], but gives up, with `None`, where the records unpack to more than `unpacked_max` bytes: a few KiB may
+/// unpack to two GiB, which takes a second, and who calls may not have it.
+///
+/// # Errors
+/// As [`validate`].
+pub fn validate_up_to<'a>(
+    records: &'a [u8],
+    rules: &Rules,
+    now_ms: i64,
+    produce_version: i16,
+    unpacked_max: u64,
+) -> Result<Option<Validated<'a>>, Rejected> {
     let batch =
         only_batch(records, produce_version).map_err(|rejected| Rejected { of_request: true, ..rejected })?;
     let (header, body) = open_batch(batch, rules)?;
@@ -162,14 +180,17 @@ pub fn validate<'a>(
     let checker = Checker::new(&header, rules, now_ms);
     let checked = match source {
         Codec::None => check_plain(body, header.record_count, checker)?,
-        packed => check_packed(packed, body, header.record_count, checker)?,
+        packed => match check_packed(packed, body, header.record_count, checker, unpacked_max)? {
+            Some(checked) => checked,
+            None => return Ok(None),
+        },
     };
     // Odd offsets inside a batch that was never compressed stay, in Kafka too.
     let in_place = source == target && (source == Codec::None || checked.offsets_in_order);
     if in_place {
-        return Ok(keep(header, body, rules, now_ms, &checked));
+        return Ok(Some(keep(header, body, rules, now_ms, &checked)));
     }
-    rebuild::rebuild(&header, body, source, target, rules, now_ms, &checked)
+    rebuild::rebuild(&header, body, source, target, rules, now_ms, &checked).map(Some)
 }
 
 /// Finds the one batch that `records` has to hold.
@@ -283,20 +304,27 @@ fn check_plain(mut body: &[u8], count: i32, mut checker: Checker<'_>) -> Result<
     checker.finish()
 }
 
-/// One pass over records as they come out of the decompressor.
+/// One pass over records as they come out of the decompressor; `None` if those are more than `unpacked_max` bytes.
 fn check_packed(
     codec: Codec,
     body: &[u8],
     count: i32,
     mut checker: Checker<'_>,
-) -> Result<Checked, Rejected> {
-    let mut stream = RecordStream::new(Decoder::new(codec, body), UNPACKED_LIMIT);
+    unpacked_max: u64,
+) -> Result<Option<Checked>, Rejected> {
+    let mut stream = RecordStream::new(Decoder::new(codec, body), unpacked_max);
     for index in 0..count {
-        let record = stream.skim().map_err(malformed)?;
-        checker.check(index, &record);
+        match stream.skim() {
+            Ok(record) => checker.check(index, &record),
+            Err(StreamError::TooLarge(_)) => return Ok(None),
+            Err(error) => return Err(malformed(error)),
+        }
     }
-    stream.finish().map_err(malformed)?;
-    checker.finish()
+    match stream.finish() {
+        Ok(()) => checker.finish().map(Some),
+        Err(StreamError::TooLarge(_)) => Ok(None),
+        Err(error) => Err(malformed(error)),
+    }
 }
 
 /// Kafka answers some of these with CORRUPT_MESSAGE or UNKNOWN_SERVER_ERROR; but the CRC is right, so the producer

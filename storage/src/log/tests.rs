@@ -9,7 +9,7 @@ use milena_protocol::records::{BatchBuilder, BatchHeader, Batches, HEADER_LEN};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 const HOW: Append = Append { leader_epoch: 3, origin: Origin::Client, now_ms: 1_000_000 };
 
@@ -162,6 +162,36 @@ fn a_disk_that_has_no_room_for_the_first_file_has_some_for_a_read() {
     log.close().unwrap();
     assert!(!disk.is_offline());
     assert_eq!(append(&open(dir.path(), &LogConfig::default(), true), &one, &HOW).unwrap(), 0);
+}
+
+#[test]
+fn a_shortage_of_descriptors_is_no_fault_of_the_disk() {
+    for errno in [nix::libc::EMFILE, nix::libc::ENFILE] {
+        let dir = tempfile::tempdir().unwrap();
+        let short = Arc::new(AtomicBool::new(false));
+        let faults = {
+            let short = short.clone();
+            move |op, _: &Path| match op {
+                // A whole small file is opened by the call that writes it.
+                Op::Open | Op::Write if short.load(Ordering::Relaxed) => {
+                    Err(std::io::Error::from_raw_os_error(errno))
+                }
+                _ => Ok(()),
+            }
+        };
+        let disk = Disk::with_faults(dir.path(), Box::new(faults));
+        let log = Log::open(&disk, dir.path(), LogConfig::default(), &Start::default()).unwrap();
+        let one = batch(10, 3, 40);
+        short.store(true, Ordering::Relaxed);
+        assert!(append(&log, &one, &HOW).unwrap_err().is_shortage());
+        assert!(disk.write_atomically(&dir.path().join("a"), b"1", true).unwrap_err().is_shortage());
+        assert!(disk.write_whole(&dir.path().join("b"), b"1").unwrap_err().is_shortage());
+        assert!(disk.sync_dir(dir.path()).is_ok() && !disk.is_offline());
+        short.store(false, Ordering::Relaxed);
+        assert_eq!(append(&log, &one, &HOW).unwrap(), 0, "errno {errno}: the next try succeeds");
+        log.close().unwrap();
+        assert_eq!(read_all(&open(dir.path(), &LogConfig::default(), true), 100), stored(&one, 0, 3));
+    }
 }
 
 #[test]

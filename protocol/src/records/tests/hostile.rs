@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::super::{
     BatchBuilder, BatchHeader, Batches, Codec, CompressionError, ControlType, Decoder, EndTransactionMarker,
     HEADER_LEN, KRaftVoters, LeaderChange, Level, RecordError, RecordStream, Records, RejectedKind, Rules,
-    StreamError, Target, TimestampType, compress, decompress, validate, write_varint,
+    StreamError, Target, TimestampType, compress, decompress, validate, validate_up_to, write_varint,
 };
 use super::{NOW, Random, sample, sealed};
 
@@ -144,6 +144,21 @@ fn bombs_end_at_the_limit() {
         let mut stream = RecordStream::new(Decoder::new(codec, &bomb), 1 << 30);
         assert!(!stream.skim().unwrap().has_key);
         stream.finish().unwrap();
+    }
+}
+
+#[test]
+fn a_bomb_may_be_put_off() {
+    for codec in [Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd] {
+        let mut builder = BatchBuilder::new().compression(codec, Level::default_of(codec));
+        builder.append(NOW, Some(b"k"), Some(&vec![0; 3 << 20]), &[]);
+        builder.append(NOW, Some(b"k"), Some(b"the last one"), &[]);
+        let batch = builder.build().unwrap();
+        let whole = validate(&batch, &RULES, NOW, 9).unwrap();
+        for (unpacked_max, fits) in [(1, false), (1 << 20, false), (3 << 20, false), (4 << 20, true)] {
+            let validated = validate_up_to(&batch, &RULES, NOW, 9, unpacked_max).unwrap();
+            assert_eq!(validated, fits.then(|| whole.clone()), "{codec:?} {unpacked_max}");
+        }
     }
 }
 
