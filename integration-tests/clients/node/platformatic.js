@@ -11,7 +11,8 @@ module.exports = (bootstrap, next) => {
     try {
       return await action(client)
     } finally {
-      await client.close(true)
+      // A consumer is told to end its streams.
+      await (client instanceof Consumer ? client.close(true) : client.close())
     }
   }
 
