@@ -138,6 +138,7 @@ type members struct {
 	lock  sync.Mutex
 	seen  map[string]bool
 	round map[int]int
+	sent  int
 	done  sync.WaitGroup
 	err   error
 }
@@ -169,13 +170,14 @@ func (m *members) failure() error {
 // rounds sends one record to each partition again and again, until all of a round were seen by the members of a number and
 // nobody else.
 func (m *members) rounds(ctx context.Context, lib library, topic string, partitions, busy int) error {
-	for n := 0; ; n++ {
+	for {
+		m.sent++
 		m.lock.Lock()
 		m.round = map[int]int{}
 		m.lock.Unlock()
 		var sent []record
 		for p := range partitions {
-			sent = append(sent, record{partition: p, value: fmt.Sprintf("%d-%d-%d", busy, n, p), timeMs: time.Now().UnixMilli()})
+			sent = append(sent, record{partition: p, value: fmt.Sprintf("round %d, %d", m.sent, p), timeMs: time.Now().UnixMilli()})
 		}
 		if err := lib.send(ctx, topic, "none", -1, sent); err != nil {
 			return err
@@ -199,7 +201,7 @@ func (m *members) rounds(ctx context.Context, lib library, topic string, partiti
 			}
 			select {
 			case <-ctx.Done():
-				return fmt.Errorf("%d members: round %d was not seen", busy, n)
+				return fmt.Errorf("%d members: round %d was not seen", busy, m.sent)
 			case <-time.After(10 * time.Millisecond):
 			}
 		}

@@ -55,9 +55,10 @@ async function transaction() {
 
 // Sends one record to each partition again and again, until all of a round were seen by so many members.
 async function rounds(group, partitions, busy) {
-  for (let n = 0; ; n++) {
+  for (;;) {
+    const n = group.sent++
     group.round.clear()
-    const sent = [...Array(partitions).keys()].map((partition) => ({ partition, key: 'k', value: `${busy}-${n}-${partition}`, timeMs: Date.now() }))
+    const sent = [...Array(partitions).keys()].map((partition) => ({ partition, key: 'k', value: `round ${n}, ${partition}`, timeMs: Date.now() }))
     await library.send(tag, 'none', -1, sent)
     while (!sent.every((r) => group.seen.has(r.value))) await sleep(10)
     if (group.round.size === busy) return
@@ -75,7 +76,7 @@ function member(group, number) {
 // One member, two, one, and one that comes later and goes on where they were.
 async function group() {
   const partitions = 4
-  const all = { seen: new Set(), round: new Set() }
+  const all = { seen: new Set(), round: new Set(), sent: 0 }
   await library.create(tag, partitions, {})
   const first = await member(all, 1)
   await rounds(all, partitions, 1)
@@ -93,7 +94,7 @@ async function group() {
 
 // Sends and reads for some seconds, while somebody kills the broker once: what was acknowledged is read.
 async function restart() {
-  const all = { seen: new Set(), round: new Set() }
+  const all = { seen: new Set(), round: new Set(), sent: 0 }
   await library.create(tag, 1, {})
   const leave = await member(all, 1)
   const records = values(0, 300)

@@ -50,14 +50,14 @@ module.exports = (bootstrap, next) => {
       Number((await client.listOffsets({ topics: [topic], partitions: { [topic]: [0] }, timestamp: BigInt(ms) })).get(topic)[0])),
 
     async join(groupId, topic, each) {
-      let client
+      let client, stream
       let ended = false
       // A stream that has failed is opened again, as an application would.
       const run = async () => {
         while (!ended) {
           client = consumer(groupId, {})
           try {
-            const stream = await client.consume({ topics: [topic], mode: 'committed', fallbackMode: 'earliest', autocommit: 100 })
+            stream = await client.consume({ topics: [topic], mode: 'committed', fallbackMode: 'earliest', autocommit: true })
             for await (const message of stream) each({ value: message.value })
           } catch (error) {
             if (!ended) await client.close(true).catch(() => {})
@@ -67,6 +67,7 @@ module.exports = (bootstrap, next) => {
       const running = run()
       return async () => {
         ended = true
+        await stream.close()
         await client.close(true)
         await running
       }
