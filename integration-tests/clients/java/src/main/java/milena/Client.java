@@ -6,16 +6,20 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Future;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
+import org.apache.kafka.clients.producer.RoundRobinPartitioner;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.serialization.StringDeserializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 
@@ -42,6 +46,8 @@ public final class Client {
             case "transaction" -> client.transaction();
             case "before" -> client.group("classic");
             case "after" -> client.after();
+            case "mirror" -> client.mirror();
+            case "mirrored" -> client.mirrored();
             default -> throw new IllegalArgumentException("no scenario " + args[0]);
         }
     }
@@ -167,6 +173,36 @@ public final class Client {
         try (KafkaConsumer<String, String> consumer = consumer(tag, "classic", tag)) {
             List<String> seen = take(consumer, 2).stream().map(ConsumerRecord::value).toList();
             expect(List.of("committed", "committed too"), seen, "read_committed");
+        }
+    }
+
+    /** What MirrorMaker 2 is to find: a topic that is not as by default, 500 records, and a group that has read them. */
+    private void mirror() throws Exception {
+        try (Admin admin = Admin.create(Map.of("bootstrap.servers", bootstrap))) {
+            var topic = new NewTopic(tag, 3, (short) 1).configs(Map.of("retention.ms", "1234567890"));
+            admin.createTopics(List.of(topic)).all().get();
+        }
+        send(tag, 0, 500, Map.of("partitioner.class", RoundRobinPartitioner.class.getName()));
+        try (KafkaConsumer<String, String> consumer = consumer(tag, "classic", tag)) {
+            expect(500, take(consumer, 500).size(), "records to mirror");
+            consumer.commitSync();
+        }
+    }
+
+    /** What it has brought: records, the topic's configuration, and where the group is. */
+    private void mirrored() throws Exception {
+        String topic = "kafka." + tag;
+        ConfigResource resource = new ConfigResource(ConfigResource.Type.TOPIC, topic);
+        try (Admin admin = Admin.create(Map.of("bootstrap.servers", bootstrap))) {
+            var partitions = IntStream.range(0, 3).mapToObj(n -> new TopicPartition(topic, n)).toList();
+            var latest = partitions.stream().collect(Collectors.toMap(p -> p, p -> OffsetSpec.latest()));
+            long records = admin.listOffsets(latest).all().get().values().stream().mapToLong(end -> end.offset()).sum();
+            expect(500L, records, "records");
+            String retention = admin.describeConfigs(List.of(resource)).all().get().get(resource).get("retention.ms").value();
+            expect("1234567890", retention, "retention.ms");
+            long committed = admin.listConsumerGroupOffsets(tag).partitionsToOffsetAndMetadata().get().values()
+                .stream().mapToLong(OffsetAndMetadata::offset).sum();
+            expect(500L, committed, "committed");
         }
     }
 

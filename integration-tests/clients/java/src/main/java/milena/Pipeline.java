@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.Set;
+import java.util.stream.IntStream;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
@@ -145,6 +146,9 @@ public final class Pipeline {
         int seen = 0;
         int quiet = 0;
         try (KafkaConsumer<String, String> consumer = consumer(topic, topic + "-check")) {
+            // Not as a member of a group: one that was put out of it would begin anew.
+            consumer.unsubscribe();
+            consumer.assign(IntStream.range(0, PARTITIONS).mapToObj(n -> new TopicPartition(topic, n)).toList());
             // Nothing may come behind the last one.
             while (seen < orders || quiet++ < 5) {
                 if (failure != null) {
