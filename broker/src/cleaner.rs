@@ -148,6 +148,7 @@ impl Cleaner {
             // Before the first gap: a start must not take it for lost records, whatever the topic is by then.
             log.set_cleaned_up_to(work.cleanable.first_dirty);
             if let Err(error) = self.partitions.save_cleaned() {
+                log.set_cleaned_up_to(-1);
                 self.failed(&work.partition, &error);
                 return false;
             }

@@ -205,7 +205,13 @@ impl Session {
         for wanted in wanted {
             let key = wanted.key();
             match self.partitions.get_mut(&key) {
-                Some(cached) => cached.wanted = wanted,
+                Some(cached) => {
+                    // By its id a topic that is gone has no name; the session remembers it.
+                    let known = std::mem::replace(&mut cached.wanted, wanted).topic;
+                    if cached.wanted.topic.is_empty() {
+                        cached.wanted.topic = known;
+                    }
+                }
                 None => {
                     self.partitions.insert(key, Cached { wanted, high_watermark: -1, log_start: -1 });
                 }

@@ -31,7 +31,7 @@ pub fn load_offsets_or_none(disk: &Disk, name: &str) -> Result<Offsets> {
 }
 
 /// Replaces an offset checkpoint, unless it says so already. It is on the device then; what it said already is, too, but
-/// for its name if the process before died right then: a power cut brings back an older one, which may only say less.
+/// for its name if the process before died right then: a power cut brings back an older one then.
 ///
 /// # Errors
 /// [`crate::error::Error::Full`] or [`crate::error::Error::Io`]. The old content may be there still, or the new.

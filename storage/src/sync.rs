@@ -51,6 +51,8 @@ struct Queue {
     requests: Vec<Request>,
     /// A worker is there, and looks into the queue before it ends.
     has_worker: bool,
+    /// What syncs took, from one worker to the next.
+    costs: Costs,
 }
 
 impl std::fmt::Debug for Syncer {
@@ -99,14 +101,14 @@ impl Syncer {
     }
 
     fn work(&self) {
-        let mut costs = Costs::default();
+        let mut costs = std::mem::take(&mut self.queue.lock().costs);
         loop {
             let waiting = {
                 let mut queue = self.queue.lock();
                 if queue.requests.is_empty() {
                     let timed_out = self.filled.wait_for(&mut queue, LINGER).timed_out();
                     if timed_out && queue.requests.is_empty() {
-                        queue.has_worker = false;
+                        (queue.has_worker, queue.costs) = (false, costs);
                         return;
                     }
                 }

@@ -51,7 +51,7 @@ const IGNORED: &[&str] = &[
     "MILENA_BOOTSTRAP",
 ];
 
-const IGNORED_PREFIXES: &[&str] = &["KAFKA_CLUSTERS_", "KAFKA_INIT_", "KAFKA_REST_"];
+const IGNORED_PREFIXES: &[&str] = &["KAFKA_CLUSTERS_", "KAFKA_INIT_", "KAFKA_REST_", "MILENA_TEST_"];
 
 /// The variables of a process.
 #[derive(Clone, Copy)]

@@ -135,8 +135,12 @@ impl Controller {
         head: &Arc<Image>,
         synced: Result<(), StorageFailure>,
     ) -> Result<(), Refusal> {
-        synced.map_err(|error| fail(writer, &error.to_string()))?;
+        // Where somebody behind it was faster, his sync was for this one, too.
         if self.image.load().offset() < head.offset() {
+            synced.map_err(|error| fail(writer, &error.to_string()))?;
+            if writer.failed {
+                return Err(fail(writer, "a change before this one is not on the disk"));
+            }
             self.image.store(Arc::clone(head));
         }
         if writer.head.as_ref().is_some_and(|newest| Arc::ptr_eq(newest, head)) {

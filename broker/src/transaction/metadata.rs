@@ -79,7 +79,8 @@ impl Transaction {
     /// How much longer it may be open, in ms, at `now` of the wall clock; None if it is not open, or may be for ever. A start
     /// in the future, by a clock that was wrong then, counts as one of now.
     pub(super) fn time_left(&self, now: i64) -> Option<i64> {
-        let timeout = i64::from(self.timeout_ms);
+        // A negative one can only be read, from a log that somebody else wrote.
+        let timeout = i64::from(self.timeout_ms.max(0));
         (self.state == State::Ongoing && self.timeout_ms != i32::MAX)
             .then(|| timeout - now.saturating_sub(self.started).clamp(0, timeout))
     }

@@ -15,7 +15,7 @@ use std::time::Duration;
 const THREADS: u64 = 8;
 
 fn frames() -> u64 {
-    env::var("MILENA_HOSTILE_FRAMES").map_or(100_000, |count| count.parse().expect("a number of frames"))
+    env::var("MILENA_TEST_HOSTILE_FRAMES").map_or(100_000, |count| count.parse().expect("a number of frames"))
 }
 
 /// A frame that was valid once.

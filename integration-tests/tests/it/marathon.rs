@@ -256,7 +256,7 @@ fn folders(directory: &Path) -> Vec<String> {
 }
 
 fn rounds(default: usize) -> usize {
-    env::var("MILENA_KILL_ROUNDS").map_or(default, |rounds| rounds.parse().expect("a number of rounds"))
+    env::var("MILENA_TEST_KILL_ROUNDS").map_or(default, |rounds| rounds.parse().expect("a number of rounds"))
 }
 
 fn value(index: usize, n: usize, len: usize) -> Vec<u8> {
@@ -267,8 +267,9 @@ fn value(index: usize, n: usize, len: usize) -> Vec<u8> {
 
 fn marathon(rounds: usize) {
     let Some(mut broker) = Broker::milena(&SETTINGS) else { return };
-    let seed = env::var("MILENA_SEED").map_or_else(|_| now_ms() as u64, |seed| seed.parse().expect("a seed"));
-    eprintln!("MILENA_SEED={seed}");
+    let seed =
+        env::var("MILENA_TEST_SEED").map_or_else(|_| now_ms() as u64, |seed| seed.parse().expect("a seed"));
+    eprintln!("MILENA_TEST_SEED={seed}");
     let mut random = Random::new(seed);
     let (ledger, compacted, retained) = (unique("ledger"), unique("compacted"), unique("retained"));
     let small = ("segment.bytes", "1048576");
@@ -367,9 +368,9 @@ fn check_topics(broker: &mut Broker, churn: &Churn, others: &[&str]) {
     broker.launch();
 }
 
-/// Leaves a copy of the directory for `DumpLogSegments` where `MILENA_KEEP` says, as a kill leaves it.
+/// Leaves a copy of the directory for `DumpLogSegments` where `MILENA_TEST_KEEP` says, as a kill leaves it.
 fn dump(broker: &mut Broker) {
-    let Some(to) = env::var_os("MILENA_KEEP") else { return };
+    let Some(to) = env::var_os("MILENA_TEST_KEEP") else { return };
     broker.kill();
     let copied = std::process::Command::new("cp").arg("-a").arg(broker.directory()).arg(to).status();
     assert!(copied.is_ok_and(|status| status.success()), "the directory cannot be copied");

@@ -28,7 +28,8 @@ const RESIDENT_MAX: u64 = 64 << 20;
 const RETRIABLE: [i16; 6] = [3, 5, 6, 14, 15, 56];
 
 fn burst_mib() -> u64 {
-    env::var("MILENA_BURST_MIB").map_or(64, |mib| mib.parse().expect("MILENA_BURST_MIB is a number"))
+    env::var("MILENA_TEST_BURST_MIB")
+        .map_or(64, |mib| mib.parse().expect("MILENA_TEST_BURST_MIB is a number"))
 }
 
 /// How far the burst is, for those who follow it.

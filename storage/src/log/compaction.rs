@@ -437,7 +437,9 @@ impl Outputs<'_> {
         Ok(done)
     }
 
-    fn finish(&self, output: Output, last: &Segment) -> Result<Finished> {
+    fn finish(&self, mut output: Output, last: &Segment) -> Result<Finished> {
+        // Whoever deletes the log waits for those who hold its name, so not while a whole segment is synced.
+        output.sync_log(&self.log.disk)?;
         let _named = self.home()?;
         output.finish(&self.log.disk, swap_in::modified(last))
     }
@@ -455,6 +457,8 @@ impl Outputs<'_> {
 
     /// Removes the files of a group that came to nothing.
     fn remove_leftovers(&self) {
+        // Under the old name of a deleted log there may be another by now.
+        let Ok(_named) = self.home() else { return };
         self.begun.iter().for_each(|base| remove_leftovers(&self.log.disk, self.dir, *base));
     }
 }

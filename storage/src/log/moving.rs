@@ -164,7 +164,8 @@ impl Log {
         opened.complete_below.fetch_min(complete, Ordering::AcqRel);
         if opened.active().is_unborn() {
             // Without files nobody else tells it.
-            opened.writer.lock().epochs = writer.epochs.clone();
+            let mut next = opened.writer.lock();
+            (next.epochs, next.epochs_changed) = (writer.epochs.clone(), true);
         }
         if let Some(cleaned) = copy.cleaned_up_to() {
             opened.set_cleaned_up_to(cleaned);

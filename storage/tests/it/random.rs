@@ -48,12 +48,12 @@ impl Random {
     }
 }
 
-/// The seeds of a test: `usual` of them, `MILENA_ROUNDS` times as many, or the one that `MILENA_SEED` names.
+/// The seeds of a test: `usual` of them, `MILENA_TEST_ROUNDS` times as many, or the one that `MILENA_TEST_SEED` names.
 pub(crate) fn seeds(usual: u64) -> Range<u64> {
     let number = |name| env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
-    match number("MILENA_SEED") {
+    match number("MILENA_TEST_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 1..1 + usual * number("MILENA_ROUNDS").unwrap_or(1),
+        None => 1..1 + usual * number("MILENA_TEST_ROUNDS").unwrap_or(1),
     }
 }
 
@@ -62,7 +62,7 @@ pub(crate) fn for_seeds(usual: u64, test: impl Fn(u64)) {
     for seed in seeds(usual) {
         let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| test(seed)));
         if let Err(panic) = done {
-            eprintln!("MILENA_SEED={seed} repeats this failure. {}", WHEREABOUTS.take());
+            eprintln!("MILENA_TEST_SEED={seed} repeats this failure. {}", WHEREABOUTS.take());
             std::panic::resume_unwind(panic);
         }
     }

@@ -101,9 +101,14 @@ impl Output {
         Ok(bytes)
     }
 
-    /// Completes the files, which are on the device then and as old as what they replace.
-    pub(super) fn finish(mut self, disk: &Disk, modified: Option<SystemTime>) -> Result<Finished> {
+    /// Brings the log file to the device.
+    pub(super) fn sync_log(&mut self, disk: &Disk) -> Result<()> {
         self.write_pending(disk)?;
+        disk.sync(&self.file, &self.path(SegmentFileKind::Log))
+    }
+
+    /// Adds the other files to a log file that is on the device. All are there then, as old as what they replace.
+    pub(super) fn finish(mut self, disk: &Disk, modified: Option<SystemTime>) -> Result<Finished> {
         self.indexes.close();
         let (mut offsets, mut times) = (Vec::new(), Vec::new());
         self.indexes.offsets().encode(0, &mut offsets);
@@ -113,7 +118,6 @@ impl Output {
         if !aborted.is_empty() {
             files.push((SegmentFileKind::TransactionIndex, aborted));
         }
-        disk.sync(&self.file, &self.path(SegmentFileKind::Log))?;
         let mut kinds = vec![SegmentFileKind::Log];
         for (kind, bytes) in files {
             let path = self.path(kind);

@@ -39,8 +39,11 @@ impl Log {
         let _removing = self.removing.lock();
         let prepared = self.prepare(dir, old, new);
         if let Err(error) = prepared {
-            for segment in new {
-                remove_leftovers(&self.disk, dir, segment.base_offset);
+            // Under the old name of a deleted log there may be another by now.
+            if **self.dir.read() == *dir {
+                for segment in new {
+                    remove_leftovers(&self.disk, dir, segment.base_offset);
+                }
             }
             return Err(error);
         }
