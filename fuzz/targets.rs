@@ -34,7 +34,10 @@ pub(super) fn batch(data: &[u8]) {
     for target in [Target::Producer, Target::Uncompressed] {
         let at_once = validate_up_to(data, &rules(target), 0, 12, 1 << 16);
         let Ok(taken) = validate(data, &rules(target), 0, 12) else {
-            assert!(!matches!(at_once, Ok(Some(_))), "what is refused is refused however little of it is looked at");
+            assert!(
+                !matches!(at_once, Ok(Some(_))),
+                "what is refused is refused however little of it is looked at"
+            );
             continue;
         };
         assert!(matches!(at_once, Ok(None)) || at_once.as_ref() == Ok(&Some(taken.clone())));
