@@ -258,7 +258,11 @@ mod tests {
             ("serve compat", serve(Some("compat"), &[], false)),
             (
                 "--port 7 --override a=b",
-                serve(None, &[("listeners", "PLAINTEXT://127.0.0.1:7"), ("a", "b")], false),
+                serve(
+                    None,
+                    &[("listeners", "PLAINTEXT://127.0.0.1:7"), ("advertised.listeners", ""), ("a", "b")],
+                    false,
+                ),
             ),
             ("serve --help", Ok(Command::Help)),
             ("-h", Ok(Command::Help)),

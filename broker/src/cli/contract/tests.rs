@@ -3,6 +3,7 @@ use crate::embedded::Topic;
 use std::io::Read;
 use std::os::fd::{AsRawFd, IntoRawFd};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 
 fn taken(line: &str) -> Result<(Contract, Vec<(String, String)>), String> {
     let mut contract = Contract::default();
@@ -21,7 +22,8 @@ fn options() {
     let (contract, keys) =
         taken("--port 0 --topic a:3 --topic=b --ready-fd 3 --ready-file=/x --exit-with-parent=7")
             .expect("taken");
-    assert_eq!(keys, [("listeners".to_owned(), "PLAINTEXT://127.0.0.1:0".to_owned())]);
+    let listeners = ("listeners".to_owned(), "PLAINTEXT://127.0.0.1:0".to_owned());
+    assert_eq!(keys, [listeners, ("advertised.listeners".to_owned(), String::new())]);
     assert_eq!(contract.topics, [Topic::new("a", 3), Topic::new("b", -1)]);
     assert_eq!((contract.ready_fd, contract.ready_file), (Some(3), Some("/x".into())));
     assert_eq!(contract.parent, Some(Some(7)));
@@ -57,6 +59,19 @@ fn pipes_and_sockets_and_files_take_the_line() {
     assert_eq!(std::fs::read_to_string(&path).expect("there"), "file\n");
     assert_eq!(std::fs::read_dir(dir.path()).expect("a folder").count(), 1);
     assert!(write_file(&dir.path().join("no/ready"), "x").is_err());
+
+    // What an earlier broker has left does not pass for the line of this one; what is not there is noticed in time.
+    let contract = |fd, file: &Path| Contract {
+        ready_fd: fd,
+        ready_file: Some(file.to_path_buf()),
+        ..Contract::default()
+    };
+    contract(Some(1), &path).prepare().expect("standard output is there");
+    assert!(!path.exists());
+    contract(None, &path).prepare().expect("it need not be there");
+    assert!(contract(Some(1 << 20), &path).prepare().is_err());
+    assert!(contract(None, dir.path()).prepare().is_err(), "a folder is no file");
+    assert!(contract(None, &path).idle().is_err(), "nobody will ever serve");
 }
 
 #[test]
