@@ -224,12 +224,12 @@ async fn serve(
 ) {
     let engine = match Engine::start(config, &topics).await {
         Ok(engine) => engine,
-        Err(StartError::Topic(error)) => {
-            let _ = started.send(Err(error.into()));
-            return;
-        }
         Err(error) => {
-            let _ = started.send(Err(error.into()));
+            let error = match error {
+                StartError::Topic(error) => error.into(),
+                error => error.into(),
+            };
+            let _ = started.send(Err(error));
             return;
         }
     };

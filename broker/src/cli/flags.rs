@@ -223,6 +223,11 @@ fn unknown(name: &str) -> Failure {
     }
 }
 
+/// The long form of a word, if it is one of the short flags that this table has.
+pub(crate) fn long(table: &[(&str, &str)], word: &str) -> String {
+    table.iter().find(|(short, _)| *short == word).map_or(word, |(_, long)| long).to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Flag, Given, help, maybe, switch, value};

@@ -2,7 +2,7 @@
 
 use super::connect::{Properties, block_on, client_of, load};
 use super::failure::Failure;
-use super::flags::{Flag, Given, value};
+use super::flags::{self, Flag, Given, value};
 use super::screen::Screen;
 use super::tools::Run;
 use crate::client::{Client, ClientError};
@@ -56,12 +56,7 @@ fn wait(_: &mut Screen, given: &Given) -> Result<(), Failure> {
 }
 
 fn utility(screen: &mut Screen, words: &[String]) -> Result<(), Failure> {
-    let long = |word: &String| {
-        SHORT
-            .iter()
-            .find(|(short, _)| short == word)
-            .map_or_else(|| word.clone(), |(_, long)| (*long).to_owned())
-    };
+    let long = |word: &String| flags::long(&SHORT, word);
     let given = Given::read(FLAGS, &words.iter().map(long).collect::<Vec<_>>())?;
     let words: Vec<&str> = given.words.iter().map(String::as_str).collect();
     match words.as_slice() {

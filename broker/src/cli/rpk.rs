@@ -6,7 +6,7 @@ mod topic;
 
 use super::connect::{block_on, client_of, load};
 use super::failure::Failure;
-use super::flags::{Flag, Given, help, maybe, switch, value};
+use super::flags::{self, Flag, Given, help, maybe, switch, value};
 use super::screen::Screen;
 use super::tools::Run;
 use crate::client::Client;
@@ -53,12 +53,7 @@ const FLAGS: &[Flag] = &[
 const USAGE: &str = "usage: rpk cluster info|health, rpk topic create|list|describe|produce|consume|delete, rpk group list|describe";
 
 fn run(screen: &mut Screen, words: &[String]) -> Result<(), Failure> {
-    let long = |word: &String| {
-        SHORT
-            .iter()
-            .find(|(short, _)| short == word)
-            .map_or_else(|| word.clone(), |(_, long)| (*long).to_owned())
-    };
+    let long = |word: &String| flags::long(&SHORT, word);
     let given = Given::read(FLAGS, &words.iter().map(long).collect::<Vec<_>>())?;
     let words: Vec<&str> = given.words.iter().map(String::as_str).collect();
     if given.has("help") {

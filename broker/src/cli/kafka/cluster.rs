@@ -3,7 +3,7 @@
 use super::api_versions;
 use crate::cli::connect::{block_on, client_of, load};
 use crate::cli::failure::Failure;
-use crate::cli::flags::{Flag, Given, switch, value};
+use crate::cli::flags::{self, Flag, Given, switch, value};
 use crate::cli::screen::Screen;
 use crate::cli::tools::Run;
 use crate::client::{Client, ClientError, To, check};
@@ -35,17 +35,9 @@ const FLAGS: &[Flag] = &[
 fn run(screen: &mut Screen, words: &[String]) -> Result<(), Failure> {
     let usage = || {
         let commands = COMMANDS.join("|");
-        format!(
-            "usage: kafka-cluster {{{commands}}} --bootstrap-server HOST:PORT\n{}",
-            crate::cli::flags::help(FLAGS)
-        )
+        format!("usage: kafka-cluster {{{commands}}} --bootstrap-server HOST:PORT\n{}", flags::help(FLAGS))
     };
-    let long = |word: &String| {
-        SHORT
-            .iter()
-            .find(|(short, _)| short == word)
-            .map_or_else(|| word.clone(), |(_, long)| (*long).to_owned())
-    };
+    let long = |word: &String| flags::long(&SHORT, word);
     let words: Vec<String> = words.iter().map(long).collect();
     if words.iter().any(|word| word == "-h" || word == "--help") {
         screen.say(usage())?;

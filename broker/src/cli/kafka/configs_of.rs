@@ -8,6 +8,24 @@ use kafka_protocol::messages::{ApiKey, DescribeConfigsRequest, DescribeConfigsRe
 /// Source of a value that nobody has set.
 pub(crate) const DEFAULT_CONFIG: i8 = 5;
 
+/// Names of the sources of a value, by their number.
+const SOURCES: [&str; 9] = [
+    "UNKNOWN",
+    "DYNAMIC_TOPIC_CONFIG",
+    "DYNAMIC_BROKER_CONFIG",
+    "DYNAMIC_DEFAULT_BROKER_CONFIG",
+    "STATIC_BROKER_CONFIG",
+    "DEFAULT_CONFIG",
+    "DYNAMIC_BROKER_LOGGER_CONFIG",
+    "DYNAMIC_CLIENT_METRICS_CONFIG",
+    "DYNAMIC_GROUP_CONFIG",
+];
+
+/// Name of the source of a value.
+pub(crate) fn source_name(source: i8) -> &'static str {
+    usize::try_from(source).ok().and_then(|source| SOURCES.get(source)).copied().unwrap_or(SOURCES[0])
+}
+
 /// Configurations of resources of one kind, in the order of `names`.
 ///
 /// # Errors

@@ -44,17 +44,12 @@ const FLAGS: &[Flag] = &[
 ];
 
 fn run(screen: &mut Screen, words: &[String]) -> Result<(), Failure> {
-    let long = |word: &String| {
-        SHORT
-            .iter()
-            .find(|(short, _)| short == word)
-            .map_or_else(|| word.clone(), |(_, long)| (*long).to_owned())
-    };
+    let long = |word: &String| flags::long(&SHORT, word);
     // -t=ID is a form that people use, too.
     let words: Vec<String> = words
         .iter()
         .map(|word| match word.split_once('=') {
-            Some((flag, value)) if flag.len() == 2 => format!("{}={value}", long(&flag.to_owned())),
+            Some((flag, value)) if flag.len() == 2 => format!("{}={value}", flags::long(&SHORT, flag)),
             _ => long(word),
         })
         .collect();

@@ -22,19 +22,6 @@ use std::io::BufRead;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-/// Names of the sources of a value, by their number.
-const SOURCES: [&str; 9] = [
-    "UNKNOWN",
-    "DYNAMIC_TOPIC_CONFIG",
-    "DYNAMIC_BROKER_CONFIG",
-    "DYNAMIC_DEFAULT_BROKER_CONFIG",
-    "STATIC_BROKER_CONFIG",
-    "DEFAULT_CONFIG",
-    "DYNAMIC_BROKER_LOGGER_CONFIG",
-    "DYNAMIC_CLIENT_METRICS_CONFIG",
-    "DYNAMIC_GROUP_CONFIG",
-];
-
 /// The topics with how many partitions and replicas they have.
 pub(super) fn table(topics: &[Topic]) -> Table {
     let mut table = Table::new(&["NAME", "PARTITIONS", "REPLICAS"]);
@@ -150,11 +137,10 @@ pub(super) async fn describe(
         let found = configs_of::describe(client, To::Any, 2, &[name], false).await?;
         let mut table = Table::new(&["KEY", "VALUE", "SOURCE"]);
         for entry in found.iter().flat_map(|one| &one.configs) {
-            let source = usize::try_from(entry.config_source).ok().and_then(|source| SOURCES.get(source));
             table.row(&[
                 &entry.name,
                 entry.value.as_deref().map_or("", |value| value),
-                source.unwrap_or(&SOURCES[0]),
+                configs_of::source_name(entry.config_source),
             ]);
         }
         return Ok(screen.put(format!("CONFIGS\n=======\n{}", table.text()).as_bytes())?);

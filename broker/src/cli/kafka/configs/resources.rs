@@ -15,18 +15,6 @@ use kafka_protocol::messages::{
 /// What to do with a configuration.
 const SET: i8 = 0;
 const DELETE: i8 = 1;
-/// Names of the sources of a value, by their number.
-const SOURCES: [&str; 9] = [
-    "UNKNOWN",
-    "DYNAMIC_TOPIC_CONFIG",
-    "DYNAMIC_BROKER_CONFIG",
-    "DYNAMIC_DEFAULT_BROKER_CONFIG",
-    "STATIC_BROKER_CONFIG",
-    "DEFAULT_CONFIG",
-    "DYNAMIC_BROKER_LOGGER_CONFIG",
-    "DYNAMIC_CLIENT_METRICS_CONFIG",
-    "DYNAMIC_GROUP_CONFIG",
-];
 
 /// A kind of resource: the number that requests have for it, and that of its own source.
 fn kind_of(kind: &str, name: &str) -> (i8, i8) {
@@ -144,7 +132,9 @@ pub(super) async fn describe(
             let synonyms: Vec<String> = entry
                 .synonyms
                 .iter()
-                .map(|one| format!("{}:{}={}", source_name(one.source), one.name, text(&one.value)))
+                .map(|one| {
+                    format!("{}:{}={}", configs_of::source_name(one.source), one.name, text(&one.value))
+                })
                 .collect();
             screen.say(format_args!(
                 "  {}={} sensitive={} synonyms={{{}}}",
@@ -156,10 +146,6 @@ pub(super) async fn describe(
         }
     }
     Ok(())
-}
-
-fn source_name(source: i8) -> &'static str {
-    usize::try_from(source).ok().and_then(|source| SOURCES.get(source)).copied().unwrap_or(SOURCES[0])
 }
 
 /// The resources of a kind that there are; an empty name is the default of all.
