@@ -22,8 +22,9 @@ const KEEP_ALIVE: Duration = Duration::from_millis(1500);
 const LATE_LINE: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
-    // The allocator asks for huge pages, of which an idle broker would touch four to use a few hundred KiB. A kernel
-    // that does not know the request only costs that memory.
+    // Where the kernel gives huge pages to everyone (`always`), an idle broker would touch some to use a few hundred KiB.
+    // The allocator does not ask for them (`no_thp`): it allocates before `main`, and what it has then stays huge.
+    // A kernel that does not know the request only costs that memory.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
     let outcome = match cli::parse(std::env::args_os()) {
         Ok(Command::Help) => print(&cli::help()),
