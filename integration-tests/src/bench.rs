@@ -5,6 +5,7 @@
 //! percentiles and starts need a quiet one. Brokers take turns (A B A B), each round on a fresh folder, and what is
 //! printed are medians.
 
+mod answers;
 mod consume;
 mod idle;
 mod paced;
@@ -12,6 +13,8 @@ mod produce;
 mod requests;
 mod server;
 mod table;
+mod transaction;
+mod under_load;
 
 use server::{Kind, Server};
 use std::env;
@@ -28,9 +31,10 @@ cargo run --release -p milena-integration-tests --example bench -- [rounds=3] [s
 KAFKA_SERVER=COMMAND measures Apache Kafka beside milena, if java is there: COMMAND DIR PORT runs it in the foreground.
 MILENA_BINARY=PATH measures that binary. Data lies below TMPDIR: \"durable\" means something on a disk only, not on tmpfs.
 
-Scenarios: produce 64 KiB, produce 64 KiB idempotent, fetch, produce 16 KiB, produce one record, durable, end to end,
-ApiVersions, after the load, start, idle partitions (10,000; Apache Kafka takes minutes for them and is measured only with
-only=\"idle partitions\"). CPU is user and system time of the broker alone.";
+Scenarios: produce 64 KiB (plain, idempotent, transactional, in every codec, to 1,000 partitions, 12 in a request), fetch,
+produce 16 KiB, produce one record, durable, end to end, consumers, connections, ApiVersions, after the load, start, idle
+partitions (10,000; Apache Kafka takes minutes for them and is measured only with only=\"idle partitions\"). CPU is user
+and system time of the broker alone. MB and GiB of packed batches are those before they were packed.";
 
 /// What was asked for on the command line.
 #[derive(Clone, Debug)]
@@ -89,7 +93,7 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
     for round in 0..options.rounds {
         for (column, kind) in kinds.iter().enumerate() {
             eprintln!("round {} of {}: {}", round + 1, options.rounds, kind.name);
-            under_load(kind, &options, &mut |scenario, metric, value| {
+            under_load::run(kind, &options, &mut |scenario, metric, value| {
                 table.add(column, scenario, metric, value)
             });
             if options.wants("idle partitions") {
@@ -116,107 +120,6 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
 }
 
 type Note<'a> = &'a mut dyn FnMut(&str, &str, f64);
-
-/// The scenarios that share one broker, in an order in which each finds what it needs.
-fn under_load(kind: &Kind, options: &Options, note: Note<'_>) {
-    let wide = |topic, acks, idempotent, bytes| produce::Load {
-        topic,
-        connections: 4,
-        partitions: 12,
-        depth: 5,
-        records: 63,
-        value: 1024 - 7,
-        acks,
-        idempotent,
-        configs: &[],
-        bytes,
-    };
-    let server = Server::start(kind);
-    if options.wants("idle") || options.only.is_empty() {
-        server.settle();
-        note("idle", "RSS MiB", server.usage().resident as f64 / f64::from(1 << 20));
-        note("idle", "threads", server.usage().threads as f64);
-    }
-    produce::run(&server, &wide("warm", 1, false, options.bytes(128.0)));
-    for (scenario, acks, idempotent) in
-        [("produce 64 KiB", 1, false), ("produce 64 KiB idempotent", -1, true)]
-    {
-        if options.wants(scenario) || options.wants("fetch") && !idempotent {
-            let topic = if idempotent { "idempotent" } else { "wide" };
-            let figures = produce::run(&server, &wide(topic, acks, idempotent, options.bytes(1024.0)));
-            figures.per_byte(scenario, note);
-        }
-    }
-    if options.wants("fetch") {
-        consume::run(&server, "wide", 12, 4).per_byte("fetch 64 KiB batches", note);
-    }
-    if options.wants("produce 16 KiB") {
-        let load =
-            produce::Load { records: 151, value: 100, ..wide("narrow", 1, false, options.bytes(512.0)) };
-        produce::run(&server, &load).per_byte("produce 16 KiB of 100 B", note);
-    }
-    if options.wants("produce one record") {
-        let requests = options.count(100_000.0);
-        let load = produce::Load {
-            connections: 1,
-            partitions: 1,
-            depth: 64,
-            records: 1,
-            value: 100,
-            ..wide("single", 1, false, requests * 170)
-        };
-        produce::run(&server, &load).per_operation("produce one record, depth 64", note);
-    }
-    if options.wants("durable") {
-        durable(&server, options, note);
-    }
-    if options.wants("end to end") {
-        paced::run(&server, options.count(10_000.0)).report("end to end, 1000/s", note);
-    }
-    for (depth, count) in [(1, 20_000.0), (16, 200_000.0)] {
-        let scenario = format!("ApiVersions, depth {depth}");
-        if options.wants(&scenario) {
-            requests::run(&server, depth, options.count(count)).per_operation(&scenario, note);
-        }
-    }
-    if options.wants("after the load") {
-        server.settle();
-        let usage = server.usage();
-        note("after the load", "anonymous MiB", usage.anonymous as f64 / f64::from(1 << 20));
-        note("after the load", "RSS MiB", usage.resident as f64 / f64::from(1 << 20));
-        note("after the load", "threads", usage.threads as f64);
-    }
-    let took = server.stop();
-    note("after the load", "SIGTERM ms", took.as_secs_f64() * 1e3);
-    if let Some(size) = kind.binary_size() {
-        note("binary", "MiB", size as f64 / f64::from(1 << 20));
-    }
-}
-
-/// One record a request, on the disk before it is acknowledged, each producer with one in flight. The first row is the
-/// price of one sync for each request; the others divided by it are the gain of group commit, on the same device.
-fn durable(server: &Server, options: &Options, note: Note<'_>) {
-    for (topic, connections, partitions, requests) in [
-        ("durable-alone", 1, 1, 2_000.0),
-        ("durable-one", 64, 1, 64_000.0),
-        ("durable-many", 64, 64, 64_000.0),
-    ] {
-        let load = produce::Load {
-            topic,
-            connections,
-            partitions,
-            depth: 1,
-            records: 1,
-            value: 100,
-            acks: -1,
-            idempotent: false,
-            configs: &[("flush.messages", "1")],
-            bytes: options.count(requests) * 170,
-        };
-        let figures = produce::run(server, &load);
-        figures.per_operation(&format!("durable, {connections} on {partitions}"), note);
-    }
-}
 
 /// How long it takes until the first record is acknowledged.
 fn starts(kind: &Kind, options: &Options, note: Note<'_>) {

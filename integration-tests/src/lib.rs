@@ -1,6 +1,6 @@
 //! The outside view of milena: what a client, an operator and a kernel see of the built binary.
 //!
-//! [`broker`] starts, kills and restarts a broker; [`raw`] speaks frames to it, with [`records`] for what lies in them,
+//! [`broker`] starts, kills and restarts a broker; [`raw`] speaks frames to it, with [`records`] for what lies in them and [`codecs`] for how it is packed,
 //! [`requests`] for the everyday ones and [`samples`] for one valid request of every API; [`process`] reads what the kernel charges it. The tests are in
 //! `tests/it`, the clients of other languages in `clients/`, [`attacks`] are clients that mean no good, and [`bench`]
 //! measures.
@@ -16,6 +16,7 @@
 pub mod attacks;
 pub mod bench;
 pub mod broker;
+pub mod codecs;
 pub mod process;
 pub mod random;
 pub mod raw;

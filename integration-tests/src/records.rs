@@ -2,6 +2,8 @@
 
 /// Length of the batch header, from base offset to record count.
 pub const HEADER: usize = 61;
+/// Attribute bit of a batch that belongs to a transaction.
+pub const TRANSACTIONAL: i16 = 1 << 4;
 
 /// A batch to be written. Offsets, sequences and deltas start at zero unless said otherwise.
 #[derive(Clone, Debug)]

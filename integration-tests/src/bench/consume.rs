@@ -1,7 +1,7 @@
 //! Consumers that catch up from the first offset to the last, one request in flight on each connection.
 
 use super::Figures;
-use super::produce::Answers;
+use super::answers::Answers;
 use super::server::Server;
 use crate::raw::{Connection, frame};
 use crate::records::batches;

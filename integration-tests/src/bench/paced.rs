@@ -1,113 +1,169 @@
-//! A thousand records a second from a producer to a waiting consumer: how old a record is when it arrives.
+//! Records on time, whether the broker keeps up or not: how old they are when they are acknowledged and when they arrive.
 
+use super::answers::Answers;
 use super::consume::parse;
-use super::produce::Answers;
 use super::server::Server;
 use super::{Figures, Note};
 use crate::raw::{Connection, frame};
 use crate::records::{Batch, batches, now_ms, seal};
-use crate::requests::{FETCH, PRODUCE, create_topic, fetch, produce};
+use crate::requests::{FETCH, PRODUCE, api_versions, create_topic, fetch, produce};
 use std::io::Write;
 use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
-const TOPIC: &str = "paced";
-const PER_SECOND: u64 = 1000;
 const VALUE: usize = 100;
-/// Records before the ones that count.
-const WARM: u64 = 1000;
+
+/// What to send, and who waits for it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    pub(super) topic: &'static str,
+    pub(super) partitions: i32,
+    /// Records a second, each in a request of its own, to the partitions in turn.
+    pub(super) rate: u64,
+    /// Records that count; those of one second before them do not.
+    pub(super) records: u64,
+    /// Consumers that each read all of the only partition.
+    pub(super) consumers: usize,
+    /// Further connections, which are open and say nothing.
+    pub(super) silent: usize,
+}
 
 /// Latencies, and what the broker paid.
 pub(super) struct Paced {
     figures: Figures,
-    latencies: Vec<Duration>,
+    acknowledged: Vec<Duration>,
+    arrived: Vec<Duration>,
 }
 
 impl Paced {
-    /// Notes percentiles and the price of a record.
+    /// Notes percentiles and the price of a record; those of arrivals if there were consumers.
     pub(super) fn report(&self, scenario: &str, note: Note<'_>) {
+        let (what, latencies) =
+            if self.arrived.is_empty() { ("acknowledged ", &self.acknowledged) } else { ("", &self.arrived) };
         let at = |share: f64| {
-            let index = ((self.latencies.len() - 1) as f64 * share).round() as usize;
-            self.latencies[index].as_secs_f64() * 1e3
+            let index = ((latencies.len() - 1) as f64 * share).round() as usize;
+            latencies[index].as_secs_f64() * 1e3
         };
-        note(scenario, "p50 ms", at(0.5));
-        note(scenario, "p99 ms", at(0.99));
+        note(scenario, &format!("{what}p50 ms"), at(0.5));
+        note(scenario, &format!("{what}p99 ms"), at(0.99));
         note(scenario, "CPU-us a record", self.figures.cpu_seconds * 1e6 / self.figures.operations as f64);
     }
 }
 
-/// Sends `count` records on time, whether the broker keeps up or not, and notes when each arrives.
-pub(super) fn run(server: &Server, count: u64) -> Paced {
-    create_topic(&mut Connection::open(&server.address), TOPIC, 1, &[]);
-    let total = WARM + count;
+/// Sends the records on time; `meanwhile` runs when all have arrived and the connections are still open.
+pub(super) fn run(server: &Server, pace: &Pace, meanwhile: impl FnOnce()) -> Paced {
+    create_topic(&mut Connection::open(&server.address), pace.topic, pace.partitions, &[]);
+    let silent: Vec<Connection> = (0..pace.silent)
+        .map(|_| {
+            let mut connection = Connection::open(&server.address);
+            api_versions(&mut connection);
+            connection
+        })
+        .collect();
+    let total = pace.rate + pace.records;
     let clock = Instant::now();
-    let (cpu, mut latencies) = thread::scope(|scope| {
-        let consumer = scope.spawn(move || receive(&server.address, total, clock));
-        let cpu = scope.spawn(move || send(server, total, clock)).join().expect("records can be sent");
-        let latencies = consumer.join().expect("records arrive");
-        (server.cpu_seconds() - cpu, latencies)
+    let (cpu, mut acknowledged, mut arrived) = thread::scope(|scope| {
+        let consumers: Vec<_> =
+            (0..pace.consumers).map(|_| scope.spawn(|| receive(server, pace, total, clock))).collect();
+        let (cpu, acknowledged) =
+            scope.spawn(|| send(server, pace, total, clock)).join().expect("records can be sent");
+        let arrived: Vec<Duration> =
+            consumers.into_iter().flat_map(|consumer| consumer.join().expect("records arrive")).collect();
+        (server.cpu_seconds() - cpu, acknowledged, arrived)
     });
-    latencies.sort_unstable();
-    let seconds = count as f64 / PER_SECOND as f64;
-    Paced { figures: Figures { seconds, cpu_seconds: cpu, bytes: 0, operations: count }, latencies }
+    acknowledged.sort_unstable();
+    arrived.sort_unstable();
+    meanwhile();
+    drop(silent);
+    let seconds = pace.records as f64 / pace.rate as f64;
+    let figures = Figures { seconds, cpu_seconds: cpu, bytes: 0, operations: pace.records };
+    Paced { figures, acknowledged, arrived }
 }
 
-/// The producer; returns the broker's processor seconds at the end of the warm-up.
-fn send(server: &Server, total: u64, clock: Instant) -> f64 {
+/// A request that is sent again and again to one partition.
+struct Template {
+    frame: Vec<u8>,
+    batch: std::ops::Range<usize>,
+}
+
+impl Template {
+    fn new(topic: &str, partition: i32) -> Self {
+        let batch = Batch { base_timestamp: now_ms(), ..Batch::of([[0; VALUE]]) }.encode();
+        let len = batch.len();
+        let frame = frame(0, PRODUCE, &produce(topic, partition, 1, batch));
+        // Three empty sets of tags follow the records.
+        let end = frame.len() - 3;
+        Self { frame, batch: end - len..end }
+    }
+
+    /// The age counts from when the record was due: a broker that holds up the producer does not look better.
+    fn due(&mut self, due: Duration) -> &[u8] {
+        let batch = &mut self.frame[self.batch.clone()];
+        let value = batch.len() - 1 - VALUE;
+        batch[value..value + 8].copy_from_slice(&(due.as_nanos() as u64).to_be_bytes());
+        seal(batch);
+        &self.frame
+    }
+}
+
+/// The producer; returns the broker's processor seconds at the end of the warm-up, and the ages at acknowledgement.
+fn send(server: &Server, pace: &Pace, total: u64, clock: Instant) -> (f64, Vec<Duration>) {
     let mut stream = TcpStream::connect(&server.address).expect("the broker listens");
     stream.set_nodelay(true).expect("a socket");
     let mut reader = stream.try_clone().expect("a second handle");
-    let batch = Batch { base_timestamp: now_ms(), ..Batch::of([[0; VALUE]]) }.encode();
-    let len = batch.len();
-    let mut request = frame(0, PRODUCE, &produce(TOPIC, 0, 1, batch));
-    let batch_at = request.len() - 3 - len;
+    let mut templates: Vec<Template> =
+        (0..pace.partitions).map(|partition| Template::new(pace.topic, partition)).collect();
+    let begin = clock.elapsed();
+    let due_of = move |number: u64| begin + Duration::from_nanos(number * 1_000_000_000 / pace.rate);
     thread::scope(|scope| {
-        scope.spawn(move || {
+        let acknowledged = scope.spawn(move || {
             let mut answers = Answers::default();
+            let mut ages = Vec::new();
             let mut seen = 0;
             while seen < total {
-                seen += answers.read(&mut reader, |_| {}) as u64;
+                answers.read(&mut reader, |_| {
+                    if seen >= pace.rate {
+                        ages.push(clock.elapsed().saturating_sub(due_of(seen)));
+                    }
+                    seen += 1;
+                });
             }
+            ages
         });
         let mut cpu = 0.0;
-        let begin = clock.elapsed();
         for number in 0..total {
-            if number == WARM {
+            if number == pace.rate {
                 cpu = server.cpu_seconds();
             }
-            let due = begin + Duration::from_nanos(number * 1_000_000_000 / PER_SECOND);
+            let due = due_of(number);
             if let Some(early) = due.checked_sub(clock.elapsed()) {
                 thread::sleep(early);
             }
-            let batch = &mut request[batch_at..batch_at + len];
-            let value = len - 1 - VALUE;
-            // The age counts from when the record was due: a broker that holds up the producer does not look better.
-            batch[value..value + 8].copy_from_slice(&(due.as_nanos() as u64).to_be_bytes());
-            seal(batch);
-            stream.write_all(&request).expect("the broker reads");
+            let index = usize::try_from(number).unwrap_or(0) % templates.len();
+            stream.write_all(templates[index].due(due)).expect("the broker reads");
         }
-        cpu
+        (cpu, acknowledged.join().expect("records are acknowledged"))
     })
 }
 
-/// The consumer: the ages of all records after the warm-up.
-fn receive(address: &str, total: u64, clock: Instant) -> Vec<Duration> {
-    let mut stream = TcpStream::connect(address).expect("the broker listens");
+/// A consumer: the ages of all records after the warm-up.
+fn receive(server: &Server, pace: &Pace, total: u64, clock: Instant) -> Vec<Duration> {
+    let mut stream = TcpStream::connect(&server.address).expect("the broker listens");
     stream.set_nodelay(true).expect("a socket");
     let mut answers = Answers::default();
     let mut ages = Vec::new();
     let (mut seen, mut offset) = (0, 0);
     while seen < total {
-        let request = fetch(TOPIC, 0, offset, 1 << 20).with_max_wait_ms(500).with_min_bytes(1);
+        let request = fetch(pace.topic, 0, offset, 1 << 20).with_max_wait_ms(500).with_min_bytes(1);
         stream.write_all(&frame(0, FETCH, &request)).expect("the broker reads");
         answers.read(&mut stream, |answer| {
             let now = clock.elapsed();
-            let Some(fetched) = parse(answer, TOPIC) else { return };
+            let Some(fetched) = parse(answer, pace.topic) else { return };
             for batch in batches(fetched.records) {
                 let value = batch.bytes.len() - 1 - VALUE;
                 let due = batch.bytes[value..].first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
-                if seen >= WARM {
+                if seen >= pace.rate {
                     ages.push(now.saturating_sub(Duration::from_nanos(due)));
                 }
                 seen += 1;

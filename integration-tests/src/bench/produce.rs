@@ -1,17 +1,28 @@
 //! Producers that keep a fixed number of requests in flight, with frames built once.
 
 use super::Figures;
+use super::answers::Answers;
 use super::server::Server;
+use super::transaction::Transaction;
+use crate::codecs::compress;
+use crate::random::Random;
 use crate::raw::{Connection, frame};
-use crate::records::{Batch, now_ms, seal};
+use crate::records::{Batch, TRANSACTIONAL, now_ms, seal};
 use crate::requests::{self, PRODUCE, create_topic};
-use std::io::{Read, Write};
+use kafka_protocol::messages::produce_request::PartitionProduceData;
+use std::io::Write;
 use std::net::TcpStream;
+use std::ops::Range;
 use std::thread;
 use std::time::Instant;
 
-/// Bytes after the records of a one-partition Produce request: three empty sets of tags.
-const AFTER_RECORDS: usize = 3;
+/// Error of a topic whose last transaction still waits for its markers.
+const CONCURRENT_TRANSACTIONS: i16 = 51;
+/// The first version in which a Produce adds its partitions to the transaction (KIP-890).
+const PRODUCE_IN_TRANSACTION: i16 = 12;
+/// Bytes of a partition in a Produce response without an error: index, error, base offset, append time, log start
+/// offset, and three times nothing.
+const ANSWER: usize = 4 + 2 + 8 + 8 + 8 + 3;
 
 /// What to send.
 #[derive(Clone, Copy, Debug)]
@@ -19,57 +30,125 @@ pub(super) struct Load {
     pub(super) topic: &'static str,
     pub(super) connections: i32,
     pub(super) partitions: i32,
+    /// Partitions of a request, each with one batch: under 127.
+    pub(super) together: i32,
     /// Requests in flight on each connection.
     pub(super) depth: usize,
-    /// Records of a batch; a request has one batch.
+    /// Records of a batch.
     pub(super) records: usize,
     /// Bytes of a value.
     pub(super) value: usize,
+    /// Number of the codec. The values of packed batches are orders in JSON, those of plain ones letters.
+    pub(super) codec: i16,
     pub(super) acks: i16,
-    pub(super) idempotent: bool,
+    pub(super) identity: Identity,
     /// Settings of the topic.
     pub(super) configs: &'static [(&'static str, &'static str)],
-    /// Bytes of batches in all.
+    /// Bytes of batches in all, before they are packed.
     pub(super) bytes: u64,
+}
+
+/// Whether the broker knows who sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Identity {
+    /// No producer id.
+    Nobody,
+    /// A producer id for each partition.
+    Idempotent,
+    /// A transactional id for each connection, and so many requests in a transaction.
+    Transactional(u64),
+}
+
+impl Load {
+    fn batch(&self) -> Batch {
+        let values = (0..self.records).map(|n| self.value_of(n));
+        let transactional =
+            if matches!(self.identity, Identity::Transactional(_)) { TRANSACTIONAL } else { 0 };
+        Batch { base_timestamp: now_ms(), attributes: self.codec | transactional, ..Batch::of(values) }
+    }
+
+    fn value_of(&self, number: usize) -> Vec<u8> {
+        if self.codec == 0 {
+            return vec![b'a' + (number % 23) as u8; self.value];
+        }
+        let mut random = Random::new(number as u64);
+        let mut out = String::new();
+        while out.len() < self.value {
+            let (order, customer, cents) =
+                (random.next_u64(), random.below(100_000), random.below(10_000_000));
+            out += &format!(
+                r#"{{"order":"{order:016x}","customer":{customer},"cents":{cents},"currency":"EUR"}}"#
+            );
+        }
+        out.truncate(self.value);
+        out.into_bytes()
+    }
+
+    /// Bytes of the batches of one request, before they are packed.
+    fn request_bytes(&self) -> u64 {
+        self.batch().encode().len() as u64 * u64::from(self.together.unsigned_abs())
+    }
 }
 
 /// A request that can be sent again and again.
 struct Template {
     frame: Vec<u8>,
-    batch: std::ops::Range<usize>,
+    /// Where its batches stand.
+    batches: Vec<Range<usize>>,
     records: i32,
     sequence: Option<i32>,
 }
 
 impl Template {
-    fn new(load: &Load, partition: i32, producer: Option<(i64, i16)>) -> Self {
-        let (producer_id, producer_epoch) = producer.unwrap_or((-1, -1));
-        let values = (0..load.records).map(|n| vec![b'a' + (n % 23) as u8; load.value]);
-        let batch = Batch {
-            producer_id,
-            producer_epoch,
-            base_sequence: if producer.is_some() { 0 } else { -1 },
-            base_timestamp: now_ms(),
-            ..Batch::of(values)
-        }
-        .encode();
+    fn new(load: &Load, partitions: &[i32], transactional_id: Option<&str>) -> Self {
+        let batch = load.batch();
+        let batch = batch.encode_with(&compress(load.codec, &batch.plain_records()));
         let len = batch.len();
-        let frame = frame(0, PRODUCE, &requests::produce(load.topic, partition, load.acks, batch));
-        let end = frame.len() - AFTER_RECORDS;
-        Self {
-            batch: end - len..end,
-            frame,
-            records: i32::try_from(load.records).expect("an i32 of records"),
-            sequence: producer.map(|_| 0),
+        let mut request = requests::produce(load.topic, 0, load.acks, Vec::new());
+        request.transactional_id = transactional_id.map(|id| requests::text(id).into());
+        request.topic_data[0].partition_data = partitions
+            .iter()
+            .map(|partition| {
+                PartitionProduceData::default()
+                    .with_index(*partition)
+                    .with_records(Some(batch.clone().into()))
+            })
+            .collect();
+        let version = if transactional_id.is_some() { PRODUCE_IN_TRANSACTION } else { PRODUCE };
+        let frame = frame(0, version, &request);
+        let mut batches = Vec::new();
+        let mut at = 0;
+        while batches.len() < partitions.len() {
+            if frame[at..].starts_with(&batch) {
+                batches.push(at..at + len);
+                at += len;
+            } else {
+                at += 1;
+            }
         }
+        let records = i32::try_from(load.records).expect("an i32 of records");
+        let sequence = (load.identity != Identity::Nobody).then_some(0);
+        Self { frame, batches, records, sequence }
+    }
+
+    /// Gives the batches a producer, whose sequences begin anew.
+    fn identify(&mut self, (producer_id, epoch): (i64, i16)) {
+        for batch in &self.batches {
+            let batch = &mut self.frame[batch.clone()];
+            batch[43..51].copy_from_slice(&producer_id.to_be_bytes());
+            batch[51..53].copy_from_slice(&epoch.to_be_bytes());
+        }
+        self.sequence = Some(0);
     }
 
     /// Adds the next request to `out`; an idempotent one has the next sequence.
     fn put(&mut self, out: &mut Vec<u8>) {
         if let Some(sequence) = &mut self.sequence {
-            let batch = &mut self.frame[self.batch.clone()];
-            batch[53..57].copy_from_slice(&sequence.to_be_bytes());
-            seal(batch);
+            for batch in &self.batches {
+                let batch = &mut self.frame[batch.clone()];
+                batch[53..57].copy_from_slice(&sequence.to_be_bytes());
+                seal(batch);
+            }
             *sequence += self.records;
         }
         out.extend_from_slice(&self.frame);
@@ -80,94 +159,130 @@ impl Template {
 pub(super) fn run(server: &Server, load: &Load) -> Figures {
     let mut connection = Connection::open(&server.address);
     create_topic(&mut connection, load.topic, load.partitions, load.configs);
-    let probe = Template::new(load, 0, None).batch.len() as u64;
-    let each = (load.bytes / probe / u64::from(load.connections.unsigned_abs())).max(1);
-    // With fewer partitions than connections, several connections write to one.
-    let share = (load.partitions / load.connections).max(1);
-    let lanes: Vec<Vec<Template>> = (0..load.connections)
-        .map(|lane| {
-            (lane * share..(lane + 1) * share)
-                .map(|partition| {
-                    let partition = partition % load.partitions;
-                    let producer = load.idempotent.then(|| requests::producer_id(&mut connection, None));
-                    Template::new(load, partition, producer)
-                })
-                .collect()
-        })
-        .collect();
+    let request_bytes = load.request_bytes();
+    let each = (load.bytes / request_bytes / u64::from(load.connections.unsigned_abs())).max(1);
+    let lanes: Vec<Lane<'_>> =
+        (0..load.connections).map(|number| Lane::open(server, load, number, &mut connection)).collect();
     let cpu = server.cpu_seconds();
     let started = Instant::now();
     thread::scope(|scope| {
-        for mut templates in lanes {
-            scope.spawn(move || lane(&server.address, &mut templates, load, each));
+        for mut lane in lanes {
+            scope.spawn(move || lane.run(each));
         }
     });
+    let operations = each * u64::from(load.connections.unsigned_abs());
     Figures {
         seconds: started.elapsed().as_secs_f64(),
         cpu_seconds: server.cpu_seconds() - cpu,
-        bytes: each * u64::from(load.connections.unsigned_abs()) * probe,
-        operations: each * u64::from(load.connections.unsigned_abs()),
+        bytes: operations * request_bytes,
+        operations,
     }
 }
 
-/// One connection: as many requests go out as responses came in, by one write for all of them.
-fn lane(address: &str, templates: &mut [Template], load: &Load, requests: u64) {
-    let mut stream = TcpStream::connect(address).expect("the broker listens");
-    stream.set_nodelay(true).expect("a socket");
-    // Correlation id, tags, one topic with its name, one partition with its index: then the error code.
-    let error_at = 4 + 1 + 1 + 1 + load.topic.len() + 1 + 4;
-    let (mut sent, mut answered) = (0, 0);
-    let mut out = Vec::new();
-    let mut answers = Answers::default();
-    let mut room = load.depth;
-    while answered < requests {
-        out.clear();
-        for _ in 0..room {
-            if sent < requests {
-                let index = usize::try_from(sent).unwrap_or(0) % templates.len();
-                templates[index].put(&mut out);
-                sent += 1;
-            }
-        }
-        stream.write_all(&out).expect("the broker reads");
-        room = answers.read(&mut stream, |answer| {
-            let error = i16::from_be_bytes([answer[error_at], answer[error_at + 1]]);
-            assert_eq!(error, 0, "the broker refused a batch");
-        });
-        answered += room as u64;
-    }
+/// One connection, and the partitions to which it sends in turn.
+struct Lane<'a> {
+    load: &'a Load,
+    stream: TcpStream,
+    answers: Answers,
+    templates: Vec<Template>,
+    next: usize,
+    /// Who ends the transactions.
+    transaction: Option<Transaction>,
 }
 
-/// Response frames as they come, several in one read.
-#[derive(Default)]
-pub(super) struct Answers {
-    buffer: Vec<u8>,
-    filled: usize,
-}
-
-impl Answers {
-    /// Reads once, or until a frame is whole: how many were.
-    pub(super) fn read(&mut self, stream: &mut TcpStream, mut each: impl FnMut(&[u8])) -> usize {
-        self.buffer.resize(self.buffer.len().max(64 << 10), 0);
-        let mut count = 0;
-        while count == 0 {
-            let got = stream.read(&mut self.buffer[self.filled..]).expect("the broker answers");
-            assert!(got > 0, "the broker closed the connection");
-            self.filled += got;
-            let mut at = 0;
-            while let Some(prefix) = self.buffer[at..self.filled].first_chunk::<4>() {
-                let end = at + 4 + u32::from_be_bytes(*prefix) as usize;
-                if end > self.filled {
-                    self.buffer.resize(self.buffer.len().max(end - at), 0);
-                    break;
+impl<'a> Lane<'a> {
+    fn open(server: &Server, load: &'a Load, number: i32, connection: &mut Connection) -> Self {
+        let stream = TcpStream::connect(&server.address).expect("the broker listens");
+        stream.set_nodelay(true).expect("a socket");
+        // With fewer partitions than connections, several connections write to one.
+        let share = (load.partitions / load.connections).max(load.together);
+        let partitions: Vec<i32> = (0..share).map(|n| (number * share + n) % load.partitions).collect();
+        let transaction = matches!(load.identity, Identity::Transactional(_))
+            .then(|| Transaction::open(server, format!("{}-{number}", load.topic)));
+        let id = transaction.as_ref().map(|transaction| transaction.id.as_str());
+        let together = usize::try_from(load.together).expect("a number of partitions");
+        let mut templates: Vec<Template> =
+            partitions.chunks(together).map(|partitions| Template::new(load, partitions, id)).collect();
+        for template in &mut templates {
+            match &transaction {
+                Some(transaction) => template.identify(transaction.producer),
+                None if load.identity == Identity::Idempotent => {
+                    template.identify(requests::producer_id(connection, None));
                 }
-                each(&self.buffer[at + 4..end]);
-                count += 1;
-                at = end;
+                None => {}
             }
-            self.buffer.copy_within(at..self.filled, 0);
-            self.filled -= at;
         }
-        count
+        Self { load, stream, answers: Answers::default(), templates, next: 0, transaction }
     }
+
+    fn run(&mut self, requests: u64) {
+        let Identity::Transactional(size) = self.load.identity else {
+            return self.send(requests);
+        };
+        let mut left = requests;
+        while left > 0 {
+            let now = left.min(size);
+            self.begin();
+            self.send(now - 1);
+            let producer = self.transaction.as_mut().expect("a transaction").commit();
+            self.templates.iter_mut().for_each(|template| template.identify(producer));
+            left -= now;
+        }
+    }
+
+    /// The first request of a transaction. It is repeated while the last one waits for its markers.
+    fn begin(&mut self) {
+        let mut out = Vec::new();
+        self.put(&mut out);
+        loop {
+            self.stream.write_all(&out).expect("the broker reads");
+            let mut error = 0;
+            let at = self.error_at();
+            self.answers.read(&mut self.stream, |answer| error = error_of(answer, at));
+            match error {
+                0 => return,
+                CONCURRENT_TRANSACTIONS => thread::yield_now(),
+                error => panic!("the broker refused a transaction: {error}"),
+            }
+        }
+    }
+
+    /// As many requests go out as responses came in, by one write for all of them.
+    fn send(&mut self, requests: u64) {
+        let (mut sent, mut answered) = (0, 0);
+        let mut out = Vec::new();
+        let mut room = self.load.depth;
+        let (first, together) = (self.error_at(), self.load.together.unsigned_abs() as usize);
+        while answered < requests {
+            out.clear();
+            for _ in 0..room {
+                if sent < requests {
+                    self.put(&mut out);
+                    sent += 1;
+                }
+            }
+            self.stream.write_all(&out).expect("the broker reads");
+            room = self.answers.read(&mut self.stream, |answer| {
+                for partition in 0..together {
+                    assert_eq!(error_of(answer, first + partition * ANSWER), 0, "the broker refused a batch");
+                }
+            });
+            answered += room as u64;
+        }
+    }
+
+    fn put(&mut self, out: &mut Vec<u8>) {
+        self.templates[self.next].put(out);
+        self.next = (self.next + 1) % self.templates.len();
+    }
+
+    /// Where the first partition's error stands: after correlation id, tags, one topic with its name, the number of
+    /// partitions and the first one's index.
+    fn error_at(&self) -> usize {
+        4 + 1 + 1 + 1 + self.load.topic.len() + 1 + 4
+    }
+}
+
+fn error_of(answer: &[u8], at: usize) -> i16 {
+    i16::from_be_bytes([answer[at], answer[at + 1]])
 }

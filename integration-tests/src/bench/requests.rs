@@ -1,7 +1,7 @@
 //! Small requests on one connection.
 
 use super::Figures;
-use super::produce::Answers;
+use super::answers::Answers;
 use super::server::Server;
 use crate::raw::frame;
 use kafka_protocol::messages::ApiVersionsRequest;

@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use kafka_protocol::messages::produce_response::PartitionProduceResponse;
 use milena_integration_tests::broker::{Broker, unique};
+use milena_integration_tests::codecs::compress;
 use milena_integration_tests::raw::Connection;
 use milena_integration_tests::records::{Batch, batches, now_ms, seal};
 use milena_integration_tests::requests::{self, append, create_topic, look_up, read_all};
-use std::io::Write;
 
 const CORRUPT_MESSAGE: i16 = 2;
 const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
@@ -19,31 +19,6 @@ fn topic(connection: &mut Connection, configs: &[(&str, &str)]) -> String {
     let topic = unique("producing");
     create_topic(connection, &topic, 1, configs);
     topic
-}
-
-fn compress(codec: i16, plain: &[u8]) -> Vec<u8> {
-    match codec {
-        1 => {
-            let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-            gzip.write_all(plain).expect("memory");
-            gzip.finish().expect("memory")
-        }
-        2 => {
-            let block = snap::raw::Encoder::new().compress_vec(plain).expect("under 4 GiB");
-            // Java's stream format: magic, version, compatible version, then blocks with their length.
-            let mut out = b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01".to_vec();
-            out.extend_from_slice(&u32::try_from(block.len()).expect("under 4 GiB").to_be_bytes());
-            out.extend_from_slice(&block);
-            out
-        }
-        3 => {
-            let mut lz4 = lz4_flex::frame::FrameEncoder::new(Vec::new());
-            lz4.write_all(plain).expect("memory");
-            lz4.finish().expect("memory")
-        }
-        4 => zstd::bulk::compress(plain, 3).expect("memory"),
-        _ => plain.to_vec(),
-    }
 }
 
 #[test]
