@@ -3,7 +3,7 @@
 use super::{Log, Writer};
 use crate::error::{Error, Result};
 use crate::file::Disk;
-use crate::file_name::{self, SegmentFileKind};
+use crate::file_name::{self, SegmentFile, SegmentFileKind};
 use crate::segment::Segment;
 use std::fs::File;
 use std::io;
@@ -158,11 +158,14 @@ impl Log {
         if let Some(path) = epochs {
             files.push((self.open_for_sync(|| self.disk.open(&path).map(Arc::new))?, path));
         }
-        for segment in &all[first..behind] {
+        for (at, segment) in all[..behind].iter().enumerate().skip(first) {
             let path = segment.path(SegmentFileKind::Log);
             files.push((self.open_for_sync(|| segment.file(&self.disk))?, path));
             new_file |= segment.base_offset >= from;
             self.add_indexes(segment, Arc::ptr_eq(segment, active), &mut files)?;
+            if let Some(next) = all.get(at + 1) {
+                files.extend(self.snapshot_at(next.base_offset)?);
+            }
         }
         let dir = self.dir();
         let parent = dir.parent().map(Path::to_path_buf).filter(|_| new_file);
@@ -205,6 +208,29 @@ impl Log {
             }
         }
         Ok(())
+    }
+
+    /// The producers at the beginning of a segment: when retention takes the segments before, nothing else knows them.
+    fn snapshot_at(&self, base_offset: i64) -> Result<Option<(Arc<File>, PathBuf)>> {
+        let name = SegmentFile::live(base_offset, SegmentFileKind::ProducerSnapshot).to_string();
+        let path = self.dir().join(name);
+        match self.disk.open(&path) {
+            Ok(file) => Ok(Some((Arc::new(file), path))),
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Before the segments below `start` go: the producers of what was in them are on the device, unless a flush has seen
+    /// to that.
+    pub(super) fn keep_producers(&self, start: i64) -> Result<()> {
+        let synced = self.recovery_point().min(self.complete_below.load(Ordering::Acquire));
+        if synced >= start {
+            return Ok(());
+        }
+        let Some((file, path)) = self.snapshot_at(start)? else { return Ok(()) };
+        self.disk.sync(&file, &path)?;
+        self.disk.sync_dir(&self.dir())
     }
 
     /// A file that is not there any more is one of a log that was deleted meanwhile.

@@ -17,7 +17,7 @@
 //! | a scanned segment that ends before the next one begins | both are kept | `hole.rs`: kept, or later segments set aside |
 //! | index files without a log file | removed | removed |
 //! | index files of a scanned active segment | removed unless they hold what was found | the same |
-//! | newest producer snapshot at or below the end | loaded, the rest replayed from the log | the same |
+//! | newest producer snapshot at or below the end | loaded, the rest replayed from the log | the same, but none behind the first scanned segment: those are made right |
 //! | leader epochs | kept up to the end | the same, newer ones are found while scanning |
 //! | no segment, the log starts behind 0 | an empty one at the log start | the same |
 //! | no segment and no leader epochs otherwise | none of its files before the first record comes | the same |
@@ -195,7 +195,9 @@ impl Loader<'_> {
     }
 
     /// A segment without records: a power cut may have left an index of what was in it.
-    fn empty(&self, base: i64) -> Result<(Published, ActiveIndexes, bool)> {
+    fn empty(&mut self, base: i64) -> Result<(Published, ActiveIndexes, bool)> {
+        // What it held may be in a producer snapshot behind it.
+        self.scanned.insert(base);
         self.remove_aborted(base)?;
         let indexes = ActiveIndexes::new(base, index_limits(self.config));
         Ok((Published { next_offset: base, position: 0 }, indexes, false))

@@ -4,7 +4,7 @@
 use crate::model::{Legal, Model};
 use crate::random::{Random, for_seeds, note};
 use crate::recorder::{Device, Recorder, State};
-use crate::world::{Action, BEGIN_MS, World, open, stop};
+use crate::world::{Action, BEGIN_MS, World, open, save_checkpoints, stop};
 use milena_storage::config::LogConfig;
 use milena_storage::error::Error;
 use milena_storage::file::{Disk, Op};
@@ -63,6 +63,12 @@ fn go_on(
             sent => assert_eq!(sent.unwrap(), (model.end(), false)),
         }
         model.batches.push(batch);
+    }
+    if random.one_in(2) {
+        // The next start trusts what lies below: nothing from before the cut may contradict it.
+        log.begin_segment(BEGIN_MS).unwrap();
+        log.flush_together(log.end_offset()).unwrap();
+        save_checkpoints(&dir, &log).unwrap();
     }
     let start = log.start_offset();
     let clean = random.one_in(2);

@@ -1,4 +1,9 @@
 //! Producer state at the end of a log: the newest usable snapshot, and what the log says after it.
+//!
+//! A snapshot behind the first segment that was scanned is not usable: it was written when the log may have held more than
+//! now. After a power cut a compacted log can lack the end marker of a transaction that the snapshot behind the gap takes
+//! for closed. Kafka throws such snapshots away and takes new ones as it reads (`ProducerStateManager.truncateAndReload`);
+//! here those that differ are written again, so that the next start finds none that contradicts the log.
 
 use super::batch_reader::{BatchReader, Step};
 use super::{Loader, marker_of};
@@ -37,8 +42,16 @@ impl Loader<'_> {
             .iter()
             .all(|s| s.published().next_offset <= from || self.scanned.contains(&s.base_offset));
         if from < end && (self.producers_seen || !all_scanned) {
-            self.replay(segments, from, &mut producers)?;
+            self.replay(segments, from, scanned_from, &mut producers)?;
+        } else {
+            for segment in segments.iter().filter(|s| s.base_offset > scanned_from) {
+                self.correct_snapshot(segment.base_offset, &producers)?;
+            }
         }
+        if end > scanned_from {
+            self.correct_snapshot(end, &producers)?;
+        }
+        self.remove_unchecked_snapshots(segments, scanned_from, end)?;
         producers.remove_expired(self.start.now_ms, self.config.producer_id_expiration_ms);
         producers.forget_ended_before(end);
         Ok(producers)
@@ -56,9 +69,52 @@ impl Loader<'_> {
         Ok(())
     }
 
-    fn replay(&self, segments: &[Arc<Segment>], from: i64, producers: &mut Producers) -> Result<()> {
+    /// Writes the snapshot for an offset again if it is there and says something else than the log before it.
+    fn correct_snapshot(&mut self, offset: i64, producers: &Producers) -> Result<()> {
+        if !self.snapshots.contains(&offset) {
+            return Ok(());
+        }
+        let path = self.path(offset, SegmentFileKind::ProducerSnapshot);
+        let right = producers.snapshot();
+        if self.disk.read_if_there(&path)?.is_some_and(|found| found == right) {
+            return Ok(());
+        }
+        match self.disk.write_whole(&path, &right) {
+            // It is gone then, and a start reads more of the log.
+            Err(Error::Full(_)) => drop(self.snapshots.remove(&offset)),
+            other => other?,
+        }
+        Ok(())
+    }
+
+    /// A snapshot within the last segment was taken by a stop before the last one.
+    fn remove_unchecked_snapshots(
+        &mut self,
+        segments: &[Arc<Segment>],
+        scanned_from: i64,
+        end: i64,
+    ) -> Result<()> {
+        let is_checked = |offset| offset == end || segments.iter().any(|s| s.base_offset == offset);
+        let behind: Vec<i64> = self.snapshots.iter().copied().filter(|o| *o > scanned_from).collect();
+        for offset in behind.into_iter().filter(|offset| !is_checked(*offset)) {
+            self.disk.remove(&self.path(offset, SegmentFileKind::ProducerSnapshot))?;
+            self.snapshots.remove(&offset);
+        }
+        Ok(())
+    }
+
+    fn replay(
+        &mut self,
+        segments: &[Arc<Segment>],
+        from: i64,
+        scanned_from: i64,
+        producers: &mut Producers,
+    ) -> Result<()> {
         let first = segments.partition_point(|s| s.base_offset <= from).saturating_sub(1);
         for segment in &segments[first..] {
+            if segment.base_offset > scanned_from {
+                self.correct_snapshot(segment.base_offset, producers)?;
+            }
             let end = segment.published();
             let Some(place) = segment.find(self.disk, from, end)? else { continue };
             let file = segment.file(self.disk)?;
