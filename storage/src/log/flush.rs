@@ -154,7 +154,7 @@ impl Log {
         let behind = all.partition_point(|s| s.base_offset < upto);
         // Segments that were removed before they were synced must not come back.
         let mut new_file = all[0].base_offset > from;
-        let renamed = epochs.is_some();
+        let mut names_changed = epochs.is_some();
         if let Some(path) = epochs {
             files.push((self.open_for_sync(|| self.disk.open(&path).map(Arc::new))?, path));
         }
@@ -165,6 +165,8 @@ impl Log {
             self.add_indexes(segment, Arc::ptr_eq(segment, active), &mut files)?;
             if let Some(next) = all.get(at + 1) {
                 files.extend(self.snapshot_at(next.base_offset)?);
+                // Its index files may have come since the last flush.
+                names_changed = true;
             }
         }
         let dir = self.dir();
@@ -176,7 +178,7 @@ impl Log {
             }
         }
         // A file that is new since the last flush exists only when its directory says so.
-        let dir = Some(dir).filter(|_| new_file || renamed);
+        let dir = Some(dir).filter(|_| new_file || names_changed);
         for path in [dir, parent].into_iter().flatten() {
             dirs.push((self.open_for_sync(|| self.disk.open_read(&path))?, path));
         }

@@ -9,11 +9,11 @@ use super::batch_reader::{BatchReader, Step};
 use super::{Loader, marker_of};
 use crate::error::{Error, Result};
 use crate::file_name::SegmentFileKind;
-use crate::log::append::append_aborted;
+use crate::index::aborted::AbortedTransaction;
 use crate::producers::Producers;
 use crate::segment::Segment;
 use milena_protocol::records::HEADER_LEN;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 impl Loader<'_> {
@@ -41,8 +41,9 @@ impl Loader<'_> {
         let all_scanned = segments
             .iter()
             .all(|s| s.published().next_offset <= from || self.scanned.contains(&s.base_offset));
+        let mut aborted = BTreeMap::new();
         if from < end && (self.producers_seen || !all_scanned) {
-            self.replay(segments, from, scanned_from, &mut producers)?;
+            self.replay(segments, (from, scanned_from), &mut producers, &mut aborted)?;
         } else {
             for segment in segments.iter().filter(|s| s.base_offset > scanned_from) {
                 self.correct_snapshot(segment.base_offset, &producers)?;
@@ -52,6 +53,7 @@ impl Loader<'_> {
             self.correct_snapshot(end, &producers)?;
         }
         self.remove_unchecked_snapshots(segments, scanned_from, end)?;
+        self.correct_aborted(segments, &aborted)?;
         producers.remove_expired(self.start.now_ms, self.config.producer_id_expiration_ms);
         producers.forget_ended_before(end);
         Ok(producers)
@@ -103,12 +105,43 @@ impl Loader<'_> {
         Ok(())
     }
 
+    /// Brings the indexes of aborted transactions of the scanned segments into line with the log. They are on the device
+    /// before anything else of those segments is made right: a start that finds their other indexes whole may trust all
+    /// of them.
+    fn correct_aborted(
+        &mut self,
+        segments: &[Arc<Segment>],
+        aborted: &BTreeMap<i64, Vec<AbortedTransaction>>,
+    ) -> Result<()> {
+        let mut removed = false;
+        for segment in segments.iter().filter(|s| self.scanned.contains(&s.base_offset)) {
+            let key = (segment.base_offset, SegmentFileKind::TransactionIndex);
+            let path = self.path(key.0, key.1);
+            let found = if self.indexes.contains(&key) { self.disk.read_if_there(&path)? } else { None };
+            let right = aborted.get(&segment.base_offset).map(|all| {
+                let bytes: Vec<u8> = all.iter().flat_map(|one| one.encode()).collect();
+                bytes
+            });
+            if found == right {
+                continue;
+            }
+            match right {
+                Some(bytes) => self.disk.write_atomically(&path, &bytes, true)?,
+                None => {
+                    self.disk.remove(&path)?;
+                    removed = true;
+                }
+            }
+        }
+        if removed { self.disk.sync_dir(self.dir) } else { Ok(()) }
+    }
+
     fn replay(
         &mut self,
         segments: &[Arc<Segment>],
-        from: i64,
-        scanned_from: i64,
+        (from, scanned_from): (i64, i64),
         producers: &mut Producers,
+        all_aborted: &mut BTreeMap<i64, Vec<AbortedTransaction>>,
     ) -> Result<()> {
         let first = segments.partition_point(|s| s.base_offset <= from).saturating_sub(1);
         for segment in &segments[first..] {
@@ -135,7 +168,7 @@ impl Loader<'_> {
                 // What is in the log was accepted once: its state is taken as it comes.
                 let aborted = producers.apply(&header, marker.as_ref(), header.base_offset);
                 if let Some(aborted) = aborted.filter(|_| self.scanned.contains(&segment.base_offset)) {
-                    append_aborted(self.disk, segment, &aborted)?;
+                    all_aborted.entry(segment.base_offset).or_default().push(aborted);
                 }
             }
         }
