@@ -124,6 +124,24 @@ impl Log {
         &self.disk
     }
 
+    /// Brings each file of a closed log to the device, where nobody does so for the whole file system
+    /// ([`Disk::syncs_as_a_whole`]). A log that was not touched since the last clean stop is there already.
+    ///
+    /// # Errors
+    /// [`Error::Io`]: the log directory is offline then.
+    pub fn sync_closed(&self) -> Result<()> {
+        if self.complete_below.load(Ordering::Acquire) == i64::MAX {
+            return Ok(());
+        }
+        let dir = self.dir();
+        for name in self.disk.list(&dir)? {
+            let path = dir.join(name);
+            self.disk.sync(&self.disk.open_read(&path)?, &path)?;
+        }
+        self.disk.sync_dir(&dir)?;
+        dir.parent().map_or(Ok(()), |root| self.disk.sync_dir(root))
+    }
+
     /// What must be synced so that everything below `upto` is on the device; if that reaches into the active segment,
     /// everything that was appended so far. `None`: it is there already.
     ///
