@@ -595,3 +595,5 @@ fn millis(duration: Duration) -> i64 {
 
 #[cfg(test)]
 mod damage;
+#[cfg(test)]
+mod power;

@@ -194,14 +194,28 @@ impl Disk {
             .map_err(|e| self.broken("create", path, e))
     }
 
-    /// Creates a directory and its missing parents.
+    /// Creates a directory and its missing parents. A power cut does not take them back: what is synced in there would go
+    /// along.
     ///
     /// # Errors
     /// [`Error::Io`] or [`Error::Full`]. If the device does not work the log directory is offline.
     pub fn create_dir(&self, path: &Path) -> Result<()> {
+        let missing: Vec<&Path> =
+            path.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists()).collect();
         self.allowed(Op::Open, path)
             .and_then(|()| fs::create_dir_all(path))
-            .map_err(|e| self.broken("create directory", path, e))
+            .map_err(|e| self.broken("create directory", path, e))?;
+        for dir in missing.into_iter().rev() {
+            let parent = match dir.parent() {
+                Some(parent) if !parent.as_os_str().is_empty() => parent,
+                _ => Path::new("."),
+            };
+            // A directory that may be written and not be read cannot be synced.
+            if let Ok(handle) = File::open(parent) {
+                self.sync_open_dir(&handle, parent)?;
+            }
+        }
+        Ok(())
     }
 
     /// Creates a directory in one that is there; it may be there already.
@@ -410,6 +424,12 @@ impl Disk {
     pub(crate) fn sync_open_dir(&self, dir: &File, path: &Path) -> Result<()> {
         let done = self.allowed(Op::Sync, path).and_then(|()| dir.sync_all());
         self.lost("sync directory", path, done)
+    }
+
+    /// Whether [`Disk::sync_all`] reaches the device; otherwise each file is to be synced.
+    #[must_use]
+    pub fn syncs_as_a_whole(&self) -> bool {
+        device::syncfs_reaches_device(&self.0.root)
     }
 
     /// Waits until everything written to the file system of this directory is on the device.

@@ -224,6 +224,14 @@ fn identity_in(disk: &Disk) -> Result<Result<Option<MetaProperties>>> {
         Ok(None) => return Ok(Ok(None)),
         Err(error) => return Ok(Err(error)),
     };
+    if bytes.iter().all(|byte| *byte == 0) {
+        // Its length, or not even that, has reached the device. Nothing in it contradicts what the broker is told to be.
+        tracing::error!(
+            "{} is empty, as a power cut leaves a file that was not synced: the directory gets a new identity",
+            path.display()
+        );
+        return Ok(Ok(None));
+    }
     let found = match MetaProperties::parse(&bytes) {
         Ok(found) => found,
         Err(error) => return Ok(Err(Error::Identity { path, reason: error.to_string() })),

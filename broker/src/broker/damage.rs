@@ -16,13 +16,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use uuid::Uuid;
 
-const NOW_MS: i64 = 1_700_000_000_000;
+pub(super) const NOW_MS: i64 = 1_700_000_000_000;
 
-type Files = BTreeMap<PathBuf, Vec<u8>>;
+pub(super) type Files = BTreeMap<PathBuf, Vec<u8>>;
 /// The bytes of each partition.
-type Served = BTreeMap<(String, Uuid, i32), Vec<u8>>;
+pub(super) type Served = BTreeMap<(String, Uuid, i32), Vec<u8>>;
 
-fn files(root: &Path) -> Files {
+pub(super) fn files(root: &Path) -> Files {
     let (mut found, mut below) = (Files::new(), vec![root.to_path_buf()]);
     while let Some(dir) = below.pop() {
         for entry in fs::read_dir(dir).unwrap() {
@@ -37,7 +37,7 @@ fn files(root: &Path) -> Files {
     found
 }
 
-fn write(root: &Path, files: &Files) {
+pub(super) fn write(root: &Path, files: &Files) {
     for (name, bytes) in files {
         fs::create_dir_all(root.join(name).parent().unwrap()).unwrap();
         fs::write(root.join(name), bytes).unwrap();
@@ -80,13 +80,13 @@ fn settings(root: &Path) -> Arc<BrokerConfig> {
     ])
 }
 
-fn open(root: &Path) -> Result<Broker, String> {
+pub(super) fn open(root: &Path) -> Result<Broker, String> {
     let clock = Arc::new(Clock::Manual(NOW_MS.into()));
     let opened = Broker::open(&settings(root), &clock);
     opened.map(|(broker, _)| broker).map_err(|error| error.to_string())
 }
 
-fn serves(broker: &Broker) -> Served {
+pub(super) fn serves(broker: &Broker) -> Served {
     let image = broker.controller.image();
     let mut served = Served::new();
     for topic in image.topics() {
@@ -209,6 +209,6 @@ fn check(root: &Path, name: &str, served: &Served) -> Result<(), String> {
     Ok(())
 }
 
-fn scratch() -> tempfile::TempDir {
+pub(super) fn scratch() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }

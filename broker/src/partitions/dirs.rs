@@ -226,7 +226,7 @@ impl Partitions {
             }
         }
         for (at, dir) in self.dirs.online.iter().enumerate() {
-            if let Err(error) = dir.disk().check_online().and_then(|()| dir.disk().sync_all()) {
+            if let Err(error) = dir.disk().check_online().and_then(|()| self.sync_closed(at)) {
                 self.left_unclean(at, &error);
             }
         }
@@ -242,6 +242,15 @@ impl Partitions {
                 log.synced_by_caller();
             }
         }
+    }
+
+    fn sync_closed(&self, at: usize) -> Result<()> {
+        let disk = self.dirs.online[at].disk();
+        if disk.syncs_as_a_whole() {
+            return disk.sync_all();
+        }
+        let logs = self.all().into_iter().map(|partition| partition.log());
+        logs.filter(|log| self.dirs.of(log) == Some(at)).try_for_each(|log| log.sync_closed())
     }
 
     pub(super) fn left_unclean(&self, at: usize, error: &Error) {

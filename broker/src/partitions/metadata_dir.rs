@@ -1,5 +1,7 @@
 //! `__cluster_metadata-0`: the metadata log, its snapshots, and the state of the quorum.
 
+mod damaged;
+
 use crate::config::MetadataConfig;
 use crate::controller::{AppendFailure, MetadataLog, StorageFailure};
 use crate::partition::append_batches;
@@ -61,7 +63,10 @@ impl MetadataDir {
         if !path.join(file_name::PARTITION_METADATA).exists() {
             dir.write_topic_id(&path, METADATA_TOPIC_ID)?;
         }
-        let newest = snapshots(&disk, &path)?.pop();
+        let mut all = snapshots(&disk, &path)?;
+        let has_log = !log_files(&disk, &path)?.is_empty();
+        let damaged = if has_log { damaged::take_from(&mut all, &disk, &path)? } else { Vec::new() };
+        let mut newest = all.pop();
         let config = LogConfig {
             mapped: false,
             segment_bytes: config.segment_bytes,
@@ -73,7 +78,6 @@ impl MetadataDir {
             ..LogConfig::default()
         };
         let covered = newest.as_ref().map_or(0, |snapshot| snapshot.end_offset);
-        let has_log = !log_files(&disk, &path)?.is_empty();
         let start = Start {
             clean: false,
             recovery_point: covered,
@@ -82,10 +86,22 @@ impl MetadataDir {
             now_ms,
         };
         let mut log = Log::open(&disk, &path, config.clone(), &start)?;
-        if log.end_offset() < covered {
+        if let Some(lost) = damaged.first() {
+            if log.start_offset() <= covered && log.end_offset() >= lost.end_offset {
+                damaged::set_aside(&damaged, &disk, &path)?;
+            } else {
+                // Whoever reads it says why that is not possible.
+                newest = Some(lost.clone());
+            }
+        } else if log.end_offset() < covered {
             drop(log);
             set_aside(&disk, &path, covered)?;
             log = Log::open(&disk, &path, config, &Start { log_start: covered, ..start })?;
+        }
+        if !dir.was_clean() {
+            // A change whose answer the death of the process has prevented counts from here on, and what clients build on
+            // it may be synced: it must not be lost before that.
+            log.flush()?;
         }
         log.set_aside(SET_ASIDE)?;
         let snapshot = match newest {

@@ -43,6 +43,23 @@ fn version_of(release: &str) -> Option<(u32, u32)> {
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
+/// File systems whose `syncfs` ends in the kernel: what was written is with whoever serves them then, who is asked by
+/// `fsync` alone to bring it to a device.
+const SERVED_BY_OTHERS: [FsType; 4] = [
+    // FUSE
+    FsType(0x6573_5546),
+    // 9P
+    FsType(0x0102_1997),
+    // SMB, SMB 2
+    FsType(0xff53_4d42),
+    FsType(0xfe53_4d42),
+];
+
+/// Whether `syncfs` on the file system of a directory brings everything to its device.
+pub(crate) fn syncfs_reaches_device(root: &Path) -> bool {
+    statfs(root).is_ok_and(|found| !SERVED_BY_OTHERS.contains(&found.filesystem_type()))
+}
+
 /// `st_dev` of a path: directories with the same one share a device.
 pub(crate) fn id_of(path: &Path) -> Option<u64> {
     std::fs::metadata(path).ok().map(|found| found.dev())

@@ -241,10 +241,6 @@ impl Log {
         watch: &mut Watch<'_>,
     ) -> Result<Cleaned> {
         self.disk.check_online()?;
-        if work.cleanable_bytes == 0 {
-            // Kafka's cleaner begins no such pass either: tombstones and markers whose time is up go with the next one.
-            return Ok(Cleaned { from: work.first_dirty, upto: work.first_dirty, ..Cleaned::default() });
-        }
         let piece = (memory.io_bytes / 2).max(PIECE_MIN);
         let mut progress = Progress { log: self, watch, piece: piece as u64, pending: 0 };
         progress.report()?;

@@ -3,7 +3,7 @@
 use super::{Log, Writer};
 use crate::error::{Error, Result};
 use crate::file::Disk;
-use crate::file_name::{self, SegmentFileKind};
+use crate::file_name::{self, SegmentFile, SegmentFileKind};
 use crate::segment::Segment;
 use std::fs::File;
 use std::io;
@@ -124,6 +124,24 @@ impl Log {
         &self.disk
     }
 
+    /// Brings each file of a closed log to the device, where nobody does so for the whole file system
+    /// ([`Disk::syncs_as_a_whole`]). A log that was not touched since the last clean stop is there already.
+    ///
+    /// # Errors
+    /// [`Error::Io`]: the log directory is offline then.
+    pub fn sync_closed(&self) -> Result<()> {
+        if self.complete_below.load(Ordering::Acquire) == i64::MAX {
+            return Ok(());
+        }
+        let dir = self.dir();
+        for name in self.disk.list(&dir)? {
+            let path = dir.join(name);
+            self.disk.sync(&self.disk.open_read(&path)?, &path)?;
+        }
+        self.disk.sync_dir(&dir)?;
+        dir.parent().map_or(Ok(()), |root| self.disk.sync_dir(root))
+    }
+
     /// What must be synced so that everything below `upto` is on the device; if that reaches into the active segment,
     /// everything that was appended so far. `None`: it is there already.
     ///
@@ -154,15 +172,20 @@ impl Log {
         let behind = all.partition_point(|s| s.base_offset < upto);
         // Segments that were removed before they were synced must not come back.
         let mut new_file = all[0].base_offset > from;
-        let renamed = epochs.is_some();
+        let mut names_changed = epochs.is_some();
         if let Some(path) = epochs {
             files.push((self.open_for_sync(|| self.disk.open(&path).map(Arc::new))?, path));
         }
-        for segment in &all[first..behind] {
+        for (at, segment) in all[..behind].iter().enumerate().skip(first) {
             let path = segment.path(SegmentFileKind::Log);
             files.push((self.open_for_sync(|| segment.file(&self.disk))?, path));
             new_file |= segment.base_offset >= from;
             self.add_indexes(segment, Arc::ptr_eq(segment, active), &mut files)?;
+            if let Some(next) = all.get(at + 1) {
+                files.extend(self.snapshot_at(next.base_offset)?);
+                // Its index files may have come since the last flush.
+                names_changed = true;
+            }
         }
         let dir = self.dir();
         let parent = dir.parent().map(Path::to_path_buf).filter(|_| new_file);
@@ -173,7 +196,7 @@ impl Log {
             }
         }
         // A file that is new since the last flush exists only when its directory says so.
-        let dir = Some(dir).filter(|_| new_file || renamed);
+        let dir = Some(dir).filter(|_| new_file || names_changed);
         for path in [dir, parent].into_iter().flatten() {
             dirs.push((self.open_for_sync(|| self.disk.open_read(&path))?, path));
         }
@@ -205,6 +228,29 @@ impl Log {
             }
         }
         Ok(())
+    }
+
+    /// The producers at the beginning of a segment: when retention takes the segments before, nothing else knows them.
+    fn snapshot_at(&self, base_offset: i64) -> Result<Option<(Arc<File>, PathBuf)>> {
+        let name = SegmentFile::live(base_offset, SegmentFileKind::ProducerSnapshot).to_string();
+        let path = self.dir().join(name);
+        match self.disk.open(&path) {
+            Ok(file) => Ok(Some((Arc::new(file), path))),
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Before the segments below `start` go: the producers of what was in them are on the device, unless a flush has seen
+    /// to that.
+    pub(super) fn keep_producers(&self, start: i64) -> Result<()> {
+        let synced = self.recovery_point().min(self.complete_below.load(Ordering::Acquire));
+        if synced >= start {
+            return Ok(());
+        }
+        let Some((file, path)) = self.snapshot_at(start)? else { return Ok(()) };
+        self.disk.sync(&file, &path)?;
+        self.disk.sync_dir(&self.dir())
     }
 
     /// A file that is not there any more is one of a log that was deleted meanwhile.

@@ -14,10 +14,11 @@
 //! | active segment, an index missing, cut short or with zeros behind | scanned | scanned |
 //! | the same, an entry in an index for what is not in the log | trusted | scanned |
 //! | first bad batch of a scan | segment cut there, later segments set aside as `.quarantined` | the same |
+//! | the bytes from there on | kept in `NAME.log.POSITION.quarantined` | the same below the recovery point, else gone |
 //! | a scanned segment that ends before the next one begins | both are kept | `hole.rs`: kept, or later segments set aside |
 //! | index files without a log file | removed | removed |
 //! | index files of a scanned active segment | removed unless they hold what was found | the same |
-//! | newest producer snapshot at or below the end | loaded, the rest replayed from the log | the same |
+//! | newest producer snapshot at or below the end | loaded, the rest replayed from the log | the same, but none behind the first scanned segment: those are made right |
 //! | leader epochs | kept up to the end | the same, newer ones are found while scanning |
 //! | no segment, the log starts behind 0 | an empty one at the log start | the same |
 //! | no segment and no leader epochs otherwise | none of its files before the first record comes | the same |
@@ -186,17 +187,15 @@ impl Loader<'_> {
                 break;
             }
             let end = Published { next_offset: bases[i + 1], ..end };
-            let segment = Segment::active(&self.home, base, None, end, indexes);
-            super::write_indexes(self.disk, &segment)?;
-            segment.close_indexes();
-            segments.push(Arc::new(segment));
+            segments.push(Arc::new(Segment::active(&self.home, base, None, end, indexes)));
         }
         self.finish(segments, false)
     }
 
     /// A segment without records: a power cut may have left an index of what was in it.
-    fn empty(&self, base: i64) -> Result<(Published, ActiveIndexes, bool)> {
-        self.remove_aborted(base)?;
+    fn empty(&mut self, base: i64) -> Result<(Published, ActiveIndexes, bool)> {
+        // What it held may be in a producer snapshot behind it.
+        self.scanned.insert(base);
         let indexes = ActiveIndexes::new(base, index_limits(self.config));
         Ok((Published { next_offset: base, position: 0 }, indexes, false))
     }
@@ -207,6 +206,11 @@ impl Loader<'_> {
         let end = active.published();
         let log_start = self.start.log_start.max(segments[0].base_offset).min(end.next_offset);
         let producers = self.producers(&segments, end.next_offset)?;
+        for segment in segments[..segments.len() - 1].iter().filter(|s| self.scanned.contains(&s.base_offset))
+        {
+            super::write_indexes(self.disk, segment)?;
+            segment.close_indexes();
+        }
         self.epochs_changed |= self.epochs.truncate_from_end(end.next_offset);
         if self.start.log_start > 0 {
             self.epochs_changed |= self.epochs.truncate_from_start(log_start);

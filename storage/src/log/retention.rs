@@ -69,6 +69,7 @@ impl Log {
         if let Err(error) = self.write_epochs() {
             tracing::debug!("{error}");
         }
+        self.keep_producers(self.first_base_offset())?;
         self.doom(&removed, now_ms)?;
         self.doom_snapshots(&removed, now_ms)?;
         Ok(found)

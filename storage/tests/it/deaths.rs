@@ -4,14 +4,20 @@
 use crate::model::{Legal, Model};
 use crate::random::{Random, for_seeds, note};
 use crate::recorder::{Device, Recorder, State};
-use crate::world::{Action, BEGIN_MS, World, open, stop};
+use crate::world::{Action, BEGIN_MS, Promised, World, open, save_checkpoints, stop};
 use milena_storage::config::LogConfig;
 use milena_storage::error::Error;
 use milena_storage::file::{Disk, Op};
 use milena_storage::log::Append;
 use milena_storage::producers::Origin;
+use parking_lot::Mutex;
+use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use tempfile::TempDir;
+
+/// The directory of the partition.
+const TOPIC_DIR: &str = "t-0";
 
 /// A folder in memory, where there is one: nothing in these tests depends on the device.
 fn scratch() -> TempDir {
@@ -38,18 +44,91 @@ fn record(seed: u64, steps: usize, power: bool) -> (Vec<State>, Model, LogConfig
 }
 
 /// Opens what is left, compares it, and sees whether one can go on from there.
-fn check(root: &Path, model: &Model, legal: Legal, config: &LogConfig, random: &mut Random) {
+fn check(root: &Path, model: &Model, legal: Legal, config: &LogConfig, random: &mut Random) -> Model {
     let (dir, log) = open(Disk::new(root), config, BEGIN_MS).unwrap();
     let found = model.check_opened(&log, legal, random);
     if random.one_in(8) {
         go_on(&found, dir, log, config, random);
+    }
+    found
+}
+
+fn copy(from: &Path) -> TempDir {
+    let to = scratch();
+    for (dir, name) in [(from.to_path_buf(), ""), (from.join(TOPIC_DIR), TOPIC_DIR)] {
+        let Ok(entries) = fs::read_dir(dir) else { continue };
+        fs::create_dir_all(to.path().join(name)).unwrap();
+        for entry in entries.map(Result::unwrap).filter(|entry| entry.path().is_file()) {
+            fs::copy(entry.path(), to.path().join(name).join(entry.file_name())).unwrap();
+        }
+    }
+    to
+}
+
+/// The same with the power cut once more, while the start mends what the first cut has left, or soon after it. Until the
+/// start is done, what was legal after the first cut is; then what it has `found` must be found again, and what is
+/// synced behind that, too.
+fn check_again(
+    root: &Path,
+    (before, legal_before): (&Model, Legal),
+    found: &Model,
+    config: &LogConfig,
+    random: &mut Random,
+) {
+    let promised = Arc::new(Mutex::new(Promised::default()));
+    let recorder = Recorder::new(root, promised.clone());
+    recorder.record(Op::SyncAll, Path::new(""));
+    let mut model = found.clone();
+    (promised.lock().acked, promised.lock().synced) = (model.end(), model.end());
+    let mut mending = Vec::new();
+    let start = {
+        let (_dir, log) = open(Disk::with_faults(root, recorder.faults()), config, BEGIN_MS).unwrap();
+        mending.append(&mut recorder.take());
+        for _ in 0..3 {
+            let (bytes, records) = crate::model::random_batch(random, BEGIN_MS, None, false);
+            let how = Append { leader_epoch: 90, origin: Origin::Client, now_ms: BEGIN_MS };
+            let batch = crate::model::Batch::stored(&bytes, &records, model.end(), 90);
+            promised.lock().begun = batch.next_offset();
+            match crate::model::send(&log, &bytes, &how) {
+                Err(Error::BatchTooLarge { .. }) => continue,
+                sent => assert_eq!(sent.unwrap(), (model.end(), false)),
+            }
+            model.batches.push(batch);
+            promised.lock().acked = model.end();
+            log.flush().unwrap();
+            promised.lock().synced = model.end();
+        }
+        recorder.record(Op::Open, Path::new(""));
+        log.start_offset()
+    };
+    let mut device = Device::default();
+    let mended = mending.len();
+    mending.append(&mut recorder.take());
+    for (at, state) in mending.iter().enumerate() {
+        device.see(state);
+        if at == 0 {
+            // What the first cut has left is on the device.
+            device.done(state);
+            continue;
+        }
+        let left = scratch();
+        device.after_power_cut(left.path(), random);
+        let (_dir, log) = open(Disk::new(left.path()), config, BEGIN_MS).unwrap();
+        if at < mended {
+            before.check_opened(&log, legal_before, random);
+        } else {
+            let (compacted, moved) = (found.end(), i64::MAX);
+            let legal = Legal { compacted, start: (0, start), moved, ..state.promised.after_power_cut() };
+            model.check_opened(&log, legal, random);
+        }
+        device.done(state);
     }
 }
 
 fn go_on(
     found: &Model,
     dir: milena_storage::log_dir::LogDir,
-    log: std::sync::Arc<milena_storage::log::Log>,
+    log: Arc<milena_storage::log::Log>,
     config: &LogConfig,
     random: &mut Random,
 ) {
@@ -63,6 +142,12 @@ fn go_on(
             sent => assert_eq!(sent.unwrap(), (model.end(), false)),
         }
         model.batches.push(batch);
+    }
+    if random.one_in(2) {
+        // The next start trusts what lies below: nothing from before the cut may contradict it.
+        log.begin_segment(BEGIN_MS).unwrap();
+        log.flush_together(log.end_offset()).unwrap();
+        save_checkpoints(&dir, &log).unwrap();
     }
     let start = log.start_offset();
     let clean = random.one_in(2);
@@ -117,7 +202,13 @@ fn a_power_cut_at_any_operation_loses_nothing_that_was_synced() {
                 let left = scratch();
                 device.after_power_cut(left.path(), &mut random);
                 note(format!("at operation {at}, {:?}, cut {cut}", state.op));
-                check(left.path(), &model, state.promised.after_power_cut(), &config, &mut random);
+                let again = random.one_in(10).then(|| copy(left.path()));
+                let legal = state.promised.after_power_cut();
+                let found = check(left.path(), &model, legal, &config, &mut random);
+                if let Some(again) = again {
+                    note(format!("at operation {at}, {:?}, cut {cut}, and again", state.op));
+                    check_again(again.path(), (&model, legal), &found, &config, &mut random);
+                }
             }
             device.done(state);
         }

@@ -196,7 +196,10 @@ impl Model {
         // What the start was moved over may be gone.
         let lowest = legal.start.0.min(end);
         assert!((lowest..=legal.start.1).contains(&start), "the log starts at {start}, legal is {legal:?}");
-        let mut model = self.up_to(end);
+        // Of a log that a power cut took as a whole nothing is left but where DeleteRecords said that it starts: within a
+        // batch perhaps, and without producers. What was on the device cannot go that way.
+        let taken = end == start && legal.end.0 < end && log.max_producer_id().is_none();
+        let mut model = if taken { Self { gone: end, ..Self::default() } } else { self.up_to(end) };
         if legal.compacted > 0 || legal.whole < end && log.config().compact {
             model = model.compacted(log, legal.compacted, legal.whole);
         }

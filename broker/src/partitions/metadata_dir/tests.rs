@@ -35,7 +35,8 @@ fn append(metadata: &MetadataDir, count: usize) {
 /// A snapshot that stands for records up to a time.
 fn snapshot(timestamp_ms: i64) -> Vec<u8> {
     let header = SnapshotHeader { last_contained_log_timestamp: timestamp_ms }.value();
-    control_batch(0, 1, timestamp_ms, [(ControlType::SnapshotHeader, header.as_slice())]).unwrap()
+    let records = [(ControlType::SnapshotHeader, header.as_slice()), (ControlType::SnapshotFooter, &[0, 0])];
+    control_batch(0, 1, timestamp_ms, records).unwrap()
 }
 
 /// Names of the log files and snapshots.
@@ -150,4 +151,36 @@ fn a_log_that_is_cut_before_its_snapshot_begins_anew() {
     assert_eq!(newest.unwrap().end_offset, 30);
     append(&metadata, 1);
     assert_eq!(metadata.end_offset(), 31);
+}
+
+#[test]
+fn a_snapshot_that_is_not_whole_is_passed_over_while_the_log_has_what_it_stood_for() {
+    let whole = snapshot(NOW_MS + 30);
+    for damage in [Vec::new(), vec![0; whole.len()], whole[..whole.len() - 1].to_vec()] {
+        let dir = tempfile::tempdir().unwrap();
+        drop(filled(dir.path()));
+        let path = dir.path().join("__cluster_metadata-0/00000000000000000030-0000000001.checkpoint");
+        fs::write(&path, &damage).unwrap();
+        let (metadata, found) = open(dir.path());
+        assert_eq!((found.unwrap().end_offset, metadata.end_offset()), (20, 35));
+        assert!(!path.exists() && path.with_extension("checkpoint.quarantined").exists());
+        drop(metadata);
+        // Without the log before it there is nothing to go back to: whoever reads it refuses.
+        fs::write(&path, &damage).unwrap();
+        for base in [0, 10, 20] {
+            fs::remove_file(dir.path().join(format!("__cluster_metadata-0/{base:020}.log"))).unwrap();
+        }
+        let (_, found) = open(dir.path());
+        assert_eq!((found.unwrap().bytes, path.exists()), (damage, true));
+    }
+}
+
+#[test]
+fn what_was_appended_before_a_death_is_on_the_device_before_it_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    let (metadata, _) = open(dir.path());
+    append(&metadata, 10);
+    drop(metadata);
+    let (metadata, _) = open(dir.path());
+    assert_eq!((metadata.log.end_offset(), metadata.log.recovery_point()), (10, 10));
 }

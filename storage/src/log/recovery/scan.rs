@@ -16,20 +16,11 @@ use std::path::Path;
 const NOTED: u32 = 1 << 20;
 
 impl Loader<'_> {
-    /// Removes the index of aborted transactions of a segment; a replay makes it again.
-    pub(super) fn remove_aborted(&self, base: i64) -> Result<()> {
-        if self.indexes.contains(&(base, SegmentFileKind::TransactionIndex)) {
-            self.disk.remove(&self.path(base, SegmentFileKind::TransactionIndex))?;
-        }
-        Ok(())
-    }
-
     /// Reads a whole segment with CRCs, rebuilds its indexes and notes its epochs. Returns its good end, and whether
     /// something behind it was cut off.
     pub(super) fn scan(&mut self, base: i64, length: u64) -> Result<(Published, ActiveIndexes, bool)> {
         self.repaired = true;
         self.scanned.insert(base);
-        self.remove_aborted(base)?;
         let path = self.path(base, SegmentFileKind::Log);
         let file = self.disk.open(&path)?;
         let mut indexes = ActiveIndexes::new(base, index_limits(self.config));
@@ -75,8 +66,15 @@ impl Loader<'_> {
                     end.position,
                     end.next_offset
                 );
+                if self.start.clean || end.next_offset < self.start.recovery_point {
+                    self.set_tail_aside(&file, base, end.position, length)?;
+                }
             }
             self.disk.truncate(&file, &path, u64::from(end.position))?;
+            if !reason.is_empty() {
+                // A power cut must not bring it back behind what is appended now.
+                self.disk.sync(&file, &path)?;
+            }
         }
         Ok((end, indexes, cut))
     }

@@ -1,11 +1,18 @@
 //! What a crash left half done in a log's directory, and what a cut leaves behind it.
 
 use super::Loader;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::file_name::{self, FileStage, SegmentFile, SegmentFileKind};
 use crate::index::ActiveIndexes;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// What is set aside ends in this; Kafka passes over it, too.
+const QUARANTINED: &str = ".quarantined";
+/// Bytes that are copied at once.
+const PIECE: usize = 1 << 20;
 
 impl Loader<'_> {
     /// Removes what a crash left half done; returns base offset and length of every segment.
@@ -43,12 +50,40 @@ impl Loader<'_> {
         Ok(logs)
     }
 
+    /// Keeps what is about to be cut off a segment although it was on the device once, and no crash explains it: a file
+    /// beside it, named after the segment and the byte, which no broker reads.
+    pub(super) fn set_tail_aside(&self, file: &File, base: i64, from: u32, length: u64) -> Result<()> {
+        let mut to = self.path(base, SegmentFileKind::Log).into_os_string();
+        to.push(format!(".{from}{QUARANTINED}"));
+        let to = PathBuf::from(to);
+        let mut tmp = to.clone().into_os_string();
+        tmp.push(file_name::TEMPORARY_SUFFIX);
+        let tmp = PathBuf::from(tmp);
+        let copy = self.disk.create(&tmp)?;
+        let (mut piece, mut at) = (vec![0; PIECE], u64::from(from));
+        while at < length {
+            let len = piece.len().min(usize::try_from(length - at).unwrap_or(usize::MAX));
+            file.read_exact_at(&mut piece[..len], at).map_err(|e| Error::io("read", &to, e))?;
+            self.disk.write_at(&copy, &tmp, &piece[..len], at - u64::from(from))?;
+            at += len as u64;
+        }
+        self.disk.sync(&copy, &tmp)?;
+        self.disk.rename(&tmp, &to)?;
+        self.disk.sync_dir(self.dir)?;
+        tracing::error!(
+            "the {} bytes from there on had been stored and are set aside in {}",
+            length - u64::from(from),
+            to.display()
+        );
+        Ok(())
+    }
+
     /// Sets segments aside that lie behind a cut: their offsets would leave a hole.
     pub(super) fn quarantine(&self, bases: &[i64]) -> Result<()> {
         for &base in bases {
             let from = self.path(base, SegmentFileKind::Log);
             let mut to = from.clone().into_os_string();
-            to.push(".quarantined");
+            to.push(QUARANTINED);
             tracing::error!(
                 "{} lies behind a damaged segment and is set aside as .quarantined",
                 from.display()
@@ -59,6 +94,10 @@ impl Loader<'_> {
             {
                 self.disk.remove(&self.path(base, kind))?;
             }
+        }
+        if !bases.is_empty() {
+            // What is appended now gets their offsets: a power cut must not bring them back beside it.
+            self.disk.sync_dir(self.dir)?;
         }
         Ok(())
     }

@@ -1,0 +1,63 @@
+//! What is cut off although it was stored once is kept beside the log.
+
+use crate::config::LogConfig;
+use crate::file::Disk;
+use crate::log::{Append, Log, Start};
+use crate::producers::Origin;
+use milena_protocol::records::{BatchBuilder, BatchHeader, HEADER_LEN};
+use std::fs;
+use std::path::Path;
+
+fn open(dir: &Path, start: &Start) -> Log {
+    Log::open(&Disk::new(dir), dir, LogConfig::default(), start).unwrap()
+}
+
+fn one() -> Vec<u8> {
+    let mut builder = BatchBuilder::new();
+    builder.append(1000, Some(b"key"), Some(&[b'v'; 100]), &[]);
+    builder.build().unwrap()
+}
+
+fn put(log: &Log) -> i64 {
+    let batch = one();
+    let how = Append { leader_epoch: 0, origin: Origin::Client, now_ms: 1000 };
+    log.append(&BatchHeader::read(&batch).unwrap(), &batch[HEADER_LEN..], &how).unwrap().base_offset
+}
+
+#[test]
+fn what_was_stored_and_is_cut_off_is_set_aside() {
+    let size = one().len();
+    // The length of the fourth of five batches, as bit rot may change it; and its CRC, with a scan because an index is gone.
+    let too_long: fn(&mut [u8]) = |batch| batch[9] ^= 1;
+    let too_short: fn(&mut [u8]) = |batch| batch[11] = 1;
+    let wrong_crc: fn(&mut [u8]) = |batch| batch[70] ^= 1;
+    for (damage, scanned) in [(too_long, false), (too_short, false), (wrong_crc, true)] {
+        // None after a clean stop, else the recovery point.
+        for (point, kept) in [(None, true), (Some(5), true), (Some(4), true), (Some(3), false)] {
+            let temp = tempfile::tempdir().unwrap();
+            let dir = temp.path();
+            let log = open(dir, &Start { clean: true, ..Start::default() });
+            (0..5).for_each(|offset| assert_eq!(put(&log), offset));
+            log.close().unwrap();
+            drop(log);
+            let path = dir.join("00000000000000000000.log");
+            let mut bytes = fs::read(&path).unwrap();
+            damage(&mut bytes[3 * size..]);
+            fs::write(&path, &bytes).unwrap();
+            if scanned {
+                fs::remove_file(dir.join("00000000000000000000.index")).unwrap();
+            }
+            let start =
+                Start { clean: point.is_none(), recovery_point: point.unwrap_or(5), ..Start::default() };
+            let log = open(dir, &start);
+            assert_eq!((log.end_offset(), put(&log)), (3, 3));
+            let aside = dir.join(format!("00000000000000000000.log.{}.quarantined", 3 * size));
+            assert_eq!(fs::read(&aside).ok(), kept.then(|| bytes[3 * size..].to_vec()), "{point:?}");
+            log.close().unwrap();
+            drop(log);
+            // It stays, and nobody takes it for anything else.
+            assert_eq!(open(dir, &Start { clean: true, ..start }).end_offset(), 4);
+            assert_eq!(aside.exists(), kept);
+        }
+    }
+}
