@@ -155,6 +155,11 @@ class Handler(BaseHTTPRequestHandler):
     def _true(self, name: str) -> bool:
         return self.query.get(name, "").lower() in ("1", "true")
 
+    def _filters(self) -> dict:
+        filters = json.loads(self.query.get("filters") or "{}")
+        # One library has lists, another an object of which the values say nothing.
+        return {key: list(values) for key, values in filters.items()}
+
     def answer_ping(self, _):
         text = b"OK"
         self._head(200, Content_Type="text/plain", Content_Length=len(text))
@@ -189,9 +194,7 @@ class Handler(BaseHTTPRequestHandler):
         self._json({"Id": made.id, "Warnings": []}, 201)
 
     def answer_containers(self, _):
-        filters = json.loads(self.query.get("filters") or "{}")
-        # One library has lists, another an object of which the values say nothing.
-        wanted = {key: list(values) for key, values in filters.items()}
+        wanted = self._filters()
         self._json([one.summary() for one in list(self.engine.containers.values())
                     if (self._true("all") or one.state == "running" or "status" in wanted) and matches(one, wanted)])
 
@@ -224,6 +227,22 @@ class Handler(BaseHTTPRequestHandler):
     def answer_remove(self, name: str, _):
         self.engine.remove(self.engine.container(name), self._true("force"))
         self._json()
+
+    def answer_prune(self, kind: str, _):
+        """Removes what is out of use and has the labels. There are no volumes, and the image stays."""
+        labels, removed = self._filters().get("label", []), []
+        if kind == "containers":
+            for one in list(self.engine.containers.values()):
+                if one.state != "running" and labelled(one.config["Labels"], labels):
+                    self.engine.remove(one, False)
+                    removed.append(one.id)
+        if kind == "networks":
+            for name in set(self.engine.networks) - {BRIDGE}:
+                found = self.engine.network(name)
+                if not found["Containers"] and labelled(found["Labels"], labels):
+                    del self.engine.networks[name]
+                    removed.append(name)
+        self._json({f"{kind.capitalize()}Deleted": removed, "SpaceReclaimed": 0})
 
     def answer_logs(self, name: str, _):
         output = self.engine.container(name).output
@@ -320,6 +339,7 @@ ROUTES = [
     ("GET", "/images/(.+)/json", Handler.answer_image),
     ("GET", "/containers/json", Handler.answer_containers),
     ("POST", "/containers/create", Handler.answer_create),
+    ("POST", "/(containers|networks|volumes|images)/prune", Handler.answer_prune),
     ("GET", f"/containers/{NAME}/json", Handler.answer_inspect),
     ("POST", f"/containers/{NAME}/start", Handler.answer_start),
     ("POST", f"/containers/{NAME}/stop", Handler.answer_stop),
@@ -339,12 +359,15 @@ ROUTES = [
 ]
 
 
+def labelled(labels: dict, wanted: list) -> bool:
+    pairs = (label.partition("=") for label in wanted)
+    return all(labels.get(name) == value if same else name in labels for name, same, value in pairs)
+
+
 def matches(container: Container, filters: dict) -> bool:
     for key, values in filters.items():
         if key == "label":
-            labels = container.config["Labels"]
-            found = all(labels.get(name) == value if same else name in labels
-                        for name, same, value in (label.partition("=") for label in values))
+            found = labelled(container.config["Labels"], values)
         elif key == "name":
             found = any(re.search(value, "/" + container.name) for value in values)
         elif key == "id":
