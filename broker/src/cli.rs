@@ -27,3 +27,4 @@ pub use contract::{Contract, Parent, ParentError, ReadyError};
 pub use gather::gather;
 pub use logging::{late_line, ready_lines, start_log};
 pub use properties::as_properties;
+pub use rpk::RedpandaStart;

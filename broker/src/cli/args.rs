@@ -1,6 +1,7 @@
 //! What the words after `milena` ask for.
 
 use super::contract::Contract;
+use super::rpk::{self, RedpandaStart};
 use super::server::DAEMON;
 use super::tools::{self, Run, Tool};
 use std::ffi::{OsStr, OsString};
@@ -89,6 +90,8 @@ pub struct ServeArgs {
     pub image: bool,
     /// What the process that starts milena wants of it.
     pub contract: Contract,
+    /// The words of Redpanda's image, if it was started by those.
+    pub redpanda: Option<RedpandaStart>,
 }
 
 /// Words that make no command. One line, for standard error; the exit code is 1.
@@ -121,7 +124,13 @@ fn tool_call(tool: &'static Tool, words: Vec<OsString>) -> Result<Command, ArgsE
     if matches!(tool.run, Run::Serve) && !is_daemon {
         return parse_serve(words.into_iter());
     }
-    let words = words.into_iter().map(text).collect::<Result<_, _>>()?;
+    let words: Vec<String> = words.into_iter().map(text).collect::<Result<_, _>>()?;
+    if tool.name == rpk::NAME
+        && let Some(start) = rpk::start_of(&words)
+    {
+        let redpanda = Some(start.map_err(|failure| ArgsError(failure.to_string()))?);
+        return Ok(Command::Serve(ServeArgs { image: true, redpanda, ..ServeArgs::default() }));
+    }
     Ok(Command::Tool(ToolCall { name: tool.name, words }))
 }
 
@@ -224,7 +233,7 @@ fn text(word: OsString) -> Result<String, ArgsError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Command, ServeArgs, parse};
+    use super::{Command, RedpandaStart, ServeArgs, parse};
 
     fn parsed(line: &str) -> Result<Command, String> {
         parse(std::iter::once("milena").chain(line.split_whitespace()).map(Into::into))
@@ -254,6 +263,14 @@ mod tests {
             ("serve a.b --override a=b=c --ephemeral", serve(Some("a.b"), &[("a", "b=c")], true)),
             ("--override=a= a.b --override b=1", serve(Some("a.b"), &[("a", ""), ("b", "1")], false)),
             ("compat serve", Ok(Command::Serve(ServeArgs { image: true, ..ServeArgs::default() }))),
+            (
+                "rpk redpanda start",
+                Ok(Command::Serve(ServeArgs {
+                    image: true,
+                    redpanda: Some(RedpandaStart::default()),
+                    ..ServeArgs::default()
+                })),
+            ),
             ("compat properties", Ok(Command::Properties(ServeArgs { image: true, ..ServeArgs::default() }))),
             ("serve compat", serve(Some("compat"), &[], false)),
             (
@@ -308,6 +325,7 @@ mod tests {
             ("--override a", "--override a is not KEY=VALUE"),
             ("--override =a", "--override =a is not KEY=VALUE"),
             ("--ephemeral=yes", "--ephemeral takes no value"),
+            ("rpk redpanda start --nope", "nope is not a recognized option"),
             ("--port x", "--port needs a port, which x is not"),
             ("a.b c.d", "only one properties file can be read, not both a.b and c.d"),
         ] {

@@ -5,6 +5,7 @@ use crate::config::{Sources, default_log_dir, with_files, with_lost_names};
 use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Read where the command line names no file.
 const SYSTEM_FILE: &str = "/etc/milena/server.properties";
@@ -50,6 +51,13 @@ pub fn gather(args: ServeArgs) -> Result<(Sources, PathBuf), String> {
         variables = with_lost_names(variables, &first);
     }
     sources.environment = with_files(variables, |path| std::fs::read_to_string(path))?;
+    if let Some(start) = args.redpanda {
+        start.awaited(Path::is_file).map(wait_for);
+        let found = start.settings(read_text, |name| std::env::var(name).ok())?;
+        sources.overrides.push(("milena.log.format".into(), "redpanda".into()));
+        sources.overrides.extend(found.keys);
+        sources.notes = found.notes;
+    }
     let (xdg, home) = (std::env::var_os("XDG_DATA_HOME"), std::env::var_os("HOME"));
     let data = if args.image { image_data() } else { default_log_dir(xdg.as_deref(), home.as_deref()) };
     Ok((sources, data))
@@ -84,6 +92,19 @@ fn read(path: PathBuf) -> Result<Option<(PathBuf, Vec<u8>)>, String> {
         }
         Err(error) => Err(format!("cannot read {}: {error}", path.display())),
     }
+}
+
+/// Waits for a second at most until there is something in a file.
+fn wait_for(path: &Path) {
+    let end = Instant::now() + Duration::from_secs(1);
+    while !std::fs::metadata(path).is_ok_and(|meta| meta.len() > 0) && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn read_text(path: &Path) -> Result<Option<String>, String> {
+    let Some((path, bytes)) = read(path.into())? else { return Ok(None) };
+    String::from_utf8(bytes).map(Some).map_err(|_| format!("{} is not valid UTF-8", path.display()))
 }
 
 fn image_data() -> PathBuf {

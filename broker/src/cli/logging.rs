@@ -24,7 +24,9 @@ pub fn start_log(format: LogFormat) -> Result<(), String> {
                 .with_ansi(std::io::stderr().is_terminal())
                 .with_writer(std::io::stderr),
         ),
-        LogFormat::Kafka => Box::new(lines::layer().event_format(Lines(format)).with_writer(std::io::stdout)),
+        LogFormat::Kafka | LogFormat::Redpanda => {
+            Box::new(lines::layer().event_format(Lines(format)).with_writer(std::io::stdout))
+        }
         LogFormat::Json => Box::new(lines::layer().event_format(Lines(format)).with_writer(std::io::stderr)),
     };
     logging::install(|name| std::env::var(name).ok(), lines)
@@ -33,7 +35,7 @@ pub fn start_log(format: LogFormat) -> Result<(), String> {
 /// The lines that scripts and test libraries wait for, in a format of the log. They are written once, when every listener
 /// accepts and what was to be there from the start is there.
 pub fn ready_lines(format: LogFormat, node_id: i32) -> String {
-    let lines = [
+    let kafka = [
         ("kafka.server.KafkaServer", format!("[KafkaServer id={node_id}] started")),
         (
             "kafka.server.BrokerLifecycleManager",
@@ -49,17 +51,20 @@ pub fn ready_lines(format: LogFormat, node_id: i32) -> String {
         ("kafka.Kafka", "Kafka broker started".to_owned()),
         ("kafka.log.LogManager", "Creating new log file".to_owned()),
     ];
-    let mut text = String::new();
-    let with_prefix = format == LogFormat::Kafka;
-    for (class, line) in lines.iter().chain(of_images.iter().filter(|_| with_prefix)) {
-        if with_prefix {
-            text.push_str(&kafka_line(&now(), "INFO", line, class));
-        } else {
-            text.push_str(line);
-        }
-        text.push('\n');
-    }
-    text
+    let redpanda = ["Started Kafka API server", "Successfully started Redpanda!"]
+        .map(|line| ("redpanda", line.to_owned()));
+    let lines: Vec<_> = match format {
+        LogFormat::Redpanda => redpanda.into(),
+        LogFormat::Kafka => kafka.into_iter().chain(of_images).collect(),
+        LogFormat::Pretty | LogFormat::Json => kafka.into(),
+    };
+    let now = now();
+    let written = lines.into_iter().map(|(class, line)| match format {
+        LogFormat::Kafka => kafka_line(&now, "INFO", &line, class) + "\n",
+        LogFormat::Redpanda => redpanda_line(&now, "INFO", &line, class) + "\n",
+        LogFormat::Pretty | LogFormat::Json => line + "\n",
+    });
+    written.collect()
 }
 
 /// The line that one test library waits for after it has told the broker its address: Kafka writes it five seconds
@@ -84,6 +89,7 @@ where
         let target = event.metadata().target();
         let line = match self.0 {
             LogFormat::Kafka => kafka_line(&now(), level, &message.0, target),
+            LogFormat::Redpanda => redpanda_line(&now(), level, &message.0, target),
             _ => json_line(&now(), level, &message.0, target),
         };
         writeln!(out, "{line}")
@@ -114,10 +120,19 @@ fn now() -> String {
 
 /// Log4j's `[%d] %p %m (%c)`.
 fn kafka_line(time: &str, level: &str, message: &str, class: &str) -> String {
+    format!("[{}] {level} {message} ({class})", to_the_millisecond(time))
+}
+
+/// Seastar's, of the one shard that there is.
+fn redpanda_line(time: &str, level: &str, message: &str, module: &str) -> String {
+    format!("{level:5} {} [shard 0] {module} - {message}", to_the_millisecond(time))
+}
+
+/// `2026-01-31 12:00:00,000`
+fn to_the_millisecond(time: &str) -> String {
     let (day, time) = time.split_once('T').unwrap_or((time, ""));
     let (seconds, fraction) = time.split_once('.').unwrap_or((time, "000"));
-    let millis = fraction.get(..3).unwrap_or("000");
-    format!("[{day} {seconds},{millis}] {level} {message} ({class})")
+    format!("{day} {seconds},{}", fraction.get(..3).unwrap_or("000"))
 }
 
 fn json_line(time: &str, level: &str, message: &str, target: &str) -> String {
@@ -127,7 +142,7 @@ fn json_line(time: &str, level: &str, message: &str, target: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{json_line, kafka_line, late_line, now, ready_lines};
+    use super::{json_line, kafka_line, late_line, now, ready_lines, redpanda_line};
     use crate::config::LogFormat;
 
     #[test]
@@ -140,6 +155,10 @@ mod tests {
         assert_eq!(
             json_line(time, "WARN", "a \"b\"\n", "milena::net"),
             r#"{"time":"2026-01-31T12:00:00.123456Z","level":"WARN","target":"milena::net","message":"a \"b\"\n"}"#
+        );
+        assert_eq!(
+            redpanda_line(time, "INFO", "a", "milena::net"),
+            "INFO  2026-01-31 12:00:00,123 [shard 0] milena::net - a"
         );
         assert_eq!(now().len(), time.len());
     }
@@ -157,6 +176,11 @@ mod tests {
             }
             assert_eq!(text.matches("Kafka broker started").count(), usize::from(format == LogFormat::Kafka));
         }
+        let text = ready_lines(LogFormat::Redpanda, 7);
+        for awaited in ["Started Kafka API server", "Successfully started Redpanda!"] {
+            assert_eq!(text.lines().filter(|line| line.ends_with(awaited)).count(), 1, "{awaited}");
+        }
+        assert_eq!(text.lines().count(), 2);
         assert!(late_line().ends_with(
             "Checking need to trigger auto leader balancing (kafka.controller.KafkaController)\n"
         ));

@@ -1,6 +1,8 @@
-//! `rpk`, as far as scripts and health checks use it: clusters, topics, groups.
+//! `rpk`, as far as scripts and health checks use it: clusters, topics, groups; and the start of a broker, which is not a
+//! tool but the broker itself ([`start_of`]).
 
 mod group;
+mod start;
 mod table;
 mod topic;
 
@@ -10,8 +12,11 @@ use super::flags::{self, Flag, Given, help, maybe, switch, value};
 use super::screen::Screen;
 use super::tools::Run;
 use crate::client::Client;
+pub use start::RedpandaStart;
 use table::Table;
 
+/// Its name.
+pub(crate) const NAME: &str = "rpk";
 /// The tool.
 pub(crate) const RUN: Run = Run::Words(run);
 
@@ -50,7 +55,21 @@ const FLAGS: &[Flag] = &[
     switch("watch", "Read and not used."),
     switch("help", "Print usage information."),
 ];
-const USAGE: &str = "usage: rpk cluster info|health, rpk topic create|list|describe|produce|consume|delete, rpk group list|describe";
+const USAGE: &str = "usage: rpk cluster info|health, rpk topic create|list|describe|produce|consume|delete, rpk group list|describe, \
+     rpk redpanda start";
+
+/// What `rpk redpanda start` is to do, if that is what the words are.
+///
+/// # Errors
+/// It is, and what follows cannot be read.
+pub(crate) fn start_of(words: &[String]) -> Option<Result<RedpandaStart, Failure>> {
+    let rest = match words {
+        [first, second, rest @ ..] if first == "redpanda" && second == "start" => rest,
+        _ => return None,
+    };
+    let asks = rest.iter().any(|word| word == "--help" || word == "-h");
+    (!asks).then(|| RedpandaStart::read(rest))
+}
 
 fn run(screen: &mut Screen, words: &[String]) -> Result<(), Failure> {
     let long = |word: &String| flags::long(&SHORT, word);

@@ -52,7 +52,11 @@ pub(crate) const TOOLS: &[Tool] = &[
     script("zookeeper-server-start", "Wait: there is no ZooKeeper.", server::ZOOKEEPER),
     command("cub", "Wait for brokers: kafka-ready BROKERS SECONDS -b HOST:PORT", ready::UTILITY),
     command("ub", "Wait for brokers: kafka-ready BROKERS SECONDS -b HOST:PORT", ready::UTILITY),
-    command("rpk", "Redpanda's tool: cluster info|health, topic ..., group ...", rpk::RUN),
+    command(
+        rpk::NAME,
+        "Redpanda's tool: redpanda start, cluster info|health, topic ..., group ...",
+        rpk::RUN,
+    ),
     own("wait", "Wait until a broker, or a topic, is there.", ready::WAIT),
     own("seed", "Make the topics and records of a file: apply FILE, diff FILE, export", seed::RUN),
     own("compat", "Make links by the names of these tools: install DIR", compat::RUN),

@@ -52,6 +52,8 @@ pub enum LogFormat {
     Pretty,
     /// As Kafka's images write them, on standard output: `[2026-01-31 12:00:00,000] INFO text (module)`.
     Kafka,
+    /// As Redpanda's image writes them, on standard output: `INFO  2026-01-31 12:00:00,000 [shard 0] module - text`.
+    Redpanda,
     /// One JSON object a line, on standard error.
     Json,
 }
@@ -61,6 +63,7 @@ impl LogFormat {
     fn from_name(name: &str) -> LogFormat {
         match name {
             "kafka" => LogFormat::Kafka,
+            "redpanda" => LogFormat::Redpanda,
             "json" => LogFormat::Json,
             _ => LogFormat::Pretty,
         }

@@ -81,6 +81,8 @@ pub struct Sources {
     pub in_image: bool,
     /// `key=value` pairs of `--override`.
     pub overrides: Vec<(String, String)>,
+    /// What is to be said among the warnings of the configuration.
+    pub notes: Vec<String>,
 }
 
 /// All settings that were written somewhere, by name.
@@ -94,7 +96,7 @@ impl RawConfig {
     /// Reads all sources; what comes later in [`Sources`], and later within one of them, wins. Values that are written
     /// elsewhere are fetched from there.
     pub fn from_sources(sources: &Sources) -> Result<RawConfig, ConfigError> {
-        let mut raw = RawConfig::default();
+        let mut raw = RawConfig { notes: sources.notes.clone(), ..RawConfig::default() };
         for (key, value) in &sources.image {
             raw.set(key, value, Origin::Image);
         }

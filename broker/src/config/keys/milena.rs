@@ -12,7 +12,7 @@ pub(super) const KEYS: &[Key] = &[
         .doc("Cluster id that new data directories get; unset, a random one. Directories keep the id that they have."),
     string("milena.create.topics", None).honoured()
         .doc("Topics to be there before the broker is ready, name[:partitions[:replicas[:cleanup.policy]]], comma-separated."),
-    string("milena.log.format", Some("pretty")).valid(Valid::OneOf(&["pretty", "kafka", "json"])).honoured()
+    string("milena.log.format", Some("pretty")).valid(Valid::OneOf(&["pretty", "kafka", "redpanda", "json"])).honoured()
         .doc("How lines of the log look: pretty or json on standard error, or as Kafka's images on standard output."),
     string("milena.seed", None).honoured()
         .doc("File with topics, settings and records to be there before the broker is ready."),

@@ -1,0 +1,3 @@
+#!/bin/bash
+# The entry point of Redpanda's image: redpanda start --mode dev-container ...
+exec rpk "$@"
