@@ -117,6 +117,15 @@ impl Context<'_> {
         Err(Refusal::new(ResponseError::ThrottlingQuotaExceeded, message))
     }
 
+    /// Whether there is time for a change of metadata: one that may take no milliseconds is over before it has begun,
+    /// as in Kafka, and nothing is done.
+    ///
+    /// # Errors
+    /// REQUEST_TIMED_OUT, without a text
+    pub(crate) fn in_time(timeout_ms: i32) -> Result<(), Refusal> {
+        if timeout_ms > 0 { Ok(()) } else { Err(Refusal::new(ResponseError::RequestTimedOut, "")) }
+    }
+
     /// Where this client is told to come back to: host, port, and the node id it finds there.
     pub(crate) fn endpoint(&self) -> (String, u16, i32) {
         let ConnectionInfo { peer, local, listener, .. } = *self.connection;
@@ -162,6 +171,8 @@ pub(crate) enum Answer<R> {
     Now(R),
     /// The response comes when the future is ready; later requests of the connection are answered after it.
     Later(Pending<R>),
+    /// The request has what its version cannot have: the connection is closed, with this reason in the log.
+    Unreadable(String),
 }
 
 impl<R> From<R> for Answer<R> {
@@ -401,6 +412,7 @@ fn typed<Q: Decodable, R: Encodable + 'static>(
             Ok(()) => Outcome::Written,
             Err(reason) => Outcome::Close(reason),
         },
+        Answer::Unreadable(reason) => Outcome::Close(format!("{key:?} v{version} cannot be read: {reason}")),
         Answer::Later(pending) => Outcome::Later(Box::pin(async move {
             let response = pending.await;
             let mut out = Gather::default();

@@ -9,7 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import sides
-from scripts import admin, classic, commits, consumer, conversion, fetch, produce, transactions
+from scripts import admin, classic, commits, conditions, consumer, conversion, fetch, produce, transactions
 from wire import Connection, load_schemas
 
 SCRIPTS = [transactions, classic, conversion, consumer, commits, produce, fetch]
@@ -62,8 +62,10 @@ def main():
         wait_for(broker)
     served = [versions_of(broker) for broker in brokers]
     asked, found, meant = 0, [], {}
-    if not names:
-        asked, found = admin.compare(schemas, brokers, served, meant)
+    for module in (conditions, admin):
+        if not names or module.__name__.removeprefix("scripts.") in names:
+            count, differing = module.compare(schemas, brokers, served, meant)
+            asked, found = asked + count, found + differing
     for broker in brokers:
         settle(broker)
     scripts = list(chosen(names))

@@ -84,7 +84,8 @@ class Message:
     def encode_value(self, field, kind, value):
         flexible = self.is_flexible(field)
         if kind.startswith("[]"):
-            return length(value, flexible, "i") + b"".join(self.encode_value(field, kind[2:], v) for v in value or [])
+            element = {**field, "nullableVersions": None}
+            return length(value, flexible, "i") + b"".join(self.encode_value(element, kind[2:], v) for v in value or [])
         if kind in NUMBERS:
             return struct.pack(">" + NUMBERS[kind], value)
         if kind == "bool":
@@ -96,6 +97,8 @@ class Message:
             return length(encoded, flexible, "h") + (encoded or b"")
         if kind in ("bytes", "records"):
             return length(value, flexible, "i") + (value or b"")
+        if within(self.version, field.get("nullableVersions")):
+            return b"\xff" if value is None else b"\1" + self.encode(self.fields(field, kind), value)
         return self.encode(self.fields(field, kind), value)
 
     def decode(self, fields, reader):
