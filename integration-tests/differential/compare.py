@@ -62,12 +62,12 @@ def main():
         wait_for(broker)
     served = [versions_of(broker) for broker in brokers]
     asked, found, meant = 0, [], {}
+    for broker in brokers:
+        settle(broker)
     for module in (conditions, admin):
         if not names or module.__name__.removeprefix("scripts.") in names:
             count, differing = module.compare(schemas, brokers, served, meant)
             asked, found = asked + count, found + differing
-    for broker in brokers:
-        settle(broker)
     scripts = list(chosen(names))
     with ThreadPoolExecutor(AT_ONCE) as pool:
         runs = [[pool.submit(sides.run, script, sides.Side(schemas, broker.port, served[0])) for broker in brokers] for _, script in scripts]

@@ -222,6 +222,21 @@ class Connection:
         reader.end()
         return decoded
 
+    def bare(self, key, version):
+        """What comes of a request without a body: `closed`, `silence`, or the error code of the answer."""
+        if self.socket is None:
+            self.socket = socket.create_connection(("127.0.0.1", self.port), timeout=8)
+        try:
+            self.socket.sendall(struct.pack(">ihhih", 10, key, version, 7, -1))
+            (count,) = struct.unpack(">i", self.receive(4))
+            return struct.unpack(">h", self.receive(count)[4:6])[0]
+        except ConnectionError:
+            self.close()
+            return "closed"
+        except TimeoutError:
+            self.close()
+            return "silence"
+
     def close(self):
         if self.socket is not None:
             self.socket.close()
