@@ -16,10 +16,7 @@ const NONE: &str = "No Authorizer is configured.";
 
 pub(crate) fn describe(_: &Context<'_>, _: DescribeAclsRequest) -> Answer<DescribeAclsResponse> {
     let refusal = disabled("No Authorizer is configured on the broker");
-    DescribeAclsResponse::default()
-        .with_error_code(refusal.code())
-        .with_error_message(refusal.text())
-        .into()
+    DescribeAclsResponse::default().with_error_code(refusal.code()).with_error_message(refusal.text()).into()
 }
 
 pub(crate) fn create(_: &Context<'_>, request: CreateAclsRequest) -> Answer<CreateAclsResponse> {

@@ -57,7 +57,8 @@ pub(crate) fn handle(
             .with_name(topic.name.clone())
             .with_partitions(partitions.collect())
     });
-    let response = response.with_responses(topics.collect()).with_error_code(code).with_error_message(message);
+    let response =
+        response.with_responses(topics.collect()).with_error_code(code).with_error_message(message);
     // The field is young: to older clients it must not be set, and a refusal has its default.
     let allowed = cx.version < 1 || code != 0 || request.allow_replication_factor_change;
     response.with_allow_replication_factor_change(allowed).into()

@@ -38,10 +38,7 @@ pub(crate) fn create(
     response.with_token_requester_principal_type(kind).with_token_requester_principal_name(name).into()
 }
 
-pub(crate) fn renew(
-    _: &Context<'_>,
-    _: RenewDelegationTokenRequest,
-) -> Answer<RenewDelegationTokenResponse> {
+pub(crate) fn renew(_: &Context<'_>, _: RenewDelegationTokenRequest) -> Answer<RenewDelegationTokenResponse> {
     RenewDelegationTokenResponse::default()
         .with_error_code(REFUSED.code())
         .with_expiry_timestamp_ms(NEVER)

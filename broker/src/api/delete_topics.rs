@@ -74,7 +74,8 @@ fn delete(cx: &Context<'_>, asked: Vec<Asked>) -> Vec<DeletableTopicResult> {
         *uses.entry(*id).or_default() += 1;
     }
     // Asked for by id and by name: the one result has both.
-    resolved.retain(|(asked, _)| !matches!(asked, Asked::Id(id) if uses.get(id).is_some_and(|uses| *uses > 1)));
+    resolved
+        .retain(|(asked, _)| !matches!(asked, Asked::Id(id) if uses.get(id).is_some_and(|uses| *uses > 1)));
     for (asked, id) in &mut resolved {
         if let Asked::Name(name) = asked
             && let Ok(known) = id

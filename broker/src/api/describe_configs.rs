@@ -42,8 +42,7 @@ pub(crate) fn handle(cx: &Context<'_>, request: DescribeConfigsRequest) -> Answe
         let result = DescribeConfigsResult::default()
             .with_resource_type(resource.resource_type)
             .with_resource_name(resource.resource_name.clone());
-        let entries =
-            if all_known { entries(cx, resource) } else { Err(invalid(UNKNOWN_TYPE.to_owned())) };
+        let entries = if all_known { entries(cx, resource) } else { Err(invalid(UNKNOWN_TYPE.to_owned())) };
         match entries {
             Err(refusal) => result.with_error_code(refusal.code()).with_error_message(refusal.text()),
             Ok(entries) => {

@@ -12,10 +12,7 @@ pub(crate) fn handshake(_: &Context<'_>, _: SaslHandshakeRequest) -> Answer<Sasl
     SaslHandshakeResponse::default().with_error_code(ResponseError::IllegalSaslState.code()).into()
 }
 
-pub(crate) fn authenticate(
-    _: &Context<'_>,
-    _: SaslAuthenticateRequest,
-) -> Answer<SaslAuthenticateResponse> {
+pub(crate) fn authenticate(_: &Context<'_>, _: SaslAuthenticateRequest) -> Answer<SaslAuthenticateResponse> {
     let message = "SaslAuthenticate request received after successful authentication";
     SaslAuthenticateResponse::default()
         .with_error_code(ResponseError::IllegalSaslState.code())

@@ -104,7 +104,9 @@ mod tests {
     }
 
     fn remove(user: &'static str, mechanism: i8) -> ScramCredentialDeletion {
-        ScramCredentialDeletion::default().with_name(StrBytes::from_static_str(user)).with_mechanism(mechanism)
+        ScramCredentialDeletion::default()
+            .with_name(StrBytes::from_static_str(user))
+            .with_mechanism(mechanism)
     }
 
     /// User and error code of each result.
@@ -125,7 +127,8 @@ mod tests {
         let users = users.map(|users| users.iter().map(name).collect());
         let request = DescribeUserScramCredentialsRequest::default().with_users(users);
         let response = sent(describe(&broker.cx(0), request), 0);
-        let infos = |infos: &[super::CredentialInfo]| infos.iter().map(|i| (i.mechanism, i.iterations)).collect();
+        let infos =
+            |infos: &[super::CredentialInfo]| infos.iter().map(|i| (i.mechanism, i.iterations)).collect();
         response
             .results
             .iter()
@@ -137,7 +140,8 @@ mod tests {
     fn credentials_are_set_described_and_removed() {
         let broker = TestBroker::new(&[]);
         let row = |user: &str, code| (user.to_owned(), code);
-        let changes = vec![set("a", 1, 4096), set("b", 2, 16_384), set("few", 1, 4095), set("many", 2, 16_385)];
+        let changes =
+            vec![set("a", 1, 4096), set("b", 2, 16_384), set("few", 1, 4095), set("many", 2, 16_385)];
         let expected = [row("a", 0), row("b", 0), row("few", 93), row("many", 93)];
         assert_eq!(altered(&broker, vec![], changes), expected);
         assert_eq!(altered(&broker, vec![], vec![set("a", 2, 5000)]), [row("a", 0)]);

@@ -87,12 +87,13 @@ impl Controller {
         let before = settings(draft.image(), resource_type, name);
         let after = match &change.edit {
             ConfigEdit::All(after) => after.clone(),
-            ConfigEdit::Keys(operations) => alter::apply(&before, operations, |key| list_row(resource_type, key))
-                .map_err(|error| {
+            ConfigEdit::Keys(operations) => {
+                alter::apply(&before, operations, |key| list_row(resource_type, key)).map_err(|error| {
                     let NotAList { key, operation } = error;
                     let message = format!("Can't {operation} to key {key} because its type is not LIST.");
                     Refusal::new(ResponseError::InvalidConfig, message)
-                })?,
+                })?
+            }
         };
         check_min_insync(draft.image(), change, &before, &after)?;
         if after.iter().any(|(key, value)| before.get(key) != Some(value) && !alter::fits(value)) {

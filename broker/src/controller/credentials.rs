@@ -83,7 +83,10 @@ impl Controller {
             results.push((user, record.and_then(|record| draft.add_if(vec![record], |_| Ok(())))));
         }
         if let Err(refusal) = self.commit(&mut writer, draft) {
-            results.iter_mut().filter(|(_, result)| result.is_ok()).for_each(|(_, result)| *result = Err(refusal.clone()));
+            results
+                .iter_mut()
+                .filter(|(_, result)| result.is_ok())
+                .for_each(|(_, result)| *result = Err(refusal.clone()));
         }
         results
     }
@@ -92,7 +95,8 @@ impl Controller {
 /// The record of a change; an error is why it may not be.
 fn record(change: &CredentialChange, exists: impl Fn(&str, i8) -> bool) -> Result<MetadataRecord, Refusal> {
     let refuse = |error, message: &str| Err(Refusal::new(error, message));
-    let (CredentialChange::Set { user, mechanism, .. } | CredentialChange::Remove { user, mechanism }) = change;
+    let (CredentialChange::Set { user, mechanism, .. } | CredentialChange::Remove { user, mechanism }) =
+        change;
     if user.is_empty() {
         return refuse(ResponseError::UnacceptableCredential, "Username must not be empty");
     }
@@ -126,7 +130,15 @@ fn record(change: &CredentialChange, exists: impl Fn(&str, i8) -> bool) -> Resul
             };
             let (salt, iterations) = (salt.clone(), *iterations);
             let (stored_key, server_key) = (stored_key.into(), server_key.into());
-            let record = UserScramCredentialRecord { name, mechanism, salt, stored_key, server_key, iterations, ..Default::default() };
+            let record = UserScramCredentialRecord {
+                name,
+                mechanism,
+                salt,
+                stored_key,
+                server_key,
+                iterations,
+                ..Default::default()
+            };
             Ok(record.into())
         }
     }
@@ -158,7 +170,13 @@ mod tests {
         let mac = keyed::<Hmac<Sha256>>(&salted);
         let client_key = mac(b"Client Key");
         assert_eq!(client_key, hex("a60fc923d67e8644a92d16b96eda5ef4656b0c725c484374be25535576996e8b"));
-        assert_eq!(Sha256::digest(&client_key).to_vec(), hex("586e5df283e6dceb5c3e791d8b8528ec191e664045ce971792e2e6b5bb13e2a6"));
-        assert_eq!(mac(b"Server Key"), hex("c1f3cbc1c13a9d35a14c0990eed97629ea225863e566a4314ab99f3f00e5d9d5"));
+        assert_eq!(
+            Sha256::digest(&client_key).to_vec(),
+            hex("586e5df283e6dceb5c3e791d8b8528ec191e664045ce971792e2e6b5bb13e2a6")
+        );
+        assert_eq!(
+            mac(b"Server Key"),
+            hex("c1f3cbc1c13a9d35a14c0990eed97629ea225863e566a4314ab99f3f00e5d9d5")
+        );
     }
 }

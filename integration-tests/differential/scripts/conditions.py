@@ -495,7 +495,7 @@ JAVAS = ("max.connections.per.ip.overrides", "log.cleaner.threads")
 
 def known(api, version, values, kafka, milena):
     """Why two different answers are both right, or None."""
-    told = json.dumps(values)
+    told = json.dumps(values, default=repr)
     if kafka == "closed" and "yyyyyyyy" in told:
         return "a text beyond 32,767 bytes is refused and does not end the connection"
     if '"errorcode": -1' in json.dumps(kafka, default=repr):

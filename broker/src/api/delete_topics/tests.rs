@@ -86,8 +86,11 @@ fn who_gives_no_time_is_told_that_it_is_over() {
     for timeout in [0, -1] {
         let request = by_name(&["a", "none"], 6).with_timeout_ms(timeout);
         let response = sent(handle(&broker.cx(6), request), 6);
-        let codes: Vec<_> =
-            response.responses.iter().map(|result| (result.error_code, result.error_message.clone())).collect();
+        let codes: Vec<_> = response
+            .responses
+            .iter()
+            .map(|result| (result.error_code, result.error_message.clone()))
+            .collect();
         assert_eq!(codes, [(7, None), (7, None)]);
     }
     assert_eq!(broker.broker.controller.image().topic_count(), 1);
