@@ -3,6 +3,7 @@
 //! A handler does four things: authorise, translate, delegate to one subsystem, assemble. Versions stop here:
 //! nothing below `api/` branches on them. Adding an API is one file and one line in [`TABLE`].
 
+mod acls;
 mod add_offsets_to_txn;
 mod add_partitions_to_txn;
 mod add_raft_voter;
@@ -15,6 +16,7 @@ pub(crate) mod consumer_group_describe;
 pub(crate) mod consumer_group_heartbeat;
 mod create_partitions;
 mod create_topics;
+mod delegation_tokens;
 pub(crate) mod delete_groups;
 mod delete_records;
 mod delete_topics;
@@ -50,6 +52,8 @@ mod offset_for_leader_epoch;
 mod operations;
 mod produce;
 mod remove_raft_voter;
+mod sasl;
+mod scram_credentials;
 pub(crate) mod sync_group;
 mod txn_offset_commit;
 mod unregister_broker;
@@ -117,6 +121,15 @@ impl Context<'_> {
         Err(Refusal::new(ResponseError::ThrottlingQuotaExceeded, message))
     }
 
+    /// Whether there is time for a change of metadata: one that may take no milliseconds is over before it has begun,
+    /// as in Kafka, and nothing is done.
+    ///
+    /// # Errors
+    /// REQUEST_TIMED_OUT, without a text
+    pub(crate) fn in_time(timeout_ms: i32) -> Result<(), Refusal> {
+        if timeout_ms > 0 { Ok(()) } else { Err(Refusal::new(ResponseError::RequestTimedOut, "")) }
+    }
+
     /// Where this client is told to come back to: host, port, and the node id it finds there.
     pub(crate) fn endpoint(&self) -> (String, u16, i32) {
         let ConnectionInfo { peer, local, listener, .. } = *self.connection;
@@ -162,6 +175,8 @@ pub(crate) enum Answer<R> {
     Now(R),
     /// The response comes when the future is ready; later requests of the connection are answered after it.
     Later(Pending<R>),
+    /// The request has what its version cannot have: the connection is closed, with this reason in the log.
+    Unreadable(String),
 }
 
 impl<R> From<R> for Answer<R> {
@@ -216,11 +231,14 @@ impl Row {
 /// A line of the table whose messages the codec crate decodes and encodes.
 macro_rules! typed {
     ($key:ident, $min:literal..=$max:literal, $module:ident) => {
+        typed!($key, $min..=$max, $module::handle)
+    };
+    ($key:ident, $min:literal..=$max:literal, $module:ident::$function:ident) => {
         Row {
             key: ApiKey::$key,
             min: $min,
             max: $max,
-            handler: |cx, body, out| typed(cx, ApiKey::$key, body, out, $module::handle),
+            handler: |cx, body, out| typed(cx, ApiKey::$key, body, out, $module::$function),
         }
     };
 }
@@ -240,6 +258,7 @@ pub(crate) static TABLE: &[Row] = &[
     typed!(SyncGroup, 0..=5, sync_group),
     typed!(DescribeGroups, 0..=6, describe_groups),
     typed!(ListGroups, 0..=5, list_groups),
+    typed!(SaslHandshake, 0..=1, sasl::handshake),
     Row { key: ApiKey::ApiVersions, min: 0, max: 4, handler: api_versions::handle },
     typed!(CreateTopics, 2..=7, create_topics),
     typed!(DeleteTopics, 1..=6, delete_topics),
@@ -251,11 +270,19 @@ pub(crate) static TABLE: &[Row] = &[
     typed!(EndTxn, 0..=5, end_txn),
     typed!(WriteTxnMarkers, 1..=1, write_txn_markers),
     typed!(TxnOffsetCommit, 0..=5, txn_offset_commit),
+    typed!(DescribeAcls, 1..=3, acls::describe),
+    typed!(CreateAcls, 1..=3, acls::create),
+    typed!(DeleteAcls, 1..=3, acls::delete),
     typed!(DescribeConfigs, 1..=4, describe_configs),
     typed!(AlterConfigs, 0..=2, alter_configs),
     typed!(AlterReplicaLogDirs, 1..=2, alter_replica_log_dirs),
     typed!(DescribeLogDirs, 1..=4, describe_log_dirs),
+    typed!(SaslAuthenticate, 0..=2, sasl::authenticate),
     typed!(CreatePartitions, 0..=3, create_partitions),
+    typed!(CreateDelegationToken, 1..=3, delegation_tokens::create),
+    typed!(RenewDelegationToken, 1..=2, delegation_tokens::renew),
+    typed!(ExpireDelegationToken, 1..=2, delegation_tokens::expire),
+    typed!(DescribeDelegationToken, 1..=3, delegation_tokens::describe),
     typed!(DeleteGroups, 0..=2, delete_groups),
     typed!(ElectLeaders, 0..=2, elect_leaders),
     typed!(IncrementalAlterConfigs, 0..=1, incremental_alter_configs),
@@ -264,6 +291,8 @@ pub(crate) static TABLE: &[Row] = &[
     typed!(OffsetDelete, 0..=0, offset_delete),
     typed!(DescribeClientQuotas, 0..=1, describe_client_quotas),
     typed!(AlterClientQuotas, 0..=1, alter_client_quotas),
+    typed!(DescribeUserScramCredentials, 0..=0, scram_credentials::describe),
+    typed!(AlterUserScramCredentials, 0..=0, scram_credentials::alter),
     typed!(DescribeQuorum, 0..=2, describe_quorum),
     typed!(UpdateFeatures, 0..=2, update_features),
     typed!(DescribeCluster, 0..=2, describe_cluster),
@@ -281,17 +310,23 @@ pub(crate) static TABLE: &[Row] = &[
 
 /// What listeners of controllers answer.
 const OF_CONTROLLERS: &[ApiKey] = &[
+    ApiKey::SaslHandshake,
     ApiKey::ApiVersions,
     ApiKey::CreateTopics,
     ApiKey::DeleteTopics,
+    ApiKey::DescribeAcls,
+    ApiKey::CreateAcls,
+    ApiKey::DeleteAcls,
     ApiKey::DescribeConfigs,
     ApiKey::AlterConfigs,
+    ApiKey::SaslAuthenticate,
     ApiKey::CreatePartitions,
     ApiKey::ElectLeaders,
     ApiKey::IncrementalAlterConfigs,
     ApiKey::AlterPartitionReassignments,
     ApiKey::ListPartitionReassignments,
     ApiKey::AlterClientQuotas,
+    ApiKey::AlterUserScramCredentials,
     ApiKey::DescribeQuorum,
     ApiKey::UpdateFeatures,
     ApiKey::DescribeCluster,
@@ -401,6 +436,7 @@ fn typed<Q: Decodable, R: Encodable + 'static>(
             Ok(()) => Outcome::Written,
             Err(reason) => Outcome::Close(reason),
         },
+        Answer::Unreadable(reason) => Outcome::Close(format!("{key:?} v{version} cannot be read: {reason}")),
         Answer::Later(pending) => Outcome::Later(Box::pin(async move {
             let response = pending.await;
             let mut out = Gather::default();

@@ -68,10 +68,10 @@ impl From<ResponseError> for Refusal {
     }
 }
 
-/// Error code and message of an outcome, as responses carry them.
+/// Error code and message of an outcome, as responses carry them. A reason that is empty is none.
 pub(crate) fn outcome<T>(result: &Result<T, Refusal>) -> (i16, Option<StrBytes>) {
     match result {
         Ok(_) => (0, None),
-        Err(refusal) => (refusal.code(), refusal.text()),
+        Err(refusal) => (refusal.code(), refusal.text().filter(|text| !text.is_empty())),
     }
 }

@@ -9,7 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import sides
-from scripts import admin, classic, commits, consumer, conversion, fetch, produce, transactions
+from scripts import admin, classic, commits, conditions, consumer, conversion, fetch, produce, transactions
 from wire import Connection, load_schemas
 
 SCRIPTS = [transactions, classic, conversion, consumer, commits, produce, fetch]
@@ -62,10 +62,12 @@ def main():
         wait_for(broker)
     served = [versions_of(broker) for broker in brokers]
     asked, found, meant = 0, [], {}
-    if not names:
-        asked, found = admin.compare(schemas, brokers, served, meant)
     for broker in brokers:
         settle(broker)
+    for module in (conditions, admin):
+        if not names or module.__name__.removeprefix("scripts.") in names:
+            count, differing = module.compare(schemas, brokers, served, meant)
+            asked, found = asked + count, found + differing
     scripts = list(chosen(names))
     with ThreadPoolExecutor(AT_ONCE) as pool:
         runs = [[pool.submit(sides.run, script, sides.Side(schemas, broker.port, served[0])) for broker in brokers] for _, script in scripts]

@@ -84,7 +84,8 @@ class Message:
     def encode_value(self, field, kind, value):
         flexible = self.is_flexible(field)
         if kind.startswith("[]"):
-            return length(value, flexible, "i") + b"".join(self.encode_value(field, kind[2:], v) for v in value or [])
+            element = {**field, "nullableVersions": None}
+            return length(value, flexible, "i") + b"".join(self.encode_value(element, kind[2:], v) for v in value or [])
         if kind in NUMBERS:
             return struct.pack(">" + NUMBERS[kind], value)
         if kind == "bool":
@@ -96,6 +97,8 @@ class Message:
             return length(encoded, flexible, "h") + (encoded or b"")
         if kind in ("bytes", "records"):
             return length(value, flexible, "i") + (value or b"")
+        if within(self.version, field.get("nullableVersions")):
+            return b"\xff" if value is None else b"\1" + self.encode(self.fields(field, kind), value)
         return self.encode(self.fields(field, kind), value)
 
     def decode(self, fields, reader):
@@ -218,6 +221,21 @@ class Connection:
         decoded = response.decode(response.schema["fields"], reader)
         reader.end()
         return decoded
+
+    def bare(self, key, version):
+        """What comes of a request without a body: `closed`, `silence`, or the error code of the answer."""
+        if self.socket is None:
+            self.socket = socket.create_connection(("127.0.0.1", self.port), timeout=8)
+        try:
+            self.socket.sendall(struct.pack(">ihhih", 10, key, version, 7, -1))
+            (count,) = struct.unpack(">i", self.receive(4))
+            return struct.unpack(">h", self.receive(count)[4:6])[0]
+        except ConnectionError:
+            self.close()
+            return "closed"
+        except TimeoutError:
+            self.close()
+            return "silence"
 
     def close(self):
         if self.socket is not None:

@@ -35,11 +35,13 @@ pub(crate) fn handle(
         })
         .collect();
     let keeps_factor = !request.allow_replication_factor_change;
-    let mut results = match cx.broker.controller.reassign(&wanted, keeps_factor) {
+    let in_time = Context::in_time(request.timeout_ms);
+    let done = in_time.and_then(|()| cx.broker.controller.reassign(&wanted, keeps_factor));
+    let (code, message) = outcome(&done);
+    let mut results = match done {
         Ok(results) => results.into_iter(),
-        Err(refusal) => {
-            return response.with_error_code(refusal.code()).with_error_message(refusal.text()).into();
-        }
+        // Each partition is told the same.
+        Err(refusal) => vec![Err(refusal); wanted.len()].into_iter(),
     };
     let topics = request.topics.iter().map(|topic| {
         let partitions = topic.partitions.iter().zip(&mut results).map(|(partition, result)| {
@@ -55,9 +57,10 @@ pub(crate) fn handle(
             .with_name(topic.name.clone())
             .with_partitions(partitions.collect())
     });
-    let response = response.with_responses(topics.collect()).with_error_message(None);
-    // The field is young: to older clients it must not be set.
-    let allowed = cx.version < 1 || request.allow_replication_factor_change;
+    let response =
+        response.with_responses(topics.collect()).with_error_code(code).with_error_message(message);
+    // The field is young: to older clients it must not be set, and a refusal has its default.
+    let allowed = cx.version < 1 || code != 0 || request.allow_replication_factor_change;
     response.with_allow_replication_factor_change(allowed).into()
 }
 

@@ -31,9 +31,10 @@ pub(crate) fn handle(cx: &Context<'_>, request: CreatePartitionsRequest) -> Answ
     let is_wanted = |name: &TopicName| is_single(name) && !over_quota.contains_key(name);
     let wanted: Vec<NewPartitions> =
         request.topics.iter().filter(|topic| is_wanted(&topic.name)).map(new_partitions).collect();
-    let mut created =
+    let created = Context::in_time(request.timeout_ms).and_then(|()| {
         block_in_place(|| cx.broker.controller.create_partitions(&wanted, request.validate_only))
-            .map(Vec::into_iter);
+    });
+    let mut created = created.map(Vec::into_iter);
     let results = names.into_iter().map(|name| {
         let result = match &mut created {
             Ok(_) if over_quota.contains_key(&name) => Err(over_quota[&name].clone()),

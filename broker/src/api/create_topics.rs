@@ -43,8 +43,10 @@ pub(crate) fn handle(cx: &Context<'_>, request: CreateTopicsRequest) -> Answer<C
     let wanted: Vec<NewTopic> =
         request.topics.iter().filter(|topic| is_wanted(&topic.name)).map(new_topic).collect();
     // Makes directories and syncs the metadata log; the other connections of this thread go on meanwhile.
-    let created =
-        tokio::task::block_in_place(|| cx.broker.controller.create_topics(wanted, request.validate_only));
+    let created = if request.topics.is_empty() { Ok(()) } else { Context::in_time(request.timeout_ms) };
+    let created = created.and_then(|()| {
+        tokio::task::block_in_place(|| cx.broker.controller.create_topics(wanted, request.validate_only))
+    });
     let mut created = created.map(Vec::into_iter);
     let topics = names.into_iter().map(|name| {
         let result = match &mut created {

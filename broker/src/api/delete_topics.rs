@@ -32,11 +32,10 @@ enum Asked {
 
 pub(crate) fn handle(cx: &Context<'_>, request: DeleteTopicsRequest) -> Answer<DeleteTopicsResponse> {
     let asked = asked(&request);
-    let results = if cx.broker.config.delete_topics {
-        delete(cx, asked)
-    } else {
-        let refusal = disabled(cx.version);
-        asked.into_iter().map(|asked| result(asked, Err(refusal.clone()))).collect()
+    let allowed = if cx.broker.config.delete_topics { Ok(()) } else { Err(disabled(cx.version)) };
+    let results = match allowed.and_then(|()| Context::in_time(request.timeout_ms)) {
+        Ok(()) => delete(cx, asked),
+        Err(refusal) => asked.into_iter().map(|asked| result(asked, Err(refusal.clone()))).collect(),
     };
     DeleteTopicsResponse::default().with_responses(results).into()
 }
@@ -74,8 +73,15 @@ fn delete(cx: &Context<'_>, asked: Vec<Asked>) -> Vec<DeletableTopicResult> {
     for id in resolved.iter().filter_map(|(_, id)| id.as_ref().ok()) {
         *uses.entry(*id).or_default() += 1;
     }
-    for (_, id) in &mut resolved {
-        if id.as_ref().is_ok_and(|id| uses[id] > 1) {
+    // Asked for by id and by name: the one result has both.
+    resolved
+        .retain(|(asked, _)| !matches!(asked, Asked::Id(id) if uses.get(id).is_some_and(|uses| *uses > 1)));
+    for (asked, id) in &mut resolved {
+        if let Asked::Name(name) = asked
+            && let Ok(known) = id
+            && uses[known] > 1
+        {
+            *asked = Asked::Both(name.clone(), *known);
             let message = "The provided topic name maps to an ID that was already supplied.";
             *id = Err(Refusal::new(ResponseError::InvalidRequest, message));
         }

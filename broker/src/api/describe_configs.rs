@@ -4,6 +4,7 @@
 //! * The broker with an empty name stands for what is set for all brokers at run time.
 //! * A group or a subscription need not exist: what is not set has its default.
 //! * An error message that is not there is "", as in Kafka.
+//! * A resource of a type that there is not: INVALID_REQUEST for all of the request.
 //!
 //! | version | change |
 //! |---|---|
@@ -28,12 +29,21 @@ use kafka_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 use kafka_protocol::protocol::StrBytes;
 use std::collections::BTreeMap;
 
+/// What Kafka says to all resources of a request of which one has a type that it does not know.
+const UNKNOWN_TYPE: &str = "This most likely occurs because of a request being malformed by the client library or the \
+    message was sent to an incompatible broker. See the broker logs for more details.";
+
+const TYPES: &[i8] =
+    &[TOPIC_RESOURCE, BROKER_RESOURCE, LOGGER_RESOURCE, CLIENT_METRICS_RESOURCE, GROUP_RESOURCE];
+
 pub(crate) fn handle(cx: &Context<'_>, request: DescribeConfigsRequest) -> Answer<DescribeConfigsResponse> {
+    let all_known = request.resources.iter().all(|resource| TYPES.contains(&resource.resource_type));
     let results = request.resources.iter().map(|resource| {
         let result = DescribeConfigsResult::default()
             .with_resource_type(resource.resource_type)
             .with_resource_name(resource.resource_name.clone());
-        match entries(cx, resource) {
+        let entries = if all_known { entries(cx, resource) } else { Err(invalid(UNKNOWN_TYPE.to_owned())) };
+        match entries {
             Err(refusal) => result.with_error_code(refusal.code()).with_error_message(refusal.text()),
             Ok(entries) => {
                 let asked = resource.configuration_keys.as_deref().unwrap_or_default();
@@ -75,7 +85,7 @@ fn entries(cx: &Context<'_>, resource: &DescribeConfigsResource) -> Result<Vec<C
         CLIENT_METRICS_RESOURCE => Ok(describe_client_metrics(&stored(cx, resource))),
         GROUP_RESOURCE if name.is_empty() => Err(invalid("Group name must not be empty".to_owned())),
         GROUP_RESOURCE => Ok(describe_group(config, &stored(cx, resource))),
-        _ => Err(invalid(format!("Unexpected resource type UNKNOWN for resource {name}"))),
+        _ => Err(invalid(UNKNOWN_TYPE.to_owned())),
     }
 }
 

@@ -7,6 +7,7 @@
 //! * An election that is neither preferred (0) nor unclean (1): INVALID_REQUEST.
 
 use super::{Answer, Context};
+use crate::controller::{Refusal, outcome};
 use crate::metadata::{NO_LEADER, PartitionInfo};
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::elect_leaders_response::{PartitionResult, ReplicaElectionResult};
@@ -20,15 +21,23 @@ pub(crate) fn handle(cx: &Context<'_>, request: ElectLeadersRequest) -> Answer<E
     // Version 0 knows no other than the preferred one.
     let election_type = if cx.version == 0 { PREFERRED } else { request.election_type };
     let known = [PREFERRED, UNCLEAN].contains(&election_type);
-    let elect = |topic: &TopicName, partition| {
-        if known { elect(cx, topic, partition, election_type) } else { unknown(election_type) }
+    let asked_for_none = request.topic_partitions.as_ref().is_some_and(Vec::is_empty);
+    let begun = match () {
+        () if asked_for_none => Ok(()),
+        () if !known => Err(unknown(election_type)),
+        () => Context::in_time(request.timeout_ms),
+    };
+    let elect = |topic: &TopicName, partition| match &begun {
+        Ok(()) => elect(cx, topic, partition, election_type),
+        Err(refusal) => (refusal.error, refusal.message.clone()),
     };
     let result = |topic: &TopicName, (partition, (error, message)): (i32, (ResponseError, String))| {
-        tracing::debug!("no election for {}-{partition}: {message}", topic.as_str());
+        tracing::debug!("no election for {}-{partition}: {error}", topic.as_str());
+        let (code, message) = outcome::<()>(&Err(Refusal::new(error, message)));
         PartitionResult::default()
             .with_partition_id(partition)
-            .with_error_code(error.code())
-            .with_error_message(Some(StrBytes::from_string(message)))
+            .with_error_code(code)
+            .with_error_message(message)
     };
     let mut results = Vec::new();
     for topic in request.topic_partitions.iter().flatten() {
@@ -41,7 +50,7 @@ pub(crate) fn handle(cx: &Context<'_>, request: ElectLeadersRequest) -> Answer<E
                 .with_partition_result(partitions),
         );
     }
-    if request.topic_partitions.is_none() && known {
+    if request.topic_partitions.is_none() && begun.is_ok() {
         for topic in cx.broker.controller.image().sorted_topics() {
             let name = TopicName(StrBytes::from_string(topic.name.to_string()));
             let partitions = (0..).zip(&topic.partitions).map(|(index, _)| (index, elect(&name, index)));
@@ -50,13 +59,13 @@ pub(crate) fn handle(cx: &Context<'_>, request: ElectLeadersRequest) -> Answer<E
             results.push(ReplicaElectionResult::default().with_topic(name).with_partition_result(failed));
         }
     }
-    let asked_for_none = request.topic_partitions.as_ref().is_some_and(Vec::is_empty);
-    let error = if known || asked_for_none { 0 } else { ResponseError::InvalidRequest.code() };
+    // Version 0 has an error for each partition alone.
+    let error = if cx.version == 0 { 0 } else { outcome(&begun).0 };
     ElectLeadersResponse::default().with_error_code(error).with_replica_election_results(results).into()
 }
 
-fn unknown(election_type: i8) -> (ResponseError, String) {
-    (ResponseError::InvalidRequest, format!("Unknown election type {election_type}"))
+fn unknown(election_type: i8) -> Refusal {
+    Refusal::new(ResponseError::InvalidRequest, format!("Unknown election type {election_type}"))
 }
 
 /// What comes of the election of one partition.

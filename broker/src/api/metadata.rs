@@ -33,10 +33,21 @@ use kafka_protocol::protocol::StrBytes;
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
+/// First version in which the name of a topic may be null.
+const NULL_NAMES: i16 = 10;
 /// First version in which a topic may be asked for by its id.
 const BY_ID: i16 = 12;
 
 pub(crate) fn handle(cx: &Context<'_>, request: MetadataRequest) -> Answer<MetadataResponse> {
+    let asked = request.topics.as_deref().unwrap_or_default();
+    if cx.version < NULL_NAMES && asked.iter().any(|topic| topic.name.is_none()) {
+        return Answer::Unreadable("a topic has no name".to_owned());
+    }
+    if cx.version < BY_ID && asked.iter().any(|topic| topic.name.is_none() || !topic.topic_id.is_nil()) {
+        // Kafka refuses the whole request then, and tells of no broker either.
+        let refused = asked.iter().map(|topic| refuse(cx, topic, ResponseError::InvalidRequest.code()));
+        return MetadataResponse::default().with_topics(refused.collect()).into();
+    }
     let all = match &request.topics {
         None => true,
         Some(topics) => topics.is_empty() && cx.version == 0,
@@ -72,9 +83,6 @@ pub(crate) fn handle(cx: &Context<'_>, request: MetadataRequest) -> Answer<Metad
 /// Topics that were asked for one by one.
 fn named(cx: &Context<'_>, asked: &[MetadataRequestTopic], may_create: bool) -> Vec<MetadataResponseTopic> {
     let controller = &cx.broker.controller;
-    if cx.version < BY_ID && asked.iter().any(|topic| topic.name.is_none() || !topic.topic_id.is_nil()) {
-        return asked.iter().map(|topic| refuse(cx, topic, ResponseError::InvalidRequest.code())).collect();
-    }
     let mut refused = HashMap::new();
     if may_create && cx.broker.config.auto_create_topics {
         refused = create_missing(cx, asked);
@@ -83,7 +91,9 @@ fn named(cx: &Context<'_>, asked: &[MetadataRequestTopic], may_create: bool) -> 
     let mut seen: HashSet<Uuid> = HashSet::new();
     let mut missing: HashSet<&str> = HashSet::new();
     let mut topics = Vec::new();
-    for asked in asked {
+    // Where one is asked for by its id, those without are passed over, as in Kafka.
+    let by_id = asked.iter().any(|asked| !asked.topic_id.is_nil());
+    for asked in asked.iter().filter(|asked| !by_id || !asked.topic_id.is_nil()) {
         if let Some(topic) = find(&image, asked) {
             if seen.insert(topic.id) {
                 topics.push(describe(cx, topic));

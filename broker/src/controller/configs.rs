@@ -87,12 +87,13 @@ impl Controller {
         let before = settings(draft.image(), resource_type, name);
         let after = match &change.edit {
             ConfigEdit::All(after) => after.clone(),
-            ConfigEdit::Keys(operations) => alter::apply(&before, operations, |key| row(resource_type, key))
-                .map_err(|error| {
+            ConfigEdit::Keys(operations) => {
+                alter::apply(&before, operations, |key| list_row(resource_type, key)).map_err(|error| {
                     let NotAList { key, operation } = error;
                     let message = format!("Can't {operation} to key {key} because its type is not LIST.");
                     Refusal::new(ResponseError::InvalidConfig, message)
-                })?,
+                })?
+            }
         };
         check_min_insync(draft.image(), change, &before, &after)?;
         if after.iter().any(|(key, value)| before.get(key) != Some(value) && !alter::fits(value)) {
@@ -245,6 +246,12 @@ fn row(resource_type: i8, name: &str) -> Option<&'static Key> {
         GROUP_RESOURCE => group_keys::find(name).map(|row| &row.key),
         _ => None,
     }
+}
+
+/// The row of a key whose items can be added and taken: Kafka's controller knows the types of the keys of topics and of
+/// brokers alone.
+fn list_row(resource_type: i8, name: &str) -> Option<&'static Key> {
+    row(resource_type, name).filter(|_| matches!(resource_type, TOPIC_RESOURCE | BROKER_RESOURCE))
 }
 
 /// With eligible leader replicas (KIP-966) the size of the in-sync set is a matter of the cluster.

@@ -403,12 +403,13 @@ fn poll<R: 'static>(answer: &mut Answer<R>) -> Option<R> {
     match answer {
         Answer::Now(_) => match std::mem::replace(answer, Answer::Later(Box::pin(std::future::pending()))) {
             Answer::Now(response) => Some(response),
-            Answer::Later(_) => None,
+            Answer::Later(_) | Answer::Unreadable(_) => None,
         },
         Answer::Later(pending) => match pending.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(response) => Some(response),
             Poll::Pending => None,
         },
+        Answer::Unreadable(reason) => panic!("{reason}"),
     }
 }
 

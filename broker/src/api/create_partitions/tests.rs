@@ -25,7 +25,7 @@ fn every_version_adds_partitions() {
             topic("none", 2),
             topic("twice", 3),
         ];
-        let request = CreatePartitionsRequest::default().with_topics(topics);
+        let request = CreatePartitionsRequest::default().with_topics(topics).with_timeout_ms(9000);
         let only = sent(handle(&broker.cx(version), request.clone().with_validate_only(true)), version);
         assert!(broker.store.calls().is_empty());
         let response = sent(handle(&broker.cx(version), request), version);

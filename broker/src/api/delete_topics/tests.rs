@@ -5,7 +5,7 @@ use kafka_protocol::messages::{DeleteTopicsRequest, DeleteTopicsResponse};
 use uuid::Uuid;
 
 fn ask(broker: &TestBroker, version: i16, request: DeleteTopicsRequest) -> DeleteTopicsResponse {
-    sent(handle(&broker.cx(version), request), version)
+    sent(handle(&broker.cx(version), request.with_timeout_ms(9000)), version)
 }
 
 fn by_name(names: &[&str], version: i16) -> DeleteTopicsRequest {
@@ -71,13 +71,29 @@ fn version_6_deletes_by_id_and_sees_through_both() {
         ("a", a, 0, ""),
         ("-", Uuid::from_u128(9), 100, "This server does not host this topic ID."),
         ("both", both, 42, "You may not specify both topic name and topic id."),
-        ("-", twice, 42, maps),
-        ("twice", Uuid::nil(), 42, maps),
+        ("twice", twice, 42, maps),
         ("-", Uuid::nil(), 42, "Neither topic name nor id were specified."),
     ];
     let rows = rows.map(|(name, id, code, text)| (name.to_owned(), id, code, text.to_owned()));
     assert_eq!(seen(&response), rows);
     assert_eq!(broker.broker.controller.image().topic_count(), 2);
+}
+
+#[test]
+fn who_gives_no_time_is_told_that_it_is_over() {
+    let broker = TestBroker::new(&[]);
+    broker.broker.controller.ensure_topic("a").unwrap();
+    for timeout in [0, -1] {
+        let request = by_name(&["a", "none"], 6).with_timeout_ms(timeout);
+        let response = sent(handle(&broker.cx(6), request), 6);
+        let codes: Vec<_> = response
+            .responses
+            .iter()
+            .map(|result| (result.error_code, result.error_message.clone()))
+            .collect();
+        assert_eq!(codes, [(7, None), (7, None)]);
+    }
+    assert_eq!(broker.broker.controller.image().topic_count(), 1);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-use super::handle;
+use super::{UNKNOWN_TYPE, handle};
 use crate::controller::testing::{TestBroker, sent};
 use kafka_protocol::messages::DescribeConfigsRequest;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
@@ -80,7 +80,6 @@ fn what_cannot_be_described_is_refused_in_kafkas_words() {
         (8, "5", 42, "Unexpected broker id, expected 1 but received 5"),
         (16, "", 42, "Client metrics subscription name must not be empty"),
         (32, "", 42, "Group name must not be empty"),
-        (99, "q", 42, "Unexpected resource type UNKNOWN for resource q"),
     ];
     for version in 1..=4 {
         let resources = rows.iter().map(|(kind, name, ..)| resource(*kind, name)).collect();
@@ -93,5 +92,12 @@ fn what_cannot_be_described_is_refused_in_kafkas_words() {
             })
             .collect();
         assert_eq!(seen, rows);
+        // One of a type that there is not spoils all others.
+        let resources = [(2, "none"), (99, "q")].map(|(kind, name)| resource(kind, name)).into();
+        let results = ask(&broker, version, DescribeConfigsRequest::default().with_resources(resources));
+        let is_refused = |result: &DescribeConfigsResult| {
+            result.error_code == 42 && result.error_message.as_deref() == Some(UNKNOWN_TYPE)
+        };
+        assert!(results.len() == 2 && results.iter().all(is_refused));
     }
 }

@@ -1,4 +1,5 @@
 use super::handle;
+use crate::api::Answer;
 use crate::controller::testing::{TestBroker, name, sent};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
@@ -116,7 +117,8 @@ fn ids_win_over_names_from_version_12() {
         let topics =
             vec![by_id(id).with_name(Some(name("other"))), by_id(unknown), by_id(id), by_id(Uuid::nil())];
         let response = ask(&broker, version, MetadataRequest::default().with_topics(Some(topics)));
-        assert_eq!(all_seen(&response), [("a", 0, 1), ("-", 100, 0), ("-", 42, 0)]);
+        // What has no id is passed over where others have one.
+        assert_eq!(all_seen(&response), [("a", 0, 1), ("-", 100, 0)]);
         assert_eq!((response.topics[0].topic_id, response.topics[1].topic_id), (id, unknown));
     }
     assert_eq!(broker.broker.controller.image().topic_count(), 1, "an id creates nothing");
@@ -124,6 +126,13 @@ fn ids_win_over_names_from_version_12() {
         let topics = vec![by_id(id), MetadataRequestTopic::default().with_name(Some(name("a")))];
         let response = ask(&broker, version, MetadataRequest::default().with_topics(Some(topics)));
         assert_eq!(all_seen(&response), [("", 42, 0), ("a", 42, 0)]);
+        assert!(response.brokers.is_empty() && response.cluster_id.is_none());
+    }
+    for version in 0..=9 {
+        let request = MetadataRequest::default()
+            .with_topics(Some(vec![MetadataRequestTopic::default().with_name(None)]));
+        let answer = handle(&broker.cx(version), request);
+        assert!(matches!(answer, Answer::Unreadable(_)), "v{version}: there are no nulls");
     }
 }
 

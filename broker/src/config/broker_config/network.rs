@@ -75,6 +75,7 @@ impl NetworkConfig {
         let advertised_listeners =
             reader.advertised(&listeners, &controllers, is_controller_only, warnings)?;
         reader.inter_broker(&listeners, warnings);
+        reader.early_start(&listeners, &controllers)?;
         let idle = values.long("connections.max.idle.ms");
         Ok(NetworkConfig {
             listeners,
@@ -264,6 +265,26 @@ impl Reader<'_> {
             warnings.push(format!(
                 "{key}={name} (from {origin}) is not one of the listeners; a single broker needs none"
             ));
+        }
+    }
+
+    /// All listeners open at once here, for there is no authorizer that could be late; their names must be right.
+    fn early_start(&self, listeners: &[Listener], controllers: &BTreeSet<String>) -> Result<(), ConfigError> {
+        let key = "early.start.listeners";
+        let names =
+            self.values.text(key).unwrap_or_default().split(',').map(|name| name.trim().to_uppercase());
+        let is_known = |name: &String| {
+            controllers.contains(name) || listeners.iter().any(|listener| listener.endpoint.name == *name)
+        };
+        match names.filter(|name| !name.is_empty()).find(|name| !is_known(name)) {
+            None => Ok(()),
+            Some(name) => {
+                let reason = format!(
+                    "{key} contains listener {name}, but this is not contained in listeners or \
+                     controller.listener.names"
+                );
+                Err(self.refused(key, reason, "remove it"))
+            }
         }
     }
 

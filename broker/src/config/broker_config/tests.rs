@@ -155,6 +155,11 @@ const REFUSALS: &[(&str, &str, &str)] = &[
     ),
     ("listeners=PLAINTEXT://:1,SSL://:1", "Each listener must have a different port", "give every listener"),
     (
+        "early.start.listeners=plaintext, controller,A",
+        "early.start.listeners contains listener A, but this is not contained in listeners or",
+        "remove it",
+    ),
+    (
         "advertised.listeners=A://h:1",
         "advertised.listeners listener names must be equal to or a subset of the ones defined in listeners. Found \
          A. The valid options based on the current configuration are PLAINTEXT",

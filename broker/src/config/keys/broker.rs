@@ -28,8 +28,8 @@ pub(super) const KEYS: &[Key] = &[
         .doc("Replicas of a topic created without saying how many."),
     boolean("delete.topic.enable", Some("true")).honoured()
         .doc("Whether topics may be deleted."),
-    string("early.start.listeners", None)
-        .doc("Names of listeners that open before the authorizer is ready."),
+    string("early.start.listeners", None).honoured()
+        .doc("Names of listeners that open before the authorizer is ready; all open at once."),
     int("initial.broker.registration.timeout.ms", Some("60000"))
         .doc("Milliseconds a broker waits to be registered before it gives up."),
     int("node.id", None).at_least(0).honoured()
