@@ -16,5 +16,5 @@ pub(crate) mod ids;
 mod line_reader;
 mod record_writer;
 pub(super) mod storage;
-mod times;
+pub(super) mod times;
 pub(super) mod topics;

@@ -1,16 +1,15 @@
 //! `rpk`, as far as scripts and health checks use it: clusters, topics, groups.
 
 mod group;
-mod table;
 mod topic;
 
 use super::connect::{block_on, client_of, load};
 use super::failure::Failure;
 use super::flags::{self, Flag, Given, help, maybe, switch, value};
 use super::screen::Screen;
+use super::table::Table;
 use super::tools::Run;
 use crate::client::Client;
-use table::Table;
 
 /// The tool.
 pub(crate) const RUN: Run = Run::Words(run);
