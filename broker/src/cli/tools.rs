@@ -65,6 +65,8 @@ pub(crate) const TOOLS: &[Tool] = &[
     own("config", "Settings of the broker: show, check, explain", own::config::RUN),
     own("doctor", "Find out why clients do not get what they want.", own::doctor::RUN),
     own("seed", "Make the topics and records of a file: apply FILE, diff FILE, export", seed::RUN),
+    own("completions", "Completions of all commands: bash, zsh or fish", own::completions::RUN),
+    own("man", "The manual page: milena man | man -l -", own::man::RUN),
     own("compat", "Make links by the names of these tools: install DIR", compat::RUN),
 ];
 

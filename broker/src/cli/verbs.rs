@@ -197,6 +197,7 @@ pub(crate) fn bootstrap(given: &Given) -> Result<String, Failure> {
 pub(crate) fn properties(given: &Given) -> Result<Properties, Failure> {
     let mut properties = given.one("command-config")?.map(load).transpose()?.unwrap_or_default();
     add_pairs(&mut properties, given.all("client-property"));
+    properties.entry("client.id".into()).or_insert_with(|| "milena".into());
     Ok(properties)
 }
 

@@ -2,6 +2,7 @@
 
 use super::position::{self, Places, Position, duration};
 use super::printer::{Form, Printer};
+use super::topic::there;
 use crate::cli::connect::block_on;
 use crate::cli::failure::Failure;
 use crate::cli::flags::{Flag, Given, switch, value};
@@ -11,9 +12,8 @@ use crate::cli::tools::Run;
 use crate::cli::verbs::{CLUSTER, Verb, client};
 use crate::client::fetcher::{FetchSettings, Fetched, Fetcher, Reset};
 use crate::client::member::MemberSettings;
-use crate::client::{Client, TopicPartition, check};
+use crate::client::{Client, TopicPartition};
 use crate::clock::Clock;
-use kafka_protocol::messages::ApiKey;
 use regex::bytes::Regex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -199,13 +199,12 @@ async fn partitions(
     let names: Vec<&str> = topics.iter().map(String::as_str).collect();
     let mut all = Vec::new();
     for topic in client.metadata(Some(&names)).await? {
-        check(ApiKey::Metadata as i16, topic.error, None)
-            .map_err(|error| Failure::text(format!("topic {}: {error}", topic.name)))?;
-        let there: BTreeSet<i32> = topic.partitions.iter().map(|partition| partition.index).collect();
-        if let Some(index) = places.named().find(|index| !there.contains(index)) {
+        there(&topic)?;
+        let indexes: BTreeSet<i32> = topic.partitions.iter().map(|partition| partition.index).collect();
+        if let Some(index) = places.named().find(|index| !indexes.contains(index)) {
             return Err(Failure::text(format!("topic {} has no partition {index}", topic.name)));
         }
-        let wanted = there.into_iter().filter(|index| places.get(*index).is_some());
+        let wanted = indexes.into_iter().filter(|index| places.get(*index).is_some());
         all.extend(wanted.map(|index| TopicPartition::new(&topic.name, index)));
     }
     Ok(all)

@@ -48,7 +48,7 @@ const FLAGS: &[Flag] = &[
     value("output", "FORMAT", "Print where batches went: table, json, ndjson, or name."),
 ];
 /// Lines that were read and not yet sent.
-const LINES_AHEAD: usize = 256;
+const LINES_AHEAD: usize = 1_024;
 /// Bytes of a batch.
 const BATCH: usize = 64 * 1024;
 /// How often progress is shown.

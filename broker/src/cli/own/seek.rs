@@ -3,7 +3,7 @@
 use super::group::find;
 use super::position::{self, Places};
 use super::sheet::{Format, Sheet};
-use super::{consume, expel};
+use super::{consume, expel, topic};
 use crate::cli::connect::block_on;
 use crate::cli::failure::Failure;
 use crate::cli::flags::{Flag, Given, switch, value};
@@ -11,9 +11,9 @@ use crate::cli::kafka::groups::Group;
 use crate::cli::screen::Screen;
 use crate::cli::verbs::{client, confirm};
 use crate::client::member::{check_commit, commit_request};
-use crate::client::{Client, To, TopicPartition, check};
+use crate::client::{Client, To, TopicPartition};
 use crate::clock::Clock;
-use kafka_protocol::messages::{ApiKey, OffsetCommitRequest};
+use kafka_protocol::messages::OffsetCommitRequest;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -111,10 +111,9 @@ async fn scope<'c>(
             .filter(|index| !index.is_empty())
             .map(|index| index.parse().map_err(|_| Failure::Usage(format!("{index} is no partition"))))
             .collect::<Result<_, _>>()?;
-        for topic in client.metadata(Some(&[name])).await? {
-            check(ApiKey::Metadata as i16, topic.error, None)
-                .map_err(|error| Failure::text(format!("topic {name}: {error}")))?;
-            let there: Vec<i32> = topic.partitions.iter().map(|partition| partition.index).collect();
+        for found in client.metadata(Some(&[name])).await? {
+            topic::there(&found)?;
+            let there: Vec<i32> = found.partitions.iter().map(|partition| partition.index).collect();
             if let Some(index) = indexes.iter().find(|index| !there.contains(index)) {
                 return Err(Failure::text(format!("topic {name} has no partition {index}")));
             }

@@ -97,16 +97,20 @@ pub(crate) const RUN: Run = Run::Verbs(&[
 async fn named(client: &mut Client, names: &[String]) -> Result<Vec<Topic>, Failure> {
     let refs: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut found = client.metadata(if refs.is_empty() { None } else { Some(&refs) }).await?;
-    for topic in &found {
-        check(ApiKey::Metadata as i16, topic.error, None).map_err(|error| {
-            Failure::text(match error.code() {
-                Some(UNKNOWN_TOPIC) => format!("there is no topic {}", topic.name),
-                _ => format!("topic {}: {error}", topic.name),
-            })
-        })?;
-    }
+    found.iter().try_for_each(there)?;
     found.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(found)
+}
+
+/// Whether Metadata has found a topic.
+///
+/// # Errors
+/// It is not there, or cannot be seen.
+pub(super) fn there(topic: &Topic) -> Result<(), Failure> {
+    check(ApiKey::Metadata as i16, topic.error, None).map_err(|error| match error.code() {
+        Some(UNKNOWN_TOPIC) => Failure::text(format!("there is no topic {}", topic.name)),
+        _ => Failure::text(format!("topic {}: {error}", topic.name)),
+    })
 }
 
 fn list(screen: &mut Screen, given: &Given) -> Result<(), Failure> {
