@@ -45,7 +45,6 @@ const ZSH: &str = r#"_milena() {
   _describe -o milena found
   _files
 }
-_milena "$@"
 "#;
 
 const FISH: &str = r#"function __milena_complete
@@ -171,7 +170,12 @@ fn zsh(rows: &Rows) -> String {
             asked.unwrap_or_default()
         );
     }
-    let _ = write!(text, "  esac\n}}\n{ZSH}");
+    // As a file of completions it is the body of the function; as a text that is sourced it has to be made known.
+    let _ = write!(
+        text,
+        "  esac\n}}\n{ZSH}if [[ $funcstack[1] == _milena ]]; then _milena \"$@\"; else compdef _milena {}; fi\n",
+        names().join(" ")
+    );
     text
 }
 

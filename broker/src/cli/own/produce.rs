@@ -66,7 +66,7 @@ fn run(screen: &mut Screen, given: &Given) -> Result<(), Failure> {
         counts: HashMap::new(),
         placed: Vec::new(),
         keep: format.is_some(),
-        progress: Progress::new(),
+        progress: Progress::new(given.has("file")),
     };
     let single = given.has("value") || given.has("tombstone");
     let sent = block_on(async {
@@ -317,8 +317,8 @@ struct Progress {
 }
 
 impl Progress {
-    fn new() -> Self {
-        let is_shown = io::stderr().is_terminal() && !io::stdin().is_terminal();
+    fn new(is_file: bool) -> Self {
+        let is_shown = io::stderr().is_terminal() && (is_file || !io::stdin().is_terminal());
         Self { is_shown, was_shown: false, next: Instant::now() + TICK, records: 0, bytes: 0 }
     }
 
