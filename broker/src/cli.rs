@@ -3,8 +3,9 @@
 //! * [`parse`] finds out what is to be done: the broker, or one of the tools in [`tools`], by the program's name or by
 //!   the first word.
 //! * [`flags`] reads flags as Kafka's tools do, [`screen`] is where tools write, [`connect`] leads to a client.
-//! * [`kafka`] are Kafka's tools.
+//! * [`kafka`] are Kafka's tools, [`own`] are milena's own commands, made of [`verbs`].
 
+mod admin;
 mod args;
 mod compat;
 mod connect;
@@ -14,13 +15,16 @@ mod flags;
 mod gather;
 mod kafka;
 mod logging;
+mod own;
 mod properties;
 mod ready;
 mod rpk;
 mod screen;
 mod seed;
 mod server;
+mod table;
 mod tools;
+mod verbs;
 
 pub use args::{ArgsError, Command, ServeArgs, ToolCall, help, parse};
 pub use contract::{Contract, Parent, ParentError, ReadyError};

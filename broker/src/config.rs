@@ -38,6 +38,7 @@ pub use listener::{Endpoint, Listener, SecurityProtocol};
 pub(crate) use properties::parse as parse_properties;
 pub use properties::{Property, PropertyError};
 pub use raw::{Origin, RawConfig, RawValue, Sources};
+pub(crate) use suggest::nearest;
 pub use topic_config::{
     CleanupPolicy, CompressionLevels, CompressionType, TimestampType, TopicConfig, TopicConfigError,
     TopicOverrides,

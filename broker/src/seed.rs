@@ -23,5 +23,6 @@ mod file;
 mod plan;
 
 pub(crate) use apply::apply;
-pub(crate) use file::{Seed, SeedRecord, read};
+pub(crate) use base64::encode as base64;
+pub(crate) use file::{Seed, SeedRecord, read, record};
 pub(crate) use plan::{Present, PresentTopic, Step, plan};

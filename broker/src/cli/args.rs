@@ -1,6 +1,7 @@
 //! What the words after `milena` ask for.
 
 use super::contract::Contract;
+use super::flags::{Flag, maybe, switch, value};
 use super::rpk::{self, RedpandaStart};
 use super::server::DAEMON;
 use super::tools::{self, Run, Tool};
@@ -8,43 +9,61 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// The text of `milena --help`, without the list of tools.
-const HELP: &str = "\
-milena: an Apache Kafka compatible broker
-
-Usage: milena [serve] [server.properties] [options]
-       milena compat serve|properties [server.properties] [options]
-       milena seed apply|diff FILE [--bootstrap-server HOST:PORT,...]
-       milena seed export [--bootstrap-server HOST:PORT,...]
-
-Without a file milena reads /etc/milena/server.properties if it is there. Where nothing else is set it listens on
+/// The ways to call milena.
+pub(super) const USAGE: &str = "\
+milena [serve] [server.properties] [options]
+milena compat serve|properties [server.properties] [options]
+milena COMMAND ... (milena COMMAND --help says more)
+";
+/// What the broker is configured from.
+pub(super) const ABOUT: &[&str] = &[
+    "Without a file milena reads /etc/milena/server.properties if it is there. Where nothing else is set it listens on
 localhost:9092 and keeps its data in ~/.local/share/milena. `compat serve` is for containers: it listens on every
 interface, keeps its data in /var/lib/kafka/data, reads the mounted files and variables that other Kafka images read, and
-writes its log as they do. `compat properties` prints what it would start with. `wait` returns when a broker answers, of
-localhost:9092 if nothing else is named, within 30 seconds. `seed` makes the topics, settings and records of a file, shows
-which of them are not there, or prints the topics that are.
-
-  --override KEY=VALUE   set a key; wins over the file and over KAFKA_* variables; may be repeated
-  --ephemeral            keep the data in a temporary directory, removed on exit
-  --port PORT            listen on 127.0.0.1:PORT alone; 0 takes a free port
-  --topic NAME[:PARTITIONS[:CLEANUP_POLICY]]
-                         have this topic before anything is served; may be repeated
-  --ready-fd N           write one line of JSON with the address to descriptor N when clients are served
-  --ready-file PATH      write that line to a file
-  --exit-with-parent     end when the process that has started milena ends; =PID names another one
-  -V, --version          print the version
-  -h, --help             print this text
-
-Keys are those of Kafka's server.properties. KAFKA_NUM_PARTITIONS=3 sets num.partitions, and
-KAFKA_NUM_PARTITIONS_FILE=/run/secrets/n does with the content of the file.
-";
+writes its log as they do. `compat properties` prints what it would start with.",
+    "Keys are those of Kafka's server.properties. KAFKA_NUM_PARTITIONS=3 sets num.partitions, and
+KAFKA_NUM_PARTITIONS_FILE=/run/secrets/n does with the content of the file.",
+];
+/// The options of the broker, as `take_option` and the contract read them.
+pub(super) const OPTIONS: &[Flag] = &[
+    value(
+        "override",
+        "KEY=VALUE",
+        "Set a key; wins over the file and over KAFKA_* variables; may be repeated.",
+    ),
+    switch("ephemeral", "Keep the data in a temporary directory, removed on exit."),
+    value("port", "PORT", "Listen on 127.0.0.1:PORT alone; 0 takes a free port."),
+    value(
+        "topic",
+        "NAME[:PARTITIONS[:CLEANUP_POLICY]]",
+        "Have this topic before anything is served; may be repeated.",
+    ),
+    value(
+        "ready-fd",
+        "N",
+        "Write one line of JSON with the address to descriptor N when clients are served.",
+    ),
+    value("ready-file", "PATH", "Write that line to a file."),
+    maybe(
+        "exit-with-parent",
+        "=PID",
+        "End when the process that has started milena ends; =PID names another one.",
+    ),
+    switch("version", "Print the version."),
+    switch("help", "Print this text."),
+];
 
 /// The text of `milena --help`.
 #[must_use]
 pub fn help() -> String {
+    let usage = USAGE.trim_end().replace('\n', "\n       ");
+    let options: String =
+        OPTIONS.iter().map(|option| format!("  {}\n        {}\n", option.shown(), option.help)).collect();
     let tools = tools::list();
     format!(
-        "{HELP}\nTools, by these names behind milena or as links to it (milena compat install DIR):\n\n{tools}"
+        "milena: an Apache Kafka compatible broker\n\nUsage: {usage}\n\n{}\n\n{options}\n\
+         Commands; those with kafka in their names go by these names alone, too (milena compat install DIR):\n\n{tools}",
+        ABOUT.join("\n\n")
     )
 }
 

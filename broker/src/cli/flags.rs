@@ -26,6 +26,17 @@ pub(crate) struct Flag {
     pub(crate) help: &'static str,
 }
 
+impl Flag {
+    /// The flag as the help has it.
+    pub(crate) fn shown(&self) -> String {
+        match self.takes {
+            Takes::Nothing => format!("--{}", self.name),
+            Takes::Value(of) => format!("--{} <{of}>", self.name),
+            Takes::Maybe(of) => format!("--{} [{of}]", self.name),
+        }
+    }
+}
+
 /// A flag without a value.
 pub(crate) const fn switch(name: &'static str, help: &'static str) -> Flag {
     Flag { name, takes: Takes::Nothing, help }
@@ -70,6 +81,11 @@ impl Given {
     /// # Errors
     /// A flag that is not in the table, or lacks its value.
     pub(crate) fn read(table: &[Flag], words: &[String]) -> Result<Self, Failure> {
+        Self::read_all(&[table], words)
+    }
+
+    /// Like [`Given::read`], with flags out of several tables.
+    pub(crate) fn read_all(tables: &[&[Flag]], words: &[String]) -> Result<Self, Failure> {
         let mut given = Self { is_empty: words.is_empty(), line: words.join(" "), ..Self::default() };
         let mut words = words.iter().peekable();
         let mut flags_end = false;
@@ -86,7 +102,7 @@ impl Given {
                 Some((name, value)) => (name, Some(value.to_owned())),
                 None => (name, None),
             };
-            let flag = find(table, name).ok_or_else(|| unknown(name))?;
+            let flag = find(tables, name).ok_or_else(|| unknown(name))?;
             let next = match flag.takes {
                 Takes::Nothing if inline.is_some() => {
                     return Err(Failure::text(format!("Option {name} does not allow an argument")));
@@ -95,7 +111,7 @@ impl Given {
                 // A value may begin with a dash, unless it is itself a flag: --shift-by -5.
                 Takes::Value(_) => Some(
                     inline
-                        .or_else(|| words.next_if(|word| !is_flag(table, word)).cloned())
+                        .or_else(|| words.next_if(|word| !is_flag(tables, word)).cloned())
                         .ok_or_else(|| Failure::text(format!("Option {name} requires an argument")))?,
                 ),
                 Takes::Maybe(_) => inline
@@ -176,17 +192,7 @@ impl Given {
 
 /// The flags of a tool, one line each.
 pub(crate) fn help(table: &[Flag]) -> String {
-    let mut rows: Vec<(String, &str)> = table
-        .iter()
-        .map(|flag| {
-            let name = match flag.takes {
-                Takes::Nothing => format!("--{}", flag.name),
-                Takes::Value(of) => format!("--{} <{of}>", flag.name),
-                Takes::Maybe(of) => format!("--{} [{of}]", flag.name),
-            };
-            (name, flag.help)
-        })
-        .collect();
+    let mut rows: Vec<(String, &str)> = table.iter().map(|flag| (flag.shown(), flag.help)).collect();
     rows.sort();
     let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0).max(6);
     let mut text = format!("{:width$}  Description\n{:width$}  -----------\n", "Option", "------");
@@ -197,18 +203,18 @@ pub(crate) fn help(table: &[Flag]) -> String {
     text
 }
 
-fn find<'t>(table: &'t [Flag], name: &str) -> Option<&'t Flag> {
-    table.iter().chain(&STANDING).find(|flag| flag.name == name)
+fn find<'t>(tables: &[&'t [Flag]], name: &str) -> Option<&'t Flag> {
+    tables.iter().copied().flatten().chain(&STANDING).find(|flag| flag.name == name)
 }
 
 /// Flags of all tools.
 const STANDING: [Flag; 2] =
     [switch("help", "Print usage information."), switch("version", "Print the version.")];
 
-fn is_flag(table: &[Flag], word: &str) -> bool {
+fn is_flag(tables: &[&[Flag]], word: &str) -> bool {
     let name = word.strip_prefix("--").or_else(|| word.strip_prefix('-')).unwrap_or_default();
     let name = name.split_once('=').map_or(name, |(name, _)| name);
-    find(table, name).is_some()
+    find(tables, name).is_some()
 }
 
 fn is_number(word: &str) -> bool {

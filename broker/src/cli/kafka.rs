@@ -18,5 +18,5 @@ mod line_reader;
 pub(super) mod log_dirs;
 mod record_writer;
 pub(super) mod storage;
-mod times;
+pub(super) mod times;
 pub(super) mod topics;

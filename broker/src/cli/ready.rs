@@ -3,8 +3,10 @@
 use super::connect::{Properties, block_on, client_of, load};
 use super::failure::Failure;
 use super::flags::{self, Flag, Given, value};
+use super::own;
 use super::screen::Screen;
 use super::tools::Run;
+use super::verbs::{CLUSTER, Verb, bootstrap, properties};
 use crate::client::{Client, ClientError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -12,7 +14,13 @@ use tokio::time::Instant;
 /// `cub` and `ub`.
 pub(crate) const UTILITY: Run = Run::Words(utility);
 /// `milena wait`.
-pub(crate) const WAIT: Run = Run::Flags(WAIT_FLAGS, wait);
+pub(crate) const WAIT: Run = Run::Verbs(&[Verb {
+    name: "",
+    words: "",
+    help: "Wait until a broker answers, and topics and groups are as they should be; for HEALTHCHECK and scripts.",
+    flags: &[CLUSTER, WAIT_FLAGS],
+    run: wait,
+}]);
 
 const ADDRESS: &str = "localhost:9092";
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -26,11 +34,14 @@ const FLAGS: &[Flag] = &[
     value("zookeeper", "HOST:PORT", "Read and not used: there is no ZooKeeper."),
 ];
 const WAIT_FLAGS: &[Flag] = &[
-    value("bootstrap-server", "HOST:PORT", "The brokers to connect to (default: localhost:9092)."),
-    value("timeout", "SECONDS", "How long to wait (default: 30)."),
+    value("timeout", "TIME", "How long to wait: 90s, 2m (default: 30s)."),
     value("brokers", "N", "How many brokers there must be (default: 1)."),
-    value("topic", "NAME", "A topic that must be there with all its leaders."),
-    value("command-config", "FILE", "Properties of the client."),
+    value("topic", "NAME", "A topic that must be there with all its leaders; may be repeated."),
+    value(
+        "group",
+        "NAME=STATE",
+        "A group that must be Stable, Empty, ... (default: Stable); may be repeated.",
+    ),
 ];
 
 /// What to wait for.
@@ -38,20 +49,19 @@ struct Ready<'a> {
     address: &'a str,
     properties: Properties,
     brokers: usize,
-    topic: Option<&'a str>,
+    topics: Vec<&'a str>,
+    groups: Vec<(&'a str, &'a str)>,
     timeout: Duration,
 }
 
 fn wait(_: &mut Screen, given: &Given) -> Result<(), Failure> {
-    let seconds = given.number::<f64>("timeout")?.unwrap_or(30.0);
-    let timeout = Duration::try_from_secs_f64(seconds)
-        .map_err(|_| Failure::text(format!("--timeout {seconds} is no time to wait")))?;
     until_ready(Ready {
-        address: given.one("bootstrap-server")?.unwrap_or(ADDRESS),
-        properties: given.one("command-config")?.map(load).transpose()?.unwrap_or_default(),
+        address: &bootstrap(given)?,
+        properties: properties(given)?,
         brokers: given.number("brokers")?.unwrap_or(1),
-        topic: given.one("topic")?,
-        timeout,
+        topics: given.all("topic").collect(),
+        groups: given.all("group").map(|group| group.rsplit_once('=').unwrap_or((group, "Stable"))).collect(),
+        timeout: given.one("timeout")?.map_or(Ok(Duration::from_secs(30)), own::time)?,
     })
 }
 
@@ -72,7 +82,8 @@ fn utility(screen: &mut Screen, words: &[String]) -> Result<(), Failure> {
                 address: address.unwrap_or(ADDRESS),
                 properties: given.one("config")?.map(load).transpose()?.unwrap_or_default(),
                 brokers: usize::try_from(number(brokers)?).unwrap_or(usize::MAX),
-                topic: None,
+                topics: Vec::new(),
+                groups: Vec::new(),
                 timeout: Duration::from_secs(u64::from(number(seconds)?)),
             })
         }
@@ -88,7 +99,7 @@ fn utility(screen: &mut Screen, words: &[String]) -> Result<(), Failure> {
 }
 
 fn until_ready(ready: Ready<'_>) -> Result<(), Failure> {
-    let mut properties = ready.properties;
+    let mut properties = ready.properties.clone();
     let ms = ready.timeout.as_millis().max(1).to_string();
     for key in ["default.api.timeout.ms", "request.timeout.ms"] {
         properties.entry(key.into()).or_insert_with(|| ms.clone());
@@ -97,7 +108,7 @@ fn until_ready(ready: Ready<'_>) -> Result<(), Failure> {
     let until = std::time::Instant::now() + ready.timeout;
     block_on(async {
         loop {
-            let reason = match missing(&mut client, ready.brokers, ready.topic).await {
+            let reason = match missing(&mut client, &ready).await {
                 Ok(None) => return Ok(()),
                 Ok(Some(reason)) => reason,
                 // A name that is not known yet may be so a little later: containers start in any order.
@@ -113,19 +124,24 @@ fn until_ready(ready: Ready<'_>) -> Result<(), Failure> {
 }
 
 /// What is not there yet.
-async fn missing(
-    client: &mut Client,
-    brokers: usize,
-    topic: Option<&str>,
-) -> Result<Option<String>, ClientError> {
-    let names: Vec<&str> = topic.into_iter().collect();
-    let found = client.metadata(Some(&names)).await?;
-    let count = client.nodes().len();
+async fn missing(client: &mut Client, ready: &Ready<'_>) -> Result<Option<String>, ClientError> {
+    let found = client.metadata(Some(&ready.topics)).await?;
+    let (count, brokers) = (client.nodes().len(), ready.brokers);
     if count < brokers {
         return Ok(Some(format!("Expected {brokers} brokers but found only {count}.")));
     }
     let is_led = |topic: &crate::client::Topic| {
         topic.error == 0 && topic.partitions.iter().all(|partition| partition.leader.is_some())
     };
-    Ok(found.iter().find(|topic| !is_led(topic)).map(|topic| format!("Topic {} is not there.", topic.name)))
+    if let Some(topic) = found.iter().find(|topic| !is_led(topic)) {
+        return Ok(Some(format!("Topic {} is not there.", topic.name)));
+    }
+    for (id, wanted) in &ready.groups {
+        let group = own::find_group(client, id).await?;
+        let state = group.as_ref().map_or("Dead", |group| group.state.as_str());
+        if !state.eq_ignore_ascii_case(wanted) {
+            return Ok(Some(format!("Group {id} is {state} and not {wanted}.")));
+        }
+    }
+    Ok(None)
 }

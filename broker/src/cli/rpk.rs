@@ -3,17 +3,16 @@
 
 mod group;
 mod start;
-mod table;
 mod topic;
 
 use super::connect::{block_on, client_of, load};
 use super::failure::Failure;
 use super::flags::{self, Flag, Given, help, maybe, switch, value};
 use super::screen::Screen;
+use super::table::Table;
 use super::tools::Run;
 use crate::client::Client;
 pub use start::RedpandaStart;
-use table::Table;
 
 /// Its name.
 pub(crate) const NAME: &str = "rpk";

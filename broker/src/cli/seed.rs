@@ -1,5 +1,6 @@
 //! `milena seed`: a seed file and a running broker, whoever's it is.
 
+use super::admin;
 use super::connect::{Properties, block_on, client_of, load};
 use super::failure::Failure;
 use super::flags::{Flag, Given, value};
@@ -8,17 +9,10 @@ use super::screen::Screen;
 use super::tools::Run;
 use crate::client::offsets::LATEST;
 use crate::client::producer::{NewRecord, Producer, ProducerSettings};
-use crate::client::{Client, To, TopicPartition, check, string, topic_name};
+use crate::client::{Client, To, TopicPartition};
 use crate::clock::Clock;
 use crate::metadata::TOPIC_RESOURCE;
 use crate::seed::{Present, PresentTopic, Seed, SeedRecord, Step, plan, read};
-use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
-use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
-use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
-use kafka_protocol::messages::{
-    ApiKey, CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse,
-    IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
-};
 use milena_protocol::records::Header;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -31,11 +25,8 @@ const FLAGS: &[Flag] = &[
     value("command-config", "FILE", "Properties of the client."),
 ];
 const USAGE: &str = "usage: milena seed {apply FILE|diff FILE|export} [--bootstrap-server HOST:PORT]";
-/// How long the broker may take to make a topic.
-const TIMEOUT_MS: i32 = 30_000;
 /// Source of a value that was set for the topic itself.
 const OF_TOPIC: i8 = 1;
-const SET: i8 = 0;
 
 fn run(screen: &mut Screen, words: &[String]) -> Result<(), Failure> {
     let given = Given::read(FLAGS, words)?;
@@ -119,81 +110,13 @@ async fn configs(
 
 async fn take(client: &mut Client, step: &Step<'_>) -> Result<(), Failure> {
     match step {
-        Step::Create { topic, partitions, config } => create(client, topic, *partitions, config).await,
-        Step::Grow { topic, partitions } => grow(client, topic, *partitions).await,
-        Step::Configure { topic, config } => configure(client, topic, config).await,
+        Step::Create { topic, partitions, config } => {
+            Ok(admin::create(client, topic, *partitions, None, config).await?)
+        }
+        Step::Grow { topic, partitions } => Ok(admin::grow(client, topic, *partitions).await?),
+        Step::Configure { topic, config } => Ok(admin::configure(client, topic, config, &[]).await?),
         Step::Write { topic, records } => write(client, topic, records).await,
     }
-}
-
-async fn create(
-    client: &mut Client,
-    topic: &str,
-    partitions: Option<i32>,
-    config: &BTreeMap<String, String>,
-) -> Result<(), Failure> {
-    let configs = config.iter().map(|(key, value)| {
-        CreatableTopicConfig::default().with_name(string(key)).with_value(Some(string(value)))
-    });
-    let topic = CreatableTopic::default()
-        .with_name(topic_name(topic))
-        .with_num_partitions(partitions.unwrap_or(-1))
-        .with_replication_factor(-1)
-        .with_configs(configs.collect());
-    let request = CreateTopicsRequest::default().with_topics(vec![topic]).with_timeout_ms(TIMEOUT_MS);
-    let check_all = |answer: &CreateTopicsResponse| {
-        let key = ApiKey::CreateTopics as i16;
-        answer
-            .topics
-            .iter()
-            .try_for_each(|topic| check(key, topic.error_code, topic.error_message.as_deref()))
-    };
-    client.call_checked::<CreateTopicsRequest, _>(To::Controller, |_| &request, check_all).await?;
-    Ok(())
-}
-
-async fn grow(client: &mut Client, topic: &str, partitions: i32) -> Result<(), Failure> {
-    let topic = CreatePartitionsTopic::default()
-        .with_name(topic_name(topic))
-        .with_count(partitions)
-        .with_assignments(None);
-    let request = CreatePartitionsRequest::default().with_topics(vec![topic]).with_timeout_ms(TIMEOUT_MS);
-    let check_all = |answer: &CreatePartitionsResponse| {
-        let key = ApiKey::CreatePartitions as i16;
-        answer
-            .results
-            .iter()
-            .try_for_each(|topic| check(key, topic.error_code, topic.error_message.as_deref()))
-    };
-    client.call_checked::<CreatePartitionsRequest, _>(To::Controller, |_| &request, check_all).await?;
-    Ok(())
-}
-
-async fn configure(
-    client: &mut Client,
-    topic: &str,
-    config: &BTreeMap<String, String>,
-) -> Result<(), Failure> {
-    let configs = config.iter().map(|(key, value)| {
-        AlterableConfig::default()
-            .with_name(string(key))
-            .with_config_operation(SET)
-            .with_value(Some(string(value)))
-    });
-    let resource = AlterConfigsResource::default()
-        .with_resource_type(TOPIC_RESOURCE)
-        .with_resource_name(string(topic))
-        .with_configs(configs.collect());
-    let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
-    let check_all = |answer: &IncrementalAlterConfigsResponse| {
-        let key = ApiKey::IncrementalAlterConfigs as i16;
-        answer
-            .responses
-            .iter()
-            .try_for_each(|response| check(key, response.error_code, response.error_message.as_deref()))
-    };
-    client.call_checked::<IncrementalAlterConfigsRequest, _>(To::Controller, |_| &request, check_all).await?;
-    Ok(())
 }
 
 async fn write(client: &mut Client, topic: &str, records: &[&SeedRecord]) -> Result<(), Failure> {
@@ -203,7 +126,7 @@ async fn write(client: &mut Client, topic: &str, records: &[&SeedRecord]) -> Res
         let headers: Vec<Header<'_>> = record
             .headers
             .iter()
-            .map(|(key, value)| Header { key: key.as_bytes(), value: value.as_deref() })
+            .map(|(key, value)| Header { key: key.as_slice(), value: value.as_deref() })
             .collect();
         let new = NewRecord {
             partition: record.partition,

@@ -3,7 +3,8 @@
 use super::failure::Failure;
 use super::flags::{self, Flag, Given};
 use super::screen::Screen;
-use super::{compat, kafka, ready, rpk, seed, server};
+use super::verbs::{self, Verb};
+use super::{compat, kafka, own, ready, rpk, seed, server};
 use std::io;
 use std::process::ExitCode;
 
@@ -29,6 +30,8 @@ pub(crate) struct Tool {
 pub(crate) enum Run {
     /// With flags out of a table.
     Flags(&'static [Flag], fn(&mut Screen, &Given) -> Result<(), Failure>),
+    /// With a verb and the flags of that.
+    Verbs(&'static [Verb]),
     /// With words that it reads itself.
     Words(fn(&mut Screen, &[String]) -> Result<(), Failure>),
     /// It is the broker; with `-daemon` it begins one in the background.
@@ -59,9 +62,29 @@ pub(crate) const TOOLS: &[Tool] = &[
         "Redpanda's tool: redpanda start, cluster info|health, topic ..., group ...",
         rpk::RUN,
     ),
-    own("wait", "Wait until a broker, or a topic, is there.", ready::WAIT),
+    own("topic", "Topics: list, create, describe, config, partitions, delete, truncate", own::topic::RUN),
+    own("produce", "Write records: lines, a format, or NDJSON as consume prints it.", own::produce::RUN),
+    own("consume", "Print records, from an offset or a time on, or as they come.", own::consume::RUN),
+    own("group", "Groups: list, describe, members, seek, delete", own::group::RUN),
+    own("lag", "How far groups are behind, once or again and again.", own::lag::RUN),
+    own("wait", "Wait for a broker, for topics, for states of groups.", ready::WAIT),
+    own("config", "Settings of the broker: show, check, explain", own::config::RUN),
+    own("doctor", "Find out why clients do not get what they want.", own::doctor::RUN),
     own("seed", "Make the topics and records of a file: apply FILE, diff FILE, export", seed::RUN),
+    own("completions", "Completions of all commands: bash, zsh or fish", own::completions::RUN),
+    own("man", "The manual page: milena man | man -l -", own::man::RUN),
     own("compat", "Make links by the names of these tools: install DIR", compat::RUN),
+];
+
+/// Kafka's tools and milena's own commands for the same work.
+const INSTEAD: &[(&str, &str)] = &[
+    ("kafka-topics", "milena topic list|create|describe|config|partitions|delete"),
+    ("kafka-console-producer", "milena produce TOPIC"),
+    ("kafka-console-consumer", "milena consume TOPIC"),
+    ("kafka-consumer-groups", "milena group list|describe|members|seek|delete, milena lag"),
+    ("kafka-configs", "milena topic config TOPIC, milena config show"),
+    ("kafka-get-offsets", "milena topic describe TOPIC"),
+    ("kafka-delete-records", "milena topic truncate TOPIC --before POSITION"),
 ];
 
 const fn script(name: &'static str, summary: &'static str, run: Run) -> Tool {
@@ -99,6 +122,7 @@ pub(crate) fn run(tool: &Tool, words: &[String]) -> ExitCode {
             explain(tool, &mut screen, &failure);
             match failure {
                 Failure::Code(code) => ExitCode::from(code),
+                Failure::Usage(_) if matches!(tool.run, Run::Verbs(_)) => ExitCode::from(2),
                 _ => ExitCode::FAILURE,
             }
         }
@@ -109,6 +133,7 @@ fn attempt(tool: &Tool, screen: &mut Screen, words: &[String]) -> Result<(), Fai
     let (table, run) = match tool.run {
         Run::Flags(table, run) => (table, run),
         Run::Words(run) => return run(screen, words),
+        Run::Verbs(all) => return verbs::run(tool.name, all, screen, words),
         Run::Serve => return server::start_daemon(words),
     };
     let given = Given::read(table, words)?;
@@ -130,7 +155,12 @@ fn explain(tool: &Tool, screen: &mut Screen, failure: &Failure) {
         Failure::Usage(text) => {
             let table = match tool.run {
                 Run::Flags(table, _) => flags::help(table),
-                Run::Words(_) | Run::Serve => String::new(),
+                Run::Verbs(_) | Run::Words(_) | Run::Serve => String::new(),
+            };
+            let ours = INSTEAD.iter().find(|(name, _)| *name == tool.name);
+            let table = match ours {
+                None => table,
+                Some((_, ours)) => format!("{table}\nThe same by milena's own commands: {ours}"),
             };
             screen.complain(format_args!("{text}\n{table}").to_string().trim_end())
         }

@@ -16,6 +16,8 @@ use std::time::Duration;
 
 /// The code of a batch that the broker has already: a retry whose first attempt went well.
 const DUPLICATE_SEQUENCE: i16 = 46;
+/// Bytes of a record beside key, value and headers, more or less.
+const RECORD_BYTES: usize = 10;
 /// Attempts to find the leader of a new topic are this far apart.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -89,8 +91,9 @@ pub(crate) struct Producer {
     settings: ProducerSettings,
     open: IndexMap<TopicPartition, BatchBuilder>,
     partitions: HashMap<String, i32>,
-    /// Where records without a key go until their batch is full.
-    sticky: HashMap<String, i32>,
+    /// Where records without a key go, and the bytes that have gone there: after a batch of them it is the next partition's
+    /// turn, however small the batches were (KIP-794).
+    sticky: HashMap<String, (i32, usize)>,
     identity: Option<(i64, i16)>,
     sequences: HashMap<TopicPartition, i32>,
 }
@@ -122,7 +125,14 @@ impl Producer {
         let partition = match (record.partition, record.key) {
             (Some(partition), _) => partition,
             (None, Some(key)) => partition_of(key, count),
-            (None, None) => *self.sticky.entry(topic.to_owned()).or_insert(0) % count.max(1),
+            (None, None) => {
+                let (partition, bytes) = self.sticky.entry(topic.to_owned()).or_default();
+                if *bytes >= self.settings.batch_size {
+                    (*partition, *bytes) = ((*partition + 1) % count.max(1), 0);
+                }
+                *bytes += record.value.map_or(0, <[u8]>::len) + RECORD_BYTES;
+                *partition
+            }
         };
         let tp = TopicPartition::new(topic, partition);
         let (codec, full) = (self.settings.codec, self.settings.batch_size);
@@ -131,11 +141,7 @@ impl Producer {
             .entry(tp)
             .or_insert_with(|| BatchBuilder::new().compression(codec, Level::default_of(codec)));
         batch.append(record.timestamp, record.key, record.value, record.headers);
-        let is_full = batch.size() >= full;
-        if is_full && record.key.is_none() && record.partition.is_none() {
-            self.sticky.entry(topic.to_owned()).and_modify(|next| *next = (*next + 1) % count.max(1));
-        }
-        Ok(is_full)
+        Ok(batch.size() >= full)
     }
 
     /// Sends all that was appended, and says where it went and what was refused.

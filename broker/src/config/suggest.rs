@@ -1,7 +1,7 @@
 //! The known name that a misspelt one probably meant.
 
 /// The nearest candidate by edit distance, if it is near enough to be a slip: a fifth of the length, at least 1.
-pub(super) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let limit = (name.chars().count() / 5).clamp(1, 4);
     candidates
         .map(|candidate| (distance(name, candidate), candidate))

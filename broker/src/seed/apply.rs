@@ -140,7 +140,7 @@ fn batches(records: &[&SeedRecord], now_ms: i64) -> Vec<BatchBuilder> {
         let headers: Vec<Header<'_>> = record
             .headers
             .iter()
-            .map(|(key, value)| Header { key: key.as_bytes(), value: value.as_deref() })
+            .map(|(key, value)| Header { key: key.as_slice(), value: value.as_deref() })
             .collect();
         let timestamp = record.timestamp.unwrap_or(now_ms);
         batch.append(timestamp, record.key.as_deref(), record.value.as_deref(), &headers);

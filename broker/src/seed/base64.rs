@@ -25,9 +25,37 @@ pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
     (count < 6 && bits == 0).then_some(bytes)
 }
 
+const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/// The text of bytes, with its padding.
+pub(crate) fn encode(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let bits = (0..3).fold(0_usize, |bits, at| bits << 8 | usize::from(*group.get(at).unwrap_or(&0)));
+        for at in 0..4 {
+            let is_filled = at <= group.len();
+            text.push(if is_filled { char::from(LETTERS[bits >> (18 - 6 * at) & 63]) } else { '=' });
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
-    use super::decode;
+    use super::{decode, encode};
+
+    #[test]
+    fn what_is_written_is_read() {
+        for (bytes, text) in
+            [(&b""[..], ""), (b"f", "Zg=="), (b"fo", "Zm8="), (b"foo", "Zm9v"), (&[0xfb, 0xff], "+/8=")]
+        {
+            assert_eq!(encode(bytes), text);
+        }
+        let all: Vec<u8> = (0..=255).collect();
+        for length in 0..all.len() {
+            assert_eq!(decode(&encode(&all[..length])).as_deref(), Some(&all[..length]));
+        }
+    }
 
     #[test]
     fn the_vectors_of_the_rfc() {

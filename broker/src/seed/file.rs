@@ -30,7 +30,7 @@ pub(crate) struct SeedRecord {
     pub(crate) partition: Option<i32>,
     pub(crate) key: Option<Vec<u8>>,
     pub(crate) value: Option<Vec<u8>>,
-    pub(crate) headers: Vec<(String, Option<Vec<u8>>)>,
+    pub(crate) headers: Vec<(Vec<u8>, Option<Vec<u8>>)>,
     /// Milliseconds since 1970; `None` for the time at which it is written.
     pub(crate) timestamp: Option<i64>,
 }
@@ -50,6 +50,15 @@ pub(crate) fn read(path: &Path) -> Result<Seed, String> {
             false => format!("{}: {reason}", path.display()),
         }
     })
+}
+
+/// Reads a record that is one JSON object, with the topic of those that name none.
+///
+/// # Errors
+/// One sentence: it is no record.
+pub(crate) fn record(line: &str, topic: Option<&str>) -> Result<SeedRecord, String> {
+    let written = serde_json::from_str::<WrittenRecord>(line).map_err(|error| error.to_string())?;
+    finish(written, topic)
 }
 
 fn parse(text: &str, open: impl Fn(&Path) -> Result<String, String>) -> Result<Seed, String> {
@@ -77,8 +86,7 @@ fn parse(text: &str, open: impl Fn(&Path) -> Result<String, String>) -> Result<S
         let lines = open(&file)?;
         let lines = (1..).zip(lines.lines()).filter(|(_, line)| !line.trim().is_empty());
         for (number, line) in lines {
-            let inner = serde_json::from_str::<WrittenRecord>(line).map_err(|error| error.to_string());
-            let inner = inner.and_then(|inner| finish(inner, record.topic.as_deref()));
+            let inner = self::record(line, record.topic.as_deref());
             let place = |why| format!("{}, line {number}: {why}", file.display());
             seed.records.push(inner.map_err(place)?);
         }
@@ -178,6 +186,7 @@ enum Headers {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct WrittenHeader {
     key: String,
+    key_encoding: Option<Encoding>,
     value: Option<Scalar>,
     value_encoding: Option<Encoding>,
 }
@@ -194,11 +203,15 @@ fn finish(record: WrittenRecord, topic: Option<&str>) -> Result<SeedRecord, Stri
     let headers = match record.headers {
         None => Vec::new(),
         Some(Headers::Map(map)) => {
-            map.into_iter().map(|(key, value)| (key, value.map(|value| value.text().into_bytes()))).collect()
+            let text = |value: Scalar| value.text().into_bytes();
+            map.into_iter().map(|(key, value)| (key.into_bytes(), value.map(text))).collect()
         }
         Some(Headers::List(list)) => list
             .into_iter()
-            .map(|header| Ok((header.key, bytes("a header", header.value, header.value_encoding)?)))
+            .map(|header| {
+                let key = decoded("a header's key", header.key, header.key_encoding)?;
+                Ok((key, bytes("a header", header.value, header.value_encoding)?))
+            })
             .collect::<Result<_, String>>()?,
     };
     Ok(SeedRecord {
@@ -212,13 +225,13 @@ fn finish(record: WrittenRecord, topic: Option<&str>) -> Result<SeedRecord, Stri
 }
 
 fn bytes(what: &str, value: Option<Scalar>, encoding: Option<Encoding>) -> Result<Option<Vec<u8>>, String> {
-    let Some(value) = value else { return Ok(None) };
-    let text = value.text();
+    value.map(|value| decoded(what, value.text(), encoding)).transpose()
+}
+
+fn decoded(what: &str, text: String, encoding: Option<Encoding>) -> Result<Vec<u8>, String> {
     match encoding {
-        None => Ok(Some(text.into_bytes())),
-        Some(Encoding::Base64) => {
-            base64::decode(&text).map(Some).ok_or_else(|| format!("{what} is not Base64"))
-        }
+        None => Ok(text.into_bytes()),
+        Some(Encoding::Base64) => base64::decode(&text).ok_or_else(|| format!("{what} is not Base64")),
     }
 }
 

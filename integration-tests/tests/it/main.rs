@@ -3,6 +3,7 @@
 mod admin;
 mod attacks;
 mod clients;
+mod commands;
 mod compaction;
 mod configs;
 mod crash;

@@ -3,7 +3,7 @@
 mod describe;
 mod reset;
 
-pub(crate) use describe::rows;
+pub(crate) use describe::{Row, rows};
 
 use super::groups;
 use crate::cli::connect::{block_on, client_of, load};

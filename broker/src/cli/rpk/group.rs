@@ -1,10 +1,10 @@
 //! `rpk group`.
 
-use super::table::Table;
 use crate::cli::failure::Failure;
 use crate::cli::kafka::consumer_groups::rows;
 use crate::cli::kafka::groups;
 use crate::cli::screen::Screen;
+use crate::cli::table::Table;
 use crate::client::offsets::EARLIEST;
 use crate::client::{Client, To};
 

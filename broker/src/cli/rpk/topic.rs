@@ -1,21 +1,21 @@
 //! `rpk topic`.
 
-use super::table::Table;
+use crate::cli::admin;
 use crate::cli::failure::Failure;
 use crate::cli::flags::Given;
 use crate::cli::kafka::configs_of;
 use crate::cli::kafka::consume::{self, End, Plan, Sink, Wanted};
-use crate::cli::kafka::topics::{TIMEOUT_MS, delete_topics};
+use crate::cli::kafka::topics::delete_topics;
 use crate::cli::screen::Screen;
+use crate::cli::table::Table;
 use crate::client::fetcher::{FetchSettings, Fetched, Reset};
 use crate::client::member::MemberSettings;
 use crate::client::offsets::{EARLIEST, LATEST};
 use crate::client::producer::{NewRecord, Producer, ProducerSettings};
-use crate::client::{Client, ClientError, To, Topic, TopicPartition, check, string, topic_name};
+use crate::client::{Client, ClientError, To, Topic, TopicPartition, check};
 use crate::clock::Clock;
 use kafka_protocol::ResponseError;
-use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
-use kafka_protocol::messages::{ApiKey, CreateTopicsRequest, CreateTopicsResponse};
+use kafka_protocol::messages::ApiKey;
 use milena_protocol::records::{Codec, Header};
 use serde_json::{Map, Value};
 use std::io::BufRead;
@@ -45,28 +45,13 @@ pub(super) async fn create(
     client: &mut Client,
     names: &[&str],
 ) -> Result<(), Failure> {
-    let partitions = given.number("partitions")?.unwrap_or(-1);
-    let replicas = given.number("replicas")?.unwrap_or(-1);
-    let config = |pair: &str| {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        CreatableTopicConfig::default().with_name(string(key)).with_value(Some(string(value)))
-    };
+    let partitions = given.number("partitions")?;
+    let replicas = given.number("replicas")?;
+    let config = given.all("topic-config").map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let config = config.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
     let mut outcomes = Vec::new();
     for name in names {
-        let topic = CreatableTopic::default()
-            .with_name(topic_name(name))
-            .with_num_partitions(partitions)
-            .with_replication_factor(replicas)
-            .with_configs(given.all("topic-config").map(config).collect());
-        let request = CreateTopicsRequest::default().with_topics(vec![topic]).with_timeout_ms(TIMEOUT_MS);
-        let check_all = |answer: &CreateTopicsResponse| {
-            answer.topics.iter().try_for_each(|topic| {
-                check(ApiKey::CreateTopics as i16, topic.error_code, topic.error_message.as_deref())
-            })
-        };
-        let answer =
-            client.call_checked::<CreateTopicsRequest, _>(To::Controller, |_| &request, check_all).await;
-        outcomes.push((*name, answer.map(|_| ())));
+        outcomes.push((*name, admin::create(client, name, partitions, replicas, &config).await));
     }
     statuses(screen, outcomes)
 }

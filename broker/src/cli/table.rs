@@ -1,27 +1,27 @@
-//! Tables as `rpk` prints them: two blanks between columns, none at the end of a line.
+//! Tables for people: two blanks between columns, none at the end of a line.
 
 /// Rows of the same length.
 #[derive(Debug)]
-pub(super) struct Table(Vec<Vec<String>>);
+pub(crate) struct Table(Vec<Vec<String>>);
 
 impl Table {
     /// A table with these heads.
-    pub(super) fn new(heads: &[&str]) -> Self {
+    pub(crate) fn new(heads: &[&str]) -> Self {
         Self(vec![heads.iter().map(|head| (*head).to_owned()).collect()])
     }
 
     /// A table without heads.
-    pub(super) fn plain() -> Self {
+    pub(crate) fn plain() -> Self {
         Self(Vec::new())
     }
 
     /// Adds a row.
-    pub(super) fn row(&mut self, cells: &[&str]) {
+    pub(crate) fn row(&mut self, cells: &[&str]) {
         self.0.push(cells.iter().map(|cell| (*cell).to_owned()).collect());
     }
 
     /// The lines.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let columns = self.0.iter().map(Vec::len).max().unwrap_or(0);
         let width = |column: usize| {
             self.0

@@ -1,0 +1,258 @@
+//! milena's own commands, against milena, and against Apache Kafka where the tests run against that.
+
+use crate::rd::{consume, member};
+use milena_integration_tests::broker::{Broker, binary, free_port, unique};
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+/// Exit code, standard output, standard error.
+type Done = (i32, String, String);
+
+fn milena(broker: &Broker, line: &str) -> Done {
+    fed(broker, line, b"")
+}
+
+/// Runs a command with something to read. The address is in the environment.
+fn fed(broker: &Broker, line: &str, input: &[u8]) -> Done {
+    let mut child = Command::new(binary())
+        .args(line.split_whitespace())
+        .env("MILENA_BOOTSTRAP", broker.address())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command starts");
+    // Some do not read what they are given.
+    let _ = child.stdin.take().expect("its input").write_all(input);
+    let output = child.wait_with_output().expect("the command ends");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+    (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
+}
+
+/// The output of a command that goes well.
+fn told(broker: &Broker, line: &str) -> String {
+    let (code, out, err) = milena(broker, line);
+    assert_eq!(code, 0, "{line}: {err}{out}");
+    out
+}
+
+fn objects(text: &str) -> Vec<serde_json::Value> {
+    text.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
+}
+
+/// Records of every kind, as they are printed: partition, offset, time, and the rest of the object.
+fn every_kind(topic: &str) -> String {
+    let rest = [
+        r#""key":null,"value":null,"headers":[]"#,
+        r#""key":"","value":"","headers":[]"#,
+        r#""key":"k","value":"{\"a\": [1, null]}","headers":[{"key":"a","value":"1"},{"key":"a","value":null},{"key":"","value":""}]"#,
+        r#""key":"AP8=","keyEncoding":"base64","value":"gA==","valueEncoding":"base64","headers":[{"key":"b","value":"/w==","valueEncoding":"base64"}]"#,
+        r#""key":"line\nend","value":"\u0000\u001b \"\\ ü","headers":[]"#,
+    ];
+    let line = |(at, rest): (usize, &&str)| {
+        format!(
+            "{{\"topic\":\"{topic}\",\"partition\":1,\"offset\":{at},\"timestamp\":{},\"timestampType\":\"CreateTime\",{rest}}}\n",
+            1_769_860_800_000 + at
+        )
+    };
+    rest.iter().enumerate().map(line).collect()
+}
+
+#[test]
+fn what_is_consumed_can_be_produced_again() {
+    let broker = Broker::any();
+    let (first, second) = (unique("original"), unique("again"));
+    told(&broker, &format!("topic create {first} {second} -p 2 -c retention.ms=-1"));
+    let lines = every_kind(&first);
+    for (topic, codec, input) in [(&first, "none", lines.clone()), (&second, "zstd", String::new())] {
+        let input =
+            if input.is_empty() { told(&broker, &format!("consume {first} -o ndjson")) } else { input };
+        let (code, out, err) =
+            fed(&broker, &format!("produce {topic} --file - -z {codec}"), input.as_bytes());
+        assert_eq!((code, out.as_str(), err.as_str()), (0, "", ""));
+        let expected = lines.replace(&format!("\"topic\":\"{first}\""), &format!("\"topic\":\"{topic}\""));
+        assert_eq!(told(&broker, &format!("consume {topic} -o ndjson")), expected);
+    }
+    let (code, _, err) =
+        fed(&broker, "produce --file -", lines.replace(":1,\"offset", ":7,\"offset").as_bytes());
+    assert_eq!((code, err.contains("has no partition 7, only 2")), (1, true), "{err}");
+}
+
+#[test]
+fn records_are_found_by_place_and_by_time() {
+    let broker = Broker::any();
+    let topic = unique("placed");
+    told(&broker, &format!("topic create {topic} -p 1 -c retention.ms=-1"));
+    let lines: String = (0..10).map(|n| format!("{} k{n} v{n}\n", 1_000 * n)).collect();
+    let (code, _, err) = fed(&broker, &format!("produce {topic} -F %T\\x20%k\\x20%v"), lines.as_bytes());
+    assert_eq!(code, 0, "{err}");
+    for (flags, expected) in [
+        ("", "0123456789"),
+        ("-n3", "012"),
+        ("--from -2", "89"),
+        ("--from 0:4 --to 6", "45"),
+        ("--from @7", "789"),
+        ("--from 0:@1 --to @1970-01-01T00:00:04Z", "123"),
+        ("--from @2 --to @4", "23"),
+        ("--from -1h", ""),
+        ("--key k5", "5"),
+        ("--grep v[2-3]|k9", "239"),
+        ("--to start", ""),
+    ] {
+        let out = told(&broker, &format!("consume {topic} -F %v\\c {flags}"));
+        let numbers: String = out.split('v').collect();
+        assert_eq!(numbers, expected, "{flags}");
+    }
+    let out = told(&broker, &format!("consume {topic} -n1"));
+    assert_eq!(out, format!("{topic} 0:0  1970-01-01T00:00:00.000Z  k0  v0\n"));
+    let (code, out, err) = milena(&broker, &format!("consume {topic} --from end --timeout 100ms"));
+    assert_eq!((code, out.as_str(), err.as_str()), (1, "", "no record came in time\n"));
+    assert_eq!(milena(&broker, &format!("consume {topic} --from soon")).0, 2);
+    assert_eq!(milena(&broker, &format!("consume {topic} --from 3:0")).0, 1);
+}
+
+#[test]
+fn topics_from_birth_to_death() {
+    let broker = Broker::any();
+    let topic = unique("life");
+    let created = told(&broker, &format!("topic create {topic} -p 2 -c retention.ms=777 -o ndjson"));
+    assert_eq!(created, format!("{{\"topic\":\"{topic}\",\"status\":\"created\"}}\n"));
+    assert_eq!(milena(&broker, &format!("topic create {topic}")).0, 1);
+    told(&broker, &format!("topic create {topic} --if-not-exists"));
+    told(&broker, &format!("topic partitions {topic} 3"));
+    assert!(told(&broker, "topic list -o name").lines().any(|line| line == topic));
+    told(&broker, &format!("topic config {topic} cleanup.policy=delete,compact --delete retention.ms"));
+    let set = objects(&told(&broker, &format!("topic config {topic} -o ndjson")));
+    assert_eq!((set.len(), set[0]["value"].as_str()), (1, Some("delete,compact")), "{set:?}");
+    let (code, _, err) = milena(&broker, &format!("topic config {topic} nope=1"));
+    assert_eq!((code, err.contains("nope")), (1, true), "{err}");
+    let written = fed(&broker, &format!("produce {topic} --partition 1 -o ndjson -k k"), b"a\nb\nc\n");
+    assert_eq!((written.0, objects(&written.1)[0]["partition"].as_i64()), (0, Some(1)), "{written:?}");
+    let (code, _, err) = milena(&broker, &format!("topic truncate {topic} --before 1:2"));
+    assert_eq!((code, err.contains("--yes")), (2, true), "{err}");
+    told(&broker, &format!("topic truncate {topic} --before 1:2 --yes"));
+    let rows = objects(&told(&broker, &format!("topic describe {topic} -o ndjson")));
+    let bounds: Vec<_> = rows.iter().map(|row| (row["start"].as_i64(), row["end"].as_i64())).collect();
+    assert_eq!(bounds, [(Some(0), Some(0)), (Some(2), Some(3)), (Some(0), Some(0))]);
+    told(&broker, &format!("topic delete {topic} --yes"));
+    assert_eq!(milena(&broker, &format!("topic delete {topic} --yes")).0, 1);
+    told(&broker, &format!("topic delete {topic} --yes --if-exists"));
+}
+
+#[test]
+fn a_group_moves_while_it_works() {
+    let broker = Broker::any();
+    let topic = unique("moved");
+    told(&broker, &format!("topic create {topic} -p 2"));
+    let lines: String = (0..20).map(|n| format!("{n}\n")).collect();
+    let written = fed(&broker, &format!("produce {topic} -F %v --partition 1"), lines.as_bytes());
+    assert_eq!(written.0, 0, "{}", written.2);
+    for protocol in ["classic", "consumer"] {
+        let group = unique(protocol);
+        let mut settings = vec![("group.protocol", protocol)];
+        if protocol == "classic" {
+            settings.push(("heartbeat.interval.ms", "200"));
+        }
+        let reader = member(broker.address(), &group, &topic, &settings);
+        assert_eq!(consume(&reader, 20).len(), 20);
+        told(&broker, &format!("wait --topic {topic} --group {group}"));
+        let seek = format!("group seek {group} --to 1:5");
+        let (code, _, err) = milena(&broker, &seek);
+        assert_eq!((code, err.contains("--live")), (1, true), "{err}");
+        let moved = objects(&told(&broker, &format!("{seek} --live --yes -o ndjson")));
+        assert_eq!((moved.len(), moved[0]["offset"].as_i64()), (1, Some(5)), "{moved:?}");
+        let again = consume(&reader, 15);
+        assert_eq!((again[0].offset, again[14].offset), (5, 19), "{protocol}");
+        let members = objects(&told(&broker, &format!("group members {group} -o ndjson")));
+        assert_eq!(members[0]["partitions"].as_array().map(Vec::len), Some(2), "{members:?}");
+        drop(reader);
+        told(&broker, &format!("wait --group {group}=Empty"));
+        told(&broker, &format!("group seek {group} --to -3 --topic {topic}:1"));
+        let lag = objects(&told(&broker, &format!("lag {group} --behind -o ndjson")));
+        assert_eq!((lag.len(), lag[0]["partition"].as_i64()), (1, Some(1)), "{lag:?}");
+        assert_eq!(milena(&broker, &format!("lag {group} --max 1")).0, 1);
+        let copy = unique("copy");
+        let offsets = told(&broker, &format!("group describe {group} -o ndjson"));
+        assert_eq!(fed(&broker, &format!("group seek {copy} --file -"), offsets.as_bytes()).0, 0);
+        let copied = told(&broker, &format!("group describe {copy} -o ndjson"));
+        assert_eq!(copied, offsets.replace(&group, &copy));
+        told(&broker, &format!("group delete {group} {copy} --yes"));
+        assert_eq!(milena(&broker, &format!("group describe {group}")).0, 1);
+    }
+}
+
+#[test]
+fn a_group_reads_and_commits() {
+    let broker = Broker::any();
+    let (topic, group) = (unique("shared"), unique("group"));
+    told(&broker, &format!("topic create {topic} -p 1"));
+    assert_eq!(fed(&broker, &format!("produce {topic}"), b"1\n2\n3\n4\n").0, 0);
+    assert_eq!(told(&broker, &format!("consume {topic} -g {group} -n 3 -F %v")), "1\n2\n3\n");
+    assert_eq!(told(&broker, &format!("consume {topic} -g {group} -n 1 -F %v")), "4\n");
+    assert_eq!(milena(&broker, &format!("consume {topic} -g {group} --from 0:1")).0, 2);
+}
+
+#[test]
+fn the_doctor_says_what_is_wrong() {
+    let broker = Broker::any();
+    let found = objects(&told(&broker, "doctor -o ndjson"));
+    assert!(found.iter().any(|row| row["what"] == "broker" && row["finding"] == "ok"), "{found:?}");
+    let nobody = format!("127.0.0.1:{}", free_port());
+    let (code, out, _) = milena(&broker, &format!("doctor --wait 300ms -b {nobody}"));
+    assert_eq!((code, out.contains("nobody listens there")), (1, true), "{out}");
+}
+
+#[test]
+fn settings_before_a_start() {
+    let broker = Broker::any();
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("server.properties");
+    std::fs::write(&file, "num.partitions=3\nnum.partitons=4\nssl.keystore.password=secret\n")
+        .expect("a file");
+    let file = file.display();
+    let shown = told(&broker, &format!("config show {file} --override log.retention.ms=5 -o ndjson"));
+    let rows = objects(&shown);
+    let source = |key: &str| {
+        let row = rows.iter().find(|row| row["key"] == key).expect(key);
+        (row["value"].clone(), row["source"].as_str().map(str::to_owned))
+    };
+    assert_eq!(source("num.partitions"), ("3".into(), Some(format!("{file}:1"))));
+    assert_eq!(source("log.retention.ms"), ("5".into(), Some("--override".into())));
+    assert!(!shown.contains("secret"), "{shown}");
+    let checked = told(&broker, &format!("config check {file}"));
+    assert!(checked.contains("did you mean num.partitions?"), "{checked}");
+    std::fs::write(folder.path().join("server.properties"), "num.partitions=many\n").expect("a file");
+    assert_eq!(milena(&broker, &format!("config check {file}")).0, 1);
+    assert!(told(&broker, "config explain log.flush.interval.messages").contains("long"));
+    assert_eq!(milena(&broker, "config explain nothing.at.all").0, 1);
+}
+
+#[test]
+fn words_that_make_no_sense() {
+    let broker = Broker::any();
+    for line in [
+        "topic",
+        "topic crate",
+        "topic list --nope",
+        "topic delete",
+        "consume",
+        "produce",
+        "lag -o xml",
+        "completions tcsh",
+    ] {
+        assert_eq!(milena(&broker, line).0, 2, "{line}");
+    }
+    for line in [
+        "topic --help",
+        "topic create --help",
+        "consume -h",
+        "man",
+        "completions bash",
+        "completions zsh",
+        "completions fish",
+    ] {
+        assert!(!told(&broker, line).is_empty(), "{line}");
+    }
+    let (code, _, err) = milena(&broker, "kafka-topics --everything");
+    assert_eq!((code, err.contains("milena topic list|create|")), (1, true), "{err}");
+}
