@@ -167,11 +167,16 @@ fn broker_entry(broker: &BrokerConfig, name: &str, keep: impl Fn(&ConfigSynonym)
     });
     let mut synonyms = broker_synonyms(broker, name, sensitive);
     synonyms.retain(keep);
-    let read_only = keys::find(name).is_none_or(|key| key.dynamic == Dynamic::ReadOnly);
-    let mut entry = entry(name, key, value, read_only, synonyms);
+    let mut entry = entry(name, key, value, is_described_read_only(name), synonyms);
     // Kafka documents the key itself and not its form for one listener.
     entry.documentation = keys::find(name).map(|key| key.doc.to_owned());
     entry
+}
+
+/// `advertised.listeners` can be set at run time here and not in Kafka. It is described as Kafka describes it, because the
+/// suite of a client compares that; who sets it does not look.
+fn is_described_read_only(name: &str) -> bool {
+    name == "advertised.listeners" || keys::find(name).is_none_or(|key| key.dynamic == Dynamic::ReadOnly)
 }
 
 fn entry(

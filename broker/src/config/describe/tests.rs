@@ -51,8 +51,6 @@ const DIFFERENT: &[&str] = &[
     "group.initial.rebalance.delay.ms",
     "listeners",
     "log.dir",
-    // Changeable at run time here.
-    "advertised.listeners",
     // Read once, at the start, and so not changeable at run time.
     "listener.security.protocol.map",
     // While log.retention.ms and log.roll.ms are set at run time, Kafka forgets the hours that were written.
