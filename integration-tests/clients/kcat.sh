@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # kcat.sh SCENARIO BOOTSTRAP TAG: what people type first.
 set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
 scenario=$1 broker=$2 tag=$3
 
 expect() { [ "$1" = "$2" ] || { echo "$3: '$1' instead of '$2'" >&2; exit 1; }; }
@@ -25,6 +26,19 @@ case $scenario in
     seq 100 | kcat -P -b "$broker" -t "$tag" -X enable.idempotence=true
     expect "$(timeout 60 kcat -b "$broker" -G "$tag" -X auto.offset.reset=earliest -c 60 -q "$tag" 2>/dev/null | wc -l)" 60 'the first 60'
     expect "$(timeout 60 kcat -b "$broker" -G "$tag" -X auto.offset.reset=earliest -e -q "$tag" 2>/dev/null | wc -l)" 40 'the rest' ;;
+  compacted) # read until of every key but the last batch's only the newest record is left
+    "$here/create" "$broker" "$tag" cleanup.policy=compact segment.ms=1 min.cleanable.dirty.ratio=0
+    for round in 0 1 2 3 4; do seq 0 9 | sed "s/.*/&:&, round $round/" | kcat -P -b "$broker" -t "$tag" -K: -z lz4; done
+    echo last:last | kcat -P -b "$broker" -t "$tag" -K:
+    until [ "$(last "$tag")" = "$(seq 0 9 | sed 's/$/, round 4/'; echo last)" ]; do sleep 0.1; done ;;
+  restart) # somebody kills the broker meanwhile: what was sent is read
+    echo 0 | kcat -P -b "$broker" -t "$tag"
+    seen=$(mktemp)
+    kcat -E -u -b "$broker" -G "$tag" -X auto.offset.reset=earliest "$tag" > "$seen" 2>/dev/null & reader=$!
+    trap 'kill "$reader"; rm -f "$seen"' EXIT
+    for n in $(seq 300); do echo "$n"; sleep 0.015; done |
+      kcat -E -P -b "$broker" -t "$tag" -X enable.idempotence=true -X linger.ms=5 2>/dev/null
+    until [ "$(sort -nu "$seen" | cksum)" = "$(seq 0 300 | cksum)" ]; do sleep 0.1; done ;;
   before) seq 100 | kcat -P -b "$broker" -t "$tag" -z gzip ;;
   after)
     echo 101 | kcat -P -b "$broker" -t "$tag"

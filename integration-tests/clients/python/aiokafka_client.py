@@ -1,7 +1,10 @@
-"""aiokafka: codecs, group, seek by time, and a group that goes on after a restart."""
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+"""aiokafka: codecs, group, seek by time, compaction, and a broker that dies, between two runs and in the middle of one."""
+import asyncio
 
-from scenario import BASE_MS, CODECS, expect, main, values
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from scenario import BASE_MS, CODECS, COMPACTED, expect, main, rounds, values
 
 
 async def read(bootstrap, topic, count, group=None):
@@ -73,6 +76,53 @@ async def transaction(bootstrap, tag):
     await consumer.stop()
 
 
+async def compacted(bootstrap, tag):
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    await admin.create_topics([NewTopic(tag, 1, 1, topic_configs=COMPACTED)])
+    await admin.close()
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, compression_type="gzip")
+    await producer.start()
+    for key, value in rounds():
+        await producer.send_and_wait(tag, value, key=key)
+    await producer.send_and_wait(tag, b"last", key=b"last")
+    await producer.stop()
+    wanted = [value for _, value in rounds()[-10:]] + [b"last"]
+    seen = []
+    while seen != wanted:
+        consumer = AIOKafkaConsumer(tag, bootstrap_servers=bootstrap, auto_offset_reset="earliest")
+        await consumer.start()
+        seen = []
+        while not seen or seen[-1] != b"last":
+            seen.append((await consumer.getone()).value)
+        await consumer.stop()
+
+
+async def restart(bootstrap, tag):
+    """Somebody kills the broker meanwhile: what was sent is read."""
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True)
+    await producer.start()
+    await producer.send_and_wait(tag, b"first")
+    consumer = AIOKafkaConsumer(tag, bootstrap_servers=bootstrap, group_id=tag, auto_offset_reset="earliest")
+    await consumer.start()
+    wanted, seen = {b"first", *values(0, 300)}, set()
+
+    async def read_all():
+        while seen != wanted:
+            for records in (await consumer.getmany(timeout_ms=100)).values():
+                seen.update(record.value for record in records)
+
+    reader = asyncio.create_task(read_all())
+    sent = []
+    for value in values(0, 300):
+        sent.append(await producer.send(tag, value))
+        await asyncio.sleep(0.015)
+    await asyncio.gather(*sent)
+    await reader
+    await producer.stop()
+    await consumer.stop()
+
+
 async def before(bootstrap, tag):
     await group(bootstrap, tag)
 
@@ -84,4 +134,5 @@ async def after(bootstrap, tag):
     await consumer.stop()
 
 
-main({"codecs": codecs, "group": group, "seek": seek, "transaction": transaction, "before": before, "after": after})
+main({"codecs": codecs, "group": group, "seek": seek, "transaction": transaction, "compacted": compacted,
+      "restart": restart, "before": before, "after": after})

@@ -1,10 +1,11 @@
-"""confluent-kafka: codecs, group, seek by time, administration, transactions, and a group that goes on after a restart."""
+"""confluent-kafka: codecs, group, seek by time, administration, transactions, compaction, and a broker that dies, between
+two runs and in the middle of one."""
 import time
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 
-from scenario import BASE_MS, CODECS, expect, main, values
+from scenario import BASE_MS, CODECS, COMPACTED, expect, main, rounds, values
 
 
 def send(bootstrap, topic, records, **settings):
@@ -113,6 +114,46 @@ def transaction(bootstrap, tag):
     c.close()
 
 
+def compacted(bootstrap, tag):
+    client = AdminClient({"bootstrap.servers": bootstrap})
+    client.create_topics([NewTopic(tag, 1, 1, config=COMPACTED)])[tag].result(30)
+    producer = Producer({"bootstrap.servers": bootstrap, "compression.type": "zstd"})
+    for key, value in [*rounds(), (b"last", b"last")]:
+        producer.produce(tag, value, key)
+        expect(producer.flush(30), 0, "not sent")
+    wanted = [value for _, value in rounds()[-10:]] + [b"last"]
+    seen = []
+    while seen != wanted:
+        c = consumer(bootstrap, tag)
+        c.assign([TopicPartition(tag, 0, 0)])
+        seen = []
+        while not seen or seen[-1] != b"last":
+            seen += [r.value() for r in take(c, 1)]
+        c.close()
+
+
+def restart(bootstrap, tag):
+    """Somebody kills the broker meanwhile: what was sent is read."""
+    send(bootstrap, tag, [(b"first", 0)])
+    c = consumer(bootstrap, tag, **{"enable.auto.commit": True})
+    c.subscribe([tag])
+    failed, seen = [], set()
+    producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True})
+    for value in values(0, 300):
+        producer.produce(tag, value, on_delivery=lambda error, _: error and failed.append(error))
+        producer.poll(0)
+        record = c.poll(0)
+        if record is not None and record.error() is None:
+            seen.add(record.value())
+        time.sleep(0.015)
+    expect(producer.flush(60), 0, "not sent")
+    expect(failed, [], "failed")
+    wanted = {b"first", *values(0, 300)}
+    while seen != wanted:
+        seen.update(r.value() for r in take(c, 1))
+    c.close()
+
+
 def before(bootstrap, tag):
     group(bootstrap, tag)
 
@@ -126,4 +167,4 @@ def after(bootstrap, tag):
 
 
 main({"codecs": codecs, "group": group, "next": next_protocol, "seek": seek, "admin": admin,
-      "transaction": transaction, "before": before, "after": after})
+      "transaction": transaction, "compacted": compacted, "restart": restart, "before": before, "after": after})

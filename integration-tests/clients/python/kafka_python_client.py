@@ -1,8 +1,11 @@
-"""kafka-python: codecs, group, seek by time, and a group that goes on after a restart."""
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+"""kafka-python: codecs, group, seek by time, compaction, and a broker that dies, between two runs and in the middle of one."""
+import time
+
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import NewTopic
 from kafka.structs import OffsetAndMetadata
 
-from scenario import BASE_MS, CODECS, expect, main, values
+from scenario import BASE_MS, CODECS, COMPACTED, expect, main, rounds, values
 
 
 def read(bootstrap, topic, count, group=None, **settings):
@@ -63,6 +66,45 @@ def seek(bootstrap, tag):
     consumer.close()
 
 
+def compacted(bootstrap, tag):
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+    admin.create_topics([NewTopic(tag, 1, 1, topic_configs=COMPACTED)])
+    admin.close()
+    producer = KafkaProducer(bootstrap_servers=bootstrap, compression_type="lz4", linger_ms=20)
+    for key, value in rounds():
+        producer.send(tag, value, key=key).get(30)
+    producer.send(tag, b"last", key=b"last").get(30)
+    wanted = [value for _, value in rounds()[-10:]] + [b"last"]
+    seen = []
+    while seen != wanted:
+        consumer = KafkaConsumer(
+            tag, bootstrap_servers=bootstrap, group_id=None, auto_offset_reset="earliest", consumer_timeout_ms=30_000)
+        seen = []
+        for record in consumer:
+            seen.append(record.value)
+            if record.value == b"last":
+                break
+        consumer.close()
+
+
+def restart(bootstrap, tag):
+    """Somebody kills the broker meanwhile: what was sent is read."""
+    producer = KafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True)
+    producer.send(tag, b"first").get(30)
+    consumer = KafkaConsumer(tag, bootstrap_servers=bootstrap, group_id=tag, auto_offset_reset="earliest")
+    sent, seen = [producer.send(tag, b"second")], set()
+    for value in values(0, 300):
+        sent.append(producer.send(tag, value))
+        seen.update(record.value for records in consumer.poll(1).values() for record in records)
+        time.sleep(0.015)
+    for future in sent:
+        future.get(60)
+    wanted = {b"first", b"second", *values(0, 300)}
+    while seen != wanted:
+        seen.update(record.value for records in consumer.poll(100).values() for record in records)
+    consumer.close()
+
+
 def before(bootstrap, tag):
     group(bootstrap, tag)
 
@@ -75,4 +117,5 @@ def after(bootstrap, tag):
     consumer.close()
 
 
-main({"codecs": codecs, "group": group, "seek": seek, "before": before, "after": after})
+main({"codecs": codecs, "group": group, "seek": seek, "compacted": compacted, "restart": restart, "before": before,
+      "after": after})

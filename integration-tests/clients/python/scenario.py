@@ -3,6 +3,7 @@ import inspect
 import asyncio
 import sys
 
+COMPACTED = {"cleanup.policy": "compact", "segment.ms": "1", "min.cleanable.dirty.ratio": "0"}
 CODECS = [None, "gzip", "snappy", "lz4", "zstd"]
 BASE_MS = 1_700_000_000_000
 
@@ -14,6 +15,11 @@ def expect(seen, wanted, what):
 
 def values(start, end):
     return [f"value {n}".encode() for n in range(start, end)]
+
+
+def rounds():
+    """What a topic that compacts is given, (key, value) by (key, value): only the last of each key stays."""
+    return [(f"key {n}".encode(), f"value {n}, {round}".encode()) for round in range(5) for n in range(10)]
 
 
 def main(scenarios):

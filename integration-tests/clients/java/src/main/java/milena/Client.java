@@ -3,8 +3,10 @@ package milena;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.Future;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
@@ -44,6 +46,8 @@ public final class Client {
             case "seek" -> client.seek();
             case "admin" -> client.admin();
             case "transaction" -> client.transaction();
+            case "compacted" -> client.compacted();
+            case "restart" -> client.restart();
             case "before" -> client.group("classic");
             case "after" -> client.after();
             case "mirror" -> client.mirror();
@@ -73,7 +77,7 @@ public final class Client {
         }
         try (KafkaConsumer<String, String> consumer = consumer(tag, protocol, tag)) {
             expect(values(60, 100), take(consumer, 40).stream().map(ConsumerRecord::value).toList(), protocol);
-            OffsetAndMetadata committed = consumer.committed(java.util.Set.of(new TopicPartition(tag, 0)))
+            OffsetAndMetadata committed = consumer.committed(Set.of(new TopicPartition(tag, 0)))
                 .get(new TopicPartition(tag, 0));
             expect("60 so far", committed.offset() + " " + committed.metadata(), "committed");
         }
@@ -114,6 +118,58 @@ public final class Client {
             members.forEach(member -> member.poll(Duration.ofMillis(50)));
             if (System.nanoTime() > end) {
                 throw new IllegalStateException("shares: " + members.stream().map(KafkaConsumer::assignment).toList());
+            }
+        }
+    }
+
+    /** Reads until of every key but the last batch's only the newest record is left. */
+    private void compacted() throws Exception {
+        try (Admin admin = Admin.create(Map.of("bootstrap.servers", bootstrap))) {
+            var configs = Map.of("cleanup.policy", "compact", "segment.ms", "1", "min.cleanable.dirty.ratio", "0");
+            admin.createTopics(List.of(new NewTopic(tag, 1, (short) 1).configs(configs))).all().get();
+        }
+        List<String> wanted = new ArrayList<>(values(40, 50));
+        wanted.add("last");
+        try (KafkaProducer<String, String> producer = producer(Map.of("compression.type", "snappy"))) {
+            for (int n = 0; n < 50; n++) {
+                producer.send(new ProducerRecord<>(tag, "key " + n % 10, "value " + n)).get();
+            }
+            producer.send(new ProducerRecord<>(tag, "last", "last")).get();
+        }
+        List<String> seen = List.of();
+        try (KafkaConsumer<String, String> consumer = consumer(tag, null, null)) {
+            TopicPartition partition = new TopicPartition(tag, 0);
+            consumer.assign(List.of(partition));
+            while (!seen.equals(wanted)) {
+                consumer.seek(partition, 0);
+                seen = new ArrayList<>();
+                while (consumer.position(partition) <= 50) {
+                    for (var record : consumer.poll(Duration.ofMillis(100))) {
+                        seen.add(record.value());
+                    }
+                }
+            }
+        }
+    }
+
+    /** Somebody kills the broker meanwhile: what was sent is read. */
+    private void restart() throws Exception {
+        send(tag, 0, 1, Map.of());
+        Set<String> seen = new HashSet<>();
+        Set<String> wanted = new HashSet<>(values(0, 301));
+        try (KafkaConsumer<String, String> consumer = consumer(tag, "classic", tag);
+             KafkaProducer<String, String> producer = producer(Map.of())) {
+            List<Future<RecordMetadata>> sent = new ArrayList<>();
+            for (String value : values(1, 301)) {
+                sent.add(producer.send(new ProducerRecord<>(tag, value)));
+                consumer.poll(Duration.ZERO).forEach(record -> seen.add(record.value()));
+                Thread.sleep(15);
+            }
+            for (Future<RecordMetadata> one : sent) {
+                one.get();
+            }
+            while (!seen.equals(wanted)) {
+                consumer.poll(Duration.ofMillis(200)).forEach(record -> seen.add(record.value()));
             }
         }
     }
