@@ -51,7 +51,7 @@ public final class Client {
             case "before" -> client.group("classic");
             case "after" -> client.after();
             case "mirror" -> client.mirror();
-            case "mirrored" -> client.mirrored();
+            case "mirrored" -> client.mirrored(args[3]);
             default -> throw new IllegalArgumentException("no scenario " + args[0]);
         }
     }
@@ -245,9 +245,9 @@ public final class Client {
         }
     }
 
-    /** What it has brought: records, the topic's configuration, and where the group is. */
-    private void mirrored() throws Exception {
-        String topic = "kafka." + tag;
+    /** What it has brought from the other cluster: records, the topic's configuration, and where the group is. */
+    private void mirrored(String from) throws Exception {
+        String topic = from + "." + tag;
         ConfigResource resource = new ConfigResource(ConfigResource.Type.TOPIC, topic);
         try (Admin admin = Admin.create(Map.of("bootstrap.servers", bootstrap))) {
             var partitions = IntStream.range(0, 3).mapToObj(n -> new TopicPartition(topic, n)).toList();
