@@ -47,13 +47,12 @@ fn taken(synced: &Synced) -> Vec<String> {
 fn a_segment_that_ends_is_synced_with_what_a_start_trusts() {
     let root = tempfile::tempdir().unwrap();
     let (disk, synced) = noting(root.path());
-    let log = Arc::new(open(&disk, &root.path().join("t-0"), true));
+    let log = open(&disk, &root.path().join("t-0"), true);
     put(&log, 0);
     log.flush().unwrap();
     taken(&synced);
     log.begin_segment(1000).unwrap();
-    log.flush_closed();
-    log.flush_together(1).unwrap();
+    log.plan_flush(1).unwrap().expect("a segment has ended").sync(&disk).unwrap();
     let names = ["000.index", "000.log", "000.timeindex", "001.snapshot", "t-0"];
     let found = taken(&synced);
     for name in names {
