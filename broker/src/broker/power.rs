@@ -17,13 +17,13 @@ fn create(broker: &Broker, name: &str) {
     broker.controller.create_topics(vec![topic], false).unwrap().remove(0).unwrap();
 }
 
-/// A batch of a producer, and an aborted transaction of another, for each partition; on the device.
-fn produce(broker: &Broker, round: i32) {
-    for (number, partition) in broker.partitions.all().iter().enumerate() {
-        let mut plain = BatchBuilder::new().producer(number as i64, 0, round);
-        plain.append(NOW_MS, Some(b"key"), Some(partition.topic.as_bytes()), &[]);
+/// A batch for each partition, of a producer that begins with it; on the device.
+fn produce(broker: &Broker, producer: i64) {
+    for partition in broker.partitions.all() {
+        let mut batch = BatchBuilder::new().producer(producer, 0, 0);
+        batch.append(NOW_MS, Some(b"key"), Some(partition.topic.as_bytes()), &[]);
         let how = Append { leader_epoch: 0, origin: Origin::Client, now_ms: NOW_MS };
-        append_batches(&partition.log(), &plain.build().unwrap(), &how).unwrap();
+        append_batches(&partition.log(), &batch.build().unwrap(), &how).unwrap();
         partition.log().flush().unwrap();
     }
 }

@@ -321,3 +321,6 @@ impl Log {
         Ok(path)
     }
 }
+
+#[cfg(test)]
+mod tests;

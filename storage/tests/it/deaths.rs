@@ -202,7 +202,7 @@ fn a_power_cut_at_any_operation_loses_nothing_that_was_synced() {
                 let left = scratch();
                 device.after_power_cut(left.path(), &mut random);
                 note(format!("at operation {at}, {:?}, cut {cut}", state.op));
-                let again = random.one_in(10).then(|| copy(left.path()));
+                let again = random.one_in(25).then(|| copy(left.path()));
                 let legal = state.promised.after_power_cut();
                 let found = check(left.path(), &model, legal, &config, &mut random);
                 if let Some(again) = again {
