@@ -256,7 +256,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer_put(self, name: str, body: bytes):
         self.engine.container(name).put(self.query["path"], io.BytesIO(body))
-        self._json({})
+        self._head(200, Content_Length=0)
 
     def answer_prepare(self, name: str, body: bytes):
         container = self.engine.container(name)
@@ -320,7 +320,7 @@ class Handler(BaseHTTPRequestHandler):
         wanted = json.loads(body)
         aliases = (wanted.get("EndpointConfig") or {}).get("Aliases") or []
         self.engine.container(wanted["Container"]).networks[name] = aliases
-        self._json({})
+        self._head(200, Content_Length=0)
 
     def answer_events(self, _):
         """There are none that a library for tests would wait for."""
