@@ -6,9 +6,9 @@ use rskafka::record::Record;
 use std::collections::BTreeMap;
 use std::error::Error;
 use testcontainers_modules::kafka::{apache, confluent};
-use testcontainers_modules::testcontainers::core::ContainerAsync;
+use testcontainers_modules::testcontainers::core::ContainerPort;
 use testcontainers_modules::testcontainers::runners::AsyncRunner;
-use testcontainers_modules::testcontainers::Image;
+use testcontainers_modules::testcontainers::{ContainerAsync, Image};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
@@ -19,7 +19,7 @@ async fn main() -> Outcome {
     drive("confluent", confluent::Kafka::default(), confluent::KAFKA_PORT).await
 }
 
-async fn drive<I: Image>(name: &str, image: I, port: u16) -> Outcome {
+async fn drive<I: Image>(name: &str, image: I, port: ContainerPort) -> Outcome {
     let container: ContainerAsync<I> = image.start().await?;
     let port = container.get_host_port_ipv4(port).await?;
     if let Err(error) = exchange(&format!("127.0.0.1:{port}")).await {
