@@ -251,14 +251,15 @@ class Container:
         """The first process of the container, once it is in its file system."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         while self.process.poll() is None:
-            for child in children.read_text().split():
-                try:
+            try:
+                for child in children.read_text().split():
                     if os.readlink(f"/proc/{child}/root") == str(self.root):
                         return int(child)
-                except FileNotFoundError:
-                    pass
+            except (FileNotFoundError, ProcessLookupError):
+                pass
             time.sleep(0.005)
-        raise Refused(500, f"the container ended before it began: {self.process.stderr.read().decode()}")
+        said = b"".join(piece for _, _, piece in self.output.follow(True))
+        raise Refused(500, f"the container ended before it began: {said.decode(errors='replace')}")
 
     def _publish(self) -> None:
         bindings = self.host_config.get("PortBindings") or {}

@@ -151,10 +151,7 @@ impl RedpandaStart {
             } else if name == "advertised_kafka_api" {
                 advertised = advertised.or(Addresses::of_yaml(name, value)?);
             } else if GUARDS.contains(&name) && value.as_bool() != Some(false) || asks_for_tls(name, value) {
-                return Err(format!(
-                    "{name} of Redpanda is not supported: set Kafka's listener.security.protocol.map and sasl.* or ssl.* keys \
-                     instead"
-                ));
+                return Err(format!("{name} of Redpanda is not supported, and nobody would be kept out"));
             } else {
                 idle.push(name);
             }

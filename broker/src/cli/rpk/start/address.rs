@@ -83,10 +83,7 @@ fn of_entry(property: &str, entry: &Value) -> Result<Address, String> {
     match text("authentication_method") {
         None | Some("none") => {}
         Some(method) => {
-            return Err(format!(
-                "authentication_method {method} in {property} of Redpanda is not supported: set Kafka's \
-                 listener.security.protocol.map and sasl.* keys instead"
-            ));
+            return Err(format!("authentication_method {method} in {property} of Redpanda is not supported"));
         }
     }
     let found = text("address")
