@@ -22,24 +22,27 @@ import org.apache.kafka.common.serialization.StringDeserializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 
 /**
- * {@code Pipeline BOOTSTRAP TAG ORDERS}: orders go through two stages in transactions, some of which are aborted on
- * purpose, while somebody kills the broker. Each has to come out once, and those of one customer in sequence.
+ * {@code Pipeline BOOTSTRAP TAG ORDERS PROTOCOL}: orders go through two stages in transactions, some of which are aborted on
+ * purpose, while somebody kills the broker. Each has to come out once, and those of one customer in sequence. The groups
+ * speak PROTOCOL, {@code classic} or {@code consumer}.
  */
 public final class Pipeline {
     private static final int CUSTOMERS = 97;
     private static final int PARTITIONS = 4;
     private final String bootstrap;
     private final String tag;
+    private final String protocol;
     private volatile boolean stopped;
     private volatile Throwable failure;
 
-    private Pipeline(String bootstrap, String tag) {
+    private Pipeline(String bootstrap, String tag, String protocol) {
         this.bootstrap = bootstrap;
         this.tag = tag;
+        this.protocol = protocol;
     }
 
     public static void main(String[] args) throws Exception {
-        new Pipeline(args[0], args[1]).run(Integer.parseInt(args[2]));
+        new Pipeline(args[0], args[1], args[3]).run(Integer.parseInt(args[2]));
     }
 
     private void run(int orders) throws Exception {
@@ -177,10 +180,12 @@ public final class Pipeline {
     }
 
     private KafkaConsumer<String, String> consumer(String topic, String group) {
-        Map<String, Object> settings = Map.of("bootstrap.servers", bootstrap, "group.id", group,
+        Map<String, Object> settings = new HashMap<>(Map.of("bootstrap.servers", bootstrap, "group.id", group,
             "auto.offset.reset", "earliest", "enable.auto.commit", false, "isolation.level", "read_committed",
-            "max.poll.records", 200, "session.timeout.ms", 6000, "heartbeat.interval.ms", 500,
-            "reconnect.backoff.max.ms", 200);
+            "max.poll.records", 200, "reconnect.backoff.max.ms", 200, "group.protocol", protocol));
+        if (protocol.equals("classic")) {
+            settings.putAll(Map.of("session.timeout.ms", 6000, "heartbeat.interval.ms", 500));
+        }
         KafkaConsumer<String, String> consumer =
             new KafkaConsumer<>(settings, new StringDeserializer(), new StringDeserializer());
         consumer.subscribe(List.of(topic));
