@@ -128,7 +128,8 @@ impl ConsumerGroup {
             *gone_regexes.entry(&member.profile.regex).or_default() += 1;
         }
         let stays = |count: usize, gone: Option<&usize>| count > gone.copied().unwrap_or(0);
-        let named = self.topic_counts.iter().filter(|(topic, count)| stays(**count, gone.get(topic.as_str())));
+        let named =
+            self.topic_counts.iter().filter(|(topic, count)| stays(**count, gone.get(topic.as_str())));
         let mut subscribed: BTreeSet<&str> = named.map(|(topic, _)| topic.as_str()).collect();
         for (regex, resolved) in &self.regexes {
             let count = self.regex_counts.get(regex).copied().unwrap_or(0);

@@ -198,7 +198,8 @@ fn offsets_stay_while_a_group_rebalances_or_nobody_knows_what_it_reads() {
             assert_eq!(harness.commit(commit), 0, "{protocol_type}");
         }
         // Whoever joins then waits for the first one, which does not join again.
-        let _waiting = (1..members).map(|_| harness.join(super::Join { protocol_type, ..join })).collect::<Vec<_>>();
+        let _waiting =
+            (1..members).map(|_| harness.join(super::Join { protocol_type, ..join })).collect::<Vec<_>>();
         harness.at(20 * DAY_MS);
         assert_eq!(harness.state(), state);
         assert_eq!(harness.fetch(GROUP, "orders", 0), (1, 0), "{protocol_type}");

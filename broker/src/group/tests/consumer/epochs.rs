@@ -4,10 +4,10 @@ use super::{Script, assigned, beating, holding, joining, wire};
 use crate::group::tests::{Commit, GROUP, START, code, name};
 use crate::group::{ConsumerSettings, GroupSettings, ListFilter};
 use kafka_protocol::ResponseError;
-use kafka_protocol::messages::{ConsumerGroupHeartbeatRequest, OffsetDeleteRequest};
 use kafka_protocol::messages::offset_delete_request::{
     OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
 };
+use kafka_protocol::messages::{ConsumerGroupHeartbeatRequest, OffsetDeleteRequest};
 
 #[test]
 fn a_member_alone_gets_everything() {

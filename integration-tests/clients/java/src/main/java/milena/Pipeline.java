@@ -98,7 +98,8 @@ public final class Pipeline {
     }
 
     private void work(String from, String to, String id, Random random) {
-        try (KafkaConsumer<String, String> consumer = consumer(from, from)) {
+        try (KafkaConsumer<String, String> consumer = consumer(from)) {
+            consumer.subscribe(List.of(from));
             while (!stopped) {
                 // The next producer of an id ends what the former has left.
                 try (KafkaProducer<String, String> producer = producer(id)) {
@@ -148,9 +149,8 @@ public final class Pipeline {
         Map<String, Integer> next = new HashMap<>();
         int seen = 0;
         int quiet = 0;
-        try (KafkaConsumer<String, String> consumer = consumer(topic, topic + "-check")) {
+        try (KafkaConsumer<String, String> consumer = consumer(topic + "-check")) {
             // Not as a member of a group: one that was put out of it would begin anew.
-            consumer.unsubscribe();
             consumer.assign(IntStream.range(0, PARTITIONS).mapToObj(n -> new TopicPartition(topic, n)).toList());
             // Nothing may come behind the last one.
             while (seen < orders || quiet++ < 5) {
@@ -179,16 +179,13 @@ public final class Pipeline {
         return new KafkaProducer<>(settings, new StringSerializer(), new StringSerializer());
     }
 
-    private KafkaConsumer<String, String> consumer(String topic, String group) {
+    private KafkaConsumer<String, String> consumer(String group) {
         Map<String, Object> settings = new HashMap<>(Map.of("bootstrap.servers", bootstrap, "group.id", group,
             "auto.offset.reset", "earliest", "enable.auto.commit", false, "isolation.level", "read_committed",
             "max.poll.records", 200, "reconnect.backoff.max.ms", 200, "group.protocol", protocol));
         if (protocol.equals("classic")) {
             settings.putAll(Map.of("session.timeout.ms", 6000, "heartbeat.interval.ms", 500));
         }
-        KafkaConsumer<String, String> consumer =
-            new KafkaConsumer<>(settings, new StringDeserializer(), new StringDeserializer());
-        consumer.subscribe(List.of(topic));
-        return consumer;
+        return new KafkaConsumer<>(settings, new StringDeserializer(), new StringDeserializer());
     }
 }
