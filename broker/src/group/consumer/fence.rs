@@ -44,8 +44,6 @@ impl GroupShard {
                 Holding { epoch: LEAVING_FOR_A_WHILE, revoking: Arc::default(), ..member.holding.clone() };
             let record =
                 GroupRecord::ConsumerGroupCurrentMemberAssignment(group.key(id), Some(holding.to_record()));
-            // Whoever comes back begins anew; until then the session counts.
-            self.timers.cancel(&revocation_key(&group.id, &member.id));
             effects.store(vec![record], Then::Replay);
             return Ok(response);
         }
@@ -76,7 +74,11 @@ impl GroupShard {
         effects: &mut Effects<Self>,
     ) {
         let known = self.consumers.get(group).and_then(|group| group.member(member));
-        if known.is_some_and(|known| known.holding.state == MemberState::Unrevoked) {
+        // Who has left for a while has given up everything; until somebody takes the place the session counts.
+        let owes = |holding: &Holding| {
+            holding.state == MemberState::Unrevoked && holding.epoch != LEAVING_FOR_A_WHILE
+        };
+        if known.is_some_and(|known| owes(&known.holding)) {
             tracing::info!(group, %member, "the member did not give its partitions up in time");
             self.fence(group, &BTreeSet::from([Arc::clone(member)]), effects);
         }
