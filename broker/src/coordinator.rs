@@ -9,6 +9,8 @@
 
 pub(crate) mod replay;
 pub(crate) mod runtime;
+#[cfg(test)]
+pub(crate) mod seeds;
 pub(crate) mod timers;
 
 use kafka_protocol::ResponseError;

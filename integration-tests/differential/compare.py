@@ -1,7 +1,8 @@
 """compare.py JARS KAFKA MILENA [SCRIPT...]: sends the same to both ports and compares the answers field by field.
 
 Ids and times are masked, lists that Kafka gives in the order of a hash table are sorted. What differs and is meant to says
-why where it is asked; docs/differences.md says it to users. With names of scripts only those run.
+why where it is asked; docs/differences.md says it to users. With names of scripts only those run; `transactions_1` stands for
+those of transactions after the cluster was taken back to transaction.version 1.
 """
 
 import sys
@@ -47,6 +48,19 @@ def versions_of(connection):
     return {api["apikey"]: range(api["minversion"], api["maxversion"] + 1) for api in answer["apikeys"]}
 
 
+def take_back(connection, feature, level):
+    """Lowers the level of a feature, and waits until the broker tells it to clients."""
+    update = {"feature": feature, "maxversionlevel": level, "upgradetype": 2}
+    answer = connection.call("UpdateFeatures", 1, {"featureupdates": [update], "timeoutms": 9000})
+    assert answer["errorcode"] == 0, answer
+    for _ in range(240):
+        told = connection.call("ApiVersions", 4, {"clientsoftwarename": "compare", "clientsoftwareversion": "1"})["finalizedfeatures"]
+        if [level] == [one["maxversionlevel"] for one in told if one["name"] == feature]:
+            return
+        time.sleep(0.1)
+    sys.exit(f"{feature} stays as it is on port {connection.port}: {told}")
+
+
 def chosen(names):
     for module in SCRIPTS:
         for script in module.SCRIPTS:
@@ -64,11 +78,13 @@ def main():
     asked, found, meant = 0, [], {}
     for broker in brokers:
         settle(broker)
+        if "transactions_1" in names:
+            take_back(broker, "transaction.version", 1)
     for module in (conditions, admin):
         if not names or module.__name__.removeprefix("scripts.") in names:
             count, differing = module.compare(schemas, brokers, served, meant)
             asked, found = asked + count, found + differing
-    scripts = list(chosen(names))
+    scripts = list(chosen([name.removesuffix("_1") for name in names]))
     with ThreadPoolExecutor(AT_ONCE) as pool:
         runs = [[pool.submit(sides.run, script, sides.Side(schemas, broker.port, served[0])) for broker in brokers] for _, script in scripts]
         for (name, _), (kafka, milena) in zip(scripts, runs):

@@ -7,6 +7,7 @@
 
 mod answers;
 mod consume;
+mod groups;
 mod idle;
 mod paced;
 mod produce;
@@ -28,12 +29,13 @@ cargo run --release -p milena-integration-tests --example bench -- [rounds=3] [s
   scale=X     multiplies bytes and counts
   only=WORD   only scenarios whose name has WORD in it
 
-KAFKA_SERVER=COMMAND measures Apache Kafka beside milena, if java is there: COMMAND DIR PORT runs it in the foreground.
+KAFKA_SERVER=COMMAND measures Apache Kafka beside milena, if java is there: COMMAND DIR PORT [KEY=VALUE..] runs it in
+the foreground.
 MILENA_BINARY=PATH measures that binary. Data lies below TMPDIR: \"durable\" means something on a disk only, not on tmpfs.
 
 Scenarios: produce 64 KiB (plain, idempotent, transactional, in every codec, to 1,000 partitions, 12 in a request), fetch,
-produce 16 KiB, produce one record, durable, end to end, consumers, connections, ApiVersions, after the load, start, idle
-partitions (10,000; Apache Kafka takes minutes for them and is measured only with only=\"idle partitions\"). CPU is user
+produce 16 KiB, produce one record, durable, end to end, consumers, connections, ApiVersions, after the load, start, groups,
+idle partitions (10,000; Apache Kafka takes minutes for them and is measured only with only=\"idle partitions\"). CPU is user
 and system time of the broker alone. MB and GiB of packed batches are those before they were packed.";
 
 /// What was asked for on the command line.
@@ -93,9 +95,16 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
     for round in 0..options.rounds {
         for (column, kind) in kinds.iter().enumerate() {
             eprintln!("round {} of {}: {}", round + 1, options.rounds, kind.name);
-            under_load::run(kind, &options, &mut |scenario, metric, value| {
-                table.add(column, scenario, metric, value)
-            });
+            if options.only != "groups" {
+                under_load::run(kind, &options, &mut |scenario, metric, value| {
+                    table.add(column, scenario, metric, value)
+                });
+            }
+            if options.wants("groups") {
+                groups::run(kind, &options, &mut |scenario, metric, value| {
+                    table.add(column, scenario, metric, value)
+                });
+            }
             if options.wants("idle partitions") {
                 if kind.is_kafka() && options.only.is_empty() {
                     eprintln!(

@@ -60,7 +60,7 @@ pub(super) struct ConsumerGroup {
     static_members: HashMap<Arc<str>, Arc<str>>,
     /// Epoch that the targets were computed for.
     pub(super) target_epoch: i32,
-    targets: HashMap<Arc<str>, Arc<Partitions>>,
+    targets: BTreeMap<Arc<str>, Arc<Partitions>>,
     owners: HashMap<Uuid, HashMap<i32, Arc<str>>>,
     pub(super) regexes: BTreeMap<String, Resolved>,
     /// Members that name a topic.
@@ -83,7 +83,7 @@ impl ConsumerGroup {
             members: BTreeMap::new(),
             static_members: HashMap::new(),
             target_epoch: 0,
-            targets: HashMap::new(),
+            targets: BTreeMap::new(),
             owners: HashMap::new(),
             regexes: BTreeMap::new(),
             topic_counts: HashMap::new(),
@@ -115,6 +115,15 @@ impl ConsumerGroup {
 
     pub(super) fn target(&self, member: &str) -> Option<&Arc<Partitions>> {
         self.targets.get(member)
+    }
+
+    /// The targets of members that are asked for in the order of their ids, one step each.
+    fn targets_in_step<'a>(&'a self) -> impl FnMut(&str) -> Option<&'a Arc<Partitions>> {
+        let mut rest = self.targets.iter().peekable();
+        move |id| {
+            while rest.next_if(|(known, _)| ***known < *id).is_some() {}
+            rest.next_if(|(known, _)| ***known == *id).map(|(_, target)| target)
+        }
     }
 
     /// Kafka's name of the state.

@@ -1,5 +1,7 @@
 """Consumer groups (KIP-848): heartbeat by heartbeat, what each member is told and what is told of the group."""
 
+import time
+
 from scripts.commits import commit_values, fetch_values, part
 from scripts.produce import FAILS
 
@@ -277,4 +279,109 @@ def topics_that_come(side):
     side.note("none", {"owned": member.owned})
 
 
-SCRIPTS = [refused, single, reconciliation("uniform"), reconciliation("range"), lingering, static_members, patterns, topics_that_come]
+SESSION = 4.0  # seconds
+
+
+def short_sessions(side, *groups):
+    """Groups whose members may be silent for four seconds only."""
+    for group in groups:
+        settings = {"consumer.session.timeout.ms": str(int(SESSION * 1000)), "consumer.heartbeat.interval.ms": "500"}
+        configs = [{"name": name, "configoperation": 0, "value": value} for name, value in settings.items()]
+        wanted = {"resources": [{"resourcetype": 32, "resourcename": group, "configs": configs}]}
+        side.until(lambda: side.quietly("IncrementalAlterConfigs", 1, wanted)["responses"][0]["errorcode"] == 0)
+        asked = {"resources": [{"resourcetype": 32, "resourcename": group, "configurationkeys": list(settings)}]}
+        side.until(lambda: [config["value"] for config in side.quietly("DescribeConfigs", 4, asked)["results"][0]["configs"]].count("500") == 1)
+
+
+def wait_until(side, condition, member, seconds=20):
+    """Until it is so, while this member goes on with its heartbeats; the time when it was."""
+    def so():
+        member.quietly(topicpartitions=member.owned)
+        time.sleep(0.1)
+        return condition()
+    side.until(so, seconds)
+    return time.monotonic()
+
+
+def wait_for_all(side, member, count):
+    """Until the member that goes on owns everything and is told so no more."""
+    wait_until(side, lambda: sum(len(topic["partitions"]) for topic in member.owned) == count, member)
+    member.quietly(topicpartitions=member.owned)
+
+
+def ids_in(side, group):
+    answer = side.quietly("ConsumerGroupDescribe", 1, {"groupids": [group]})["groups"][0]
+    return {member["memberid"] for member in answer["members"]}
+
+
+def sessions(side):
+    """Members that fall silent: when they are gone, what they and the others are told then."""
+    side.topic("silent", 4)
+    short_sessions(side, "silent", "silent-static")
+    a, b = (Consumer(side, "silent", name, 1, ["silent"]) for name in "ab")
+    a.join(), b.join(), settle(side, a, b)
+    last = time.monotonic()
+    b.beat()
+    gone = wait_until(side, lambda: b.id not in ids_in(side, "silent"), a)
+    side.note("in time", {"not before": gone - last >= SESSION - 0.2, "soon after": gone - last < SESSION * 2})
+    wait_for_all(side, a, 4), b.beat(), b.ack(), b.leave(), settle(side, a)
+    side.call("OffsetCommit", 9, commit_values(side, "silent", [("silent", [part()])], b.epoch, b.id))
+    b.join(), settle(side, a, b)
+
+    # An instance that left for a while: its time counts from what it said last before that.
+    group = "silent-static"
+    c, d = (Consumer(side, group, name, 1, ["silent"], instanceid=f"i-{name}") for name in "cd")
+    c.join(), d.join(), settle(side, c, d)
+    last = time.monotonic()
+    d.beat()
+    wait_until(side, lambda: time.monotonic() - last > SESSION * 0.6, c)
+    left = time.monotonic()
+    d.leave(-2), describe(side, group)
+    gone = wait_until(side, lambda: d.id not in ids_in(side, group), c)
+    side.note("from its last word", {"not before": gone - last >= SESSION - 0.2, "before": gone - left < SESSION - 0.2})
+    wait_for_all(side, c, 4), settle(side, c), d.beat(), d.beat(memberepoch=-2, instanceid="i-d")
+    # Another one takes the place in time: that one's time begins then.
+    d.join(), settle(side, c, d), d.leave(-2)
+    thief = Consumer(side, group, "thief", 1, ["silent"], instanceid="i-d")
+    taken = time.monotonic()
+    thief.join(), describe(side, group)
+    gone = wait_until(side, lambda: thief.id not in ids_in(side, group), c)
+    side.note("from its joining", {"not before": gone - taken >= SESSION - 0.2, "soon after": gone - taken < SESSION * 2})
+    wait_for_all(side, c, 4), thief.beat(), settle(side, c)
+
+
+def revocations(side):
+    """Members that go on but keep what they are to give up."""
+    side.topic("kept", 4)
+    rebalance = 3.0
+    for way in ("says nothing", "keeps all", "leaves for a while"):
+        group = f"kept-{way.replace(' ', '-')}"
+        more = {"instanceid": "i-a"} if way == "leaves for a while" else {}
+        a = Consumer(side, group, "a", 1, ["kept"], rebalancetimeoutms=int(rebalance * 1000), **more)
+        b = Consumer(side, group, "b", 1, ["kept"])
+        a.join(), a.ack()
+        mine = a.owned
+        b.join()
+        told = time.monotonic()
+        a.beat(topicpartitions=mine, **more), b.beat(), describe(side, group)
+        if way == "leaves for a while":
+            a.beat(memberepoch=-2, **more), describe(side, group)
+            wait_until(side, lambda: time.monotonic() - told > rebalance * 2, b)
+            describe(side, group), b.beat()
+            back = Consumer(side, group, "c", 1, ["kept"], **more)
+            back.join(), settle(side, b, back)
+            continue
+        kept = {} if way == "says nothing" else {"topicpartitions": mine}
+
+        def fenced():
+            return a.quietly(**kept)["errorcode"] != 0
+        gone = wait_until(side, fenced, b)
+        side.note(way, {"not before": gone - told >= rebalance - 0.2, "soon after": gone - told < rebalance * 2.5})
+        wait_for_all(side, b, 4)
+        a.owned = mine
+        a.beat(**kept), a.ack(), b.beat(), describe(side, group)
+        a.join(), settle(side, a, b)
+
+
+SCRIPTS = [refused, single, reconciliation("uniform"), reconciliation("range"), lingering, static_members, patterns, topics_that_come,
+           sessions, revocations]

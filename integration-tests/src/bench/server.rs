@@ -19,7 +19,7 @@ use tempfile::TempDir;
 pub(super) struct Kind {
     /// Its column.
     pub(super) name: String,
-    /// `COMMAND DIR PORT`; none for milena's binary.
+    /// `COMMAND DIR PORT [key=value..]`; none for milena's binary.
     script: Option<String>,
 }
 
@@ -46,15 +46,19 @@ impl Kind {
         if self.script.is_some() { None } else { std::fs::metadata(binary()).ok().map(|file| file.len()) }
     }
 
-    fn command(&self, folder: &Path, port: u16) -> Command {
+    fn command(&self, folder: &Path, port: u16, settings: &[(&str, &str)]) -> Command {
+        let settings = settings.iter().map(|(key, value)| format!("{key}={value}"));
         if let Some(script) = &self.script {
             let mut command = Command::new(script);
-            command.arg(folder).arg(port.to_string());
+            command.arg(folder).arg(port.to_string()).args(settings);
             return command;
         }
         let mut command = Command::new(binary());
         command.arg("--override").arg(format!("listeners=PLAINTEXT://127.0.0.1:{port}"));
         command.arg("--override").arg(format!("log.dirs={}", folder.display()));
+        settings.for_each(|setting| {
+            command.arg("--override").arg(setting);
+        });
         command
     }
 }
@@ -76,21 +80,18 @@ pub(super) struct Server {
 impl Server {
     /// Starts one on a fresh folder and waits until it says that it is ready.
     pub(super) fn start(kind: &Kind) -> Self {
-        let server = Self::spawn(kind, None);
+        Self::start_with(kind, &[])
+    }
+
+    /// As [`start`](Self::start), with these settings.
+    pub(super) fn start_with(kind: &Kind, settings: &[(&str, &str)]) -> Self {
+        let server = Self::spawn(kind, None, settings);
         server.process.wait_for_line(READY);
         server
     }
 
     /// Starts one and asks until a first record is acknowledged: how long that took, from before the process was made.
     pub(super) fn start_timed(kind: &Kind, folder: Option<TempDir>) -> (Self, Duration) {
-        let started = Instant::now();
-        let server = Self::spawn(kind, folder);
-        let mut connection = loop {
-            match Connection::try_open(&server.address) {
-                Ok(connection) => break connection,
-                Err(_) => thread::sleep(Duration::from_micros(500)),
-            }
-        };
         let topic = CreatableTopic::default()
             .with_name(name("first"))
             .with_num_partitions(1)
@@ -98,28 +99,42 @@ impl Server {
         let create = CreateTopicsRequest::default().with_timeout_ms(10_000).with_topics(vec![topic]);
         let record =
             produce("first", 0, 1, Batch { base_timestamp: now_ms(), ..Batch::of(["first"]) }.encode());
-        loop {
+        Self::start_until(kind, folder, &[], |connection| {
             // Created, or there from the last start.
             let known = matches!(connection.call(CREATE_TOPICS, &create).topics[0].error_code, 0 | 36);
-            let acknowledged = known && {
+            known && {
                 let answer = connection.call(PRODUCE, &record);
                 answer.responses[0].partition_responses[0].error_code == 0
-            };
-            if acknowledged {
-                return (server, started.elapsed());
             }
-            assert!(
-                started.elapsed() < Duration::from_secs(120),
-                "no record was acknowledged in two minutes"
-            );
-            thread::sleep(Duration::from_micros(500));
-        }
+        })
     }
 
-    fn spawn(kind: &Kind, folder: Option<TempDir>) -> Self {
+    /// Starts one and asks until it is as it should be: how long that took, from before the process was made.
+    pub(super) fn start_until(
+        kind: &Kind,
+        folder: Option<TempDir>,
+        settings: &[(&str, &str)],
+        mut is_as_it_should_be: impl FnMut(&mut Connection) -> bool,
+    ) -> (Self, Duration) {
+        let started = Instant::now();
+        let server = Self::spawn(kind, folder, settings);
+        let mut connection = loop {
+            match Connection::try_open(&server.address) {
+                Ok(connection) => break connection,
+                Err(_) => thread::sleep(Duration::from_micros(500)),
+            }
+        };
+        while !is_as_it_should_be(&mut connection) {
+            assert!(started.elapsed() < Duration::from_secs(120), "what is waited for did not come");
+            thread::sleep(Duration::from_micros(500));
+        }
+        (server, started.elapsed())
+    }
+
+    fn spawn(kind: &Kind, folder: Option<TempDir>, settings: &[(&str, &str)]) -> Self {
         let folder = folder.unwrap_or_else(|| tempfile::tempdir().expect("a temporary folder"));
         let port = free_port();
-        let process = Process::spawn(&mut kind.command(folder.path(), port));
+        let process = Process::spawn(&mut kind.command(folder.path(), port, settings));
         Self { process, folder, address: format!("127.0.0.1:{port}") }
     }
 

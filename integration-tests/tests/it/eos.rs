@@ -23,6 +23,9 @@ const CUSTOMERS: usize = 97;
 const TRANSACTION: usize = 100;
 /// One transaction of so many is aborted on purpose.
 const ABORTED: usize = 5;
+/// The protocols that the groups of the workers may speak.
+const CLASSIC: &str = "classic";
+const CONSUMER: &str = "consumer";
 /// How many workers share the first and the second stage.
 const WORKERS: [usize; 2] = [2, 1];
 const COMMITTED: (&str, &str) = ("isolation.level", "read_committed");
@@ -60,10 +63,13 @@ struct Worker<'a> {
 }
 
 impl<'a> Worker<'a> {
-    fn new(address: &'a str, [from, to]: [&'a str; 2], group: &str, seed: usize) -> Self {
-        let settings =
-            [COMMITTED, ("enable.auto.commit", "false"), ("session.timeout.ms", "6000"), ("group.id", group)];
+    fn new(address: &'a str, [from, to]: [&'a str; 2], group: &str, protocol: &str, seed: usize) -> Self {
+        let settings = [COMMITTED, ("enable.auto.commit", "false"), ("group.id", group)];
         let mut config = config(address, &settings);
+        config.set("group.protocol", protocol);
+        if protocol == CLASSIC {
+            config.set("session.timeout.ms", "6000");
+        }
         config.set("auto.offset.reset", "earliest");
         let consumer: BaseConsumer<Changes> =
             config.create_with_context(Changes::default()).expect("settings that librdkafka knows");
@@ -190,7 +196,7 @@ fn send_orders(address: &str, topic: &str, orders: usize) {
 }
 
 /// Sends `orders` through both stages while the broker is killed `kills` times.
-fn through_kills(orders: usize, kills: usize) {
+fn through_kills(orders: usize, kills: usize, protocol: &str) {
     let Some(mut broker) = Broker::own(&[]) else { return };
     let topics = ["orders", "priced", "shipped"].map(unique);
     for topic in &topics {
@@ -205,7 +211,7 @@ fn through_kills(orders: usize, kills: usize) {
             for worker in 0..workers {
                 let route = [topics[stage].as_str(), topics[stage + 1].as_str()];
                 let (address, group, done, stop) = (&address, &groups[stage], &done[stage], &stop);
-                scope.spawn(move || Worker::new(address, route, group, worker).run(done, stop));
+                scope.spawn(move || Worker::new(address, route, group, protocol, worker).run(done, stop));
             }
         }
         for kill in 1..=kills {
@@ -235,7 +241,12 @@ fn through_kills(orders: usize, kills: usize) {
 
 #[test]
 fn orders_go_through_two_stages_once_each_and_in_sequence() {
-    through_kills(5_000, 4);
+    through_kills(5_000, 4, CLASSIC);
+}
+
+#[test]
+fn with_groups_of_the_consumer_protocol_they_do_so_too() {
+    through_kills(5_000, 4, CONSUMER);
 }
 
 /// `MILENA_TEST_ORDERS` says how many (100,000 if it does not).
@@ -243,5 +254,7 @@ fn orders_go_through_two_stages_once_each_and_in_sequence() {
 #[ignore = "a minute or more"]
 fn very_many_orders_go_through_two_stages_once_each_and_in_sequence() {
     let orders = env::var("MILENA_TEST_ORDERS").ok().and_then(|text| text.parse().ok()).unwrap_or(100_000);
-    through_kills(orders, 20);
+    for protocol in [CLASSIC, CONSUMER] {
+        through_kills(orders, 20, protocol);
+    }
 }

@@ -349,7 +349,7 @@ fn profile_of(
         rack_id: subscription.rack_id.or_else(|| old.rack_id.clone()),
         client_id: joiner.client_id.clone(),
         client_host: joiner.client_host.clone(),
-        topics: subscription.topics,
+        topics: Arc::new(subscription.topics),
         regex: String::new(),
         rebalance_timeout_ms: request.rebalance_timeout_ms,
         assignor: old.assignor.clone(),

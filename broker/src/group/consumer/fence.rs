@@ -3,7 +3,7 @@
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse};
 use milena_protocol::stored::group::{ConsumerGroupTargetAssignmentMetadataValue, GroupRecord};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::ConsumerGroup;
@@ -11,7 +11,7 @@ use super::classic::rejoin_key;
 use super::heartbeat::{
     known_static_member, not_a_consumer_group, revocation_key, session_key, unknown_member,
 };
-use super::member::{Holding, LEAVING_FOR_A_WHILE, MemberState};
+use super::member::{Holding, LEAVING_FOR_A_WHILE, Member, MemberState};
 use crate::coordinator::Topics;
 use crate::coordinator::runtime::Effects;
 use crate::error::Refusal;
@@ -74,7 +74,11 @@ impl GroupShard {
         effects: &mut Effects<Self>,
     ) {
         let known = self.consumers.get(group).and_then(|group| group.member(member));
-        if known.is_some_and(|known| known.holding.state == MemberState::Unrevoked) {
+        // Who has left for a while has given up everything; until somebody takes the place the session counts.
+        let owes = |holding: &Holding| {
+            holding.state == MemberState::Unrevoked && holding.epoch != LEAVING_FOR_A_WHILE
+        };
+        if known.is_some_and(|known| owes(&known.holding)) {
             tracing::info!(group, %member, "the member did not give its partitions up in time");
             self.fence(group, &BTreeSet::from([Arc::clone(member)]), effects);
         }
@@ -115,15 +119,23 @@ impl ConsumerGroup {
     fn without(&self, members: &BTreeSet<Arc<str>>, topics: &dyn Topics) -> Vec<GroupRecord> {
         let mut records: Vec<GroupRecord> =
             members.iter().flat_map(|member| self.member_tombstones(member)).collect();
-        let left = || self.members().filter(|member| !members.contains(&member.id));
-        let mut subscribed: BTreeSet<&str> = BTreeSet::new();
-        let mut used: BTreeSet<&str> = BTreeSet::new();
-        for member in left() {
-            subscribed.extend(member.profile.topics.iter().map(String::as_str));
-            used.insert(&member.profile.regex);
+        // Counted, so that who leaves a large group does not cost a look at all who stay.
+        let leaving: Vec<&Member> = members.iter().filter_map(|id| self.member(id)).collect();
+        let mut gone: HashMap<&str, usize> = HashMap::new();
+        let mut gone_regexes: HashMap<&str, usize> = HashMap::new();
+        for member in &leaving {
+            for topic in &*member.profile.topics {
+                *gone.entry(topic).or_default() += 1;
+            }
+            *gone_regexes.entry(&member.profile.regex).or_default() += 1;
         }
+        let stays = |count: usize, gone: Option<&usize>| count > gone.copied().unwrap_or(0);
+        let named =
+            self.topic_counts.iter().filter(|(topic, count)| stays(**count, gone.get(topic.as_str())));
+        let mut subscribed: BTreeSet<&str> = named.map(|(topic, _)| topic.as_str()).collect();
         for (regex, resolved) in &self.regexes {
-            if used.contains(regex.as_str()) {
+            let count = self.regex_counts.get(regex).copied().unwrap_or(0);
+            if stays(count, gone_regexes.get(regex.as_str())) {
                 subscribed.extend(resolved.topics.iter().map(String::as_str));
             } else {
                 records.push(self.regex_tombstone(regex));
@@ -132,7 +144,7 @@ impl ConsumerGroup {
         let hash = super::target::hash_of(subscribed, topics);
         let epoch = self.epoch.saturating_add(1);
         records.push(self.epoch_record(epoch, hash));
-        if left().next().is_none() {
+        if leaving.len() == self.len() {
             let value = ConsumerGroupTargetAssignmentMetadataValue {
                 assignment_epoch: epoch,
                 ..ConsumerGroupTargetAssignmentMetadataValue::default()

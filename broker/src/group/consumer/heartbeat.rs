@@ -392,7 +392,7 @@ fn updated_profile(old: &Profile, sender: &Sender, request: &ConsumerGroupHeartb
         profile.rebalance_timeout_ms = request.rebalance_timeout_ms;
     }
     if let Some(topics) = &request.subscribed_topic_names {
-        profile.topics = topics.iter().map(|topic| topic.to_string()).collect::<BTreeSet<_>>();
+        profile.topics = Arc::new(topics.iter().map(|topic| topic.to_string()).collect());
     }
     if let Some(regex) = request.subscribed_topic_regex.as_deref() {
         profile.regex = regex.to_owned();

@@ -25,8 +25,8 @@ pub(in crate::group) struct Profile {
     pub(in crate::group) client_id: String,
     /// As Java prints an address: "/127.0.0.1".
     pub(in crate::group) client_host: String,
-    /// Topics by name.
-    pub(in crate::group) topics: BTreeSet<String>,
+    /// Topics by name. Members that say the same share one set.
+    pub(in crate::group) topics: Arc<BTreeSet<String>>,
     /// Empty for none.
     pub(in crate::group) regex: String,
     /// How long the member may take to give partitions up.
@@ -43,7 +43,7 @@ impl Profile {
             rack_id: value.rack_id,
             client_id: value.client_id,
             client_host: value.client_host,
-            topics: value.subscribed_topic_names.into_iter().collect(),
+            topics: Arc::new(value.subscribed_topic_names.into_iter().collect()),
             regex: value.subscribed_topic_regex.unwrap_or_default(),
             rebalance_timeout_ms: value.rebalance_timeout_ms,
             assignor: value.server_assignor,

@@ -103,7 +103,13 @@ impl ConsumerGroup {
         self.members.entry(Arc::clone(&id)).or_insert_with(|| Member::new(id))
     }
 
-    fn set_profile(&mut self, id: &str, profile: Profile) {
+    fn set_profile(&mut self, id: &str, mut profile: Profile) {
+        // One subscription is the same as another at a glance.
+        let others = [self.members.first_key_value(), self.members.last_key_value()];
+        let same = others.into_iter().flatten().find(|(_, other)| other.profile.topics == profile.topics);
+        if let Some((_, other)) = same {
+            profile.topics = Arc::clone(&other.profile.topics);
+        }
         let profile = Arc::new(profile);
         let member = self.member_mut(id);
         let id = Arc::clone(&member.id);
@@ -157,7 +163,7 @@ impl ConsumerGroup {
     }
 
     fn count(&mut self, profile: &Profile, more: bool) {
-        for topic in &profile.topics {
+        for topic in &*profile.topics {
             match self.topic_counts.get_mut(topic) {
                 Some(count) if more => *count += 1,
                 Some(count) if *count > 1 => *count -= 1,

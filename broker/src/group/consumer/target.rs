@@ -44,8 +44,9 @@ impl ConsumerGroup {
         let spec = self.spec(topics, updated);
         let targets = assign(assignor, &spec);
         let mut of_updated = Arc::default();
+        let mut known_target = self.targets_in_step();
         for (member, target) in spec.members.iter().zip(targets) {
-            let known = self.target(member.id);
+            let known = known_target(member.id);
             let unchanged = known.is_some_and(|known| Arc::ptr_eq(known, &target) || **known == *target);
             if !unchanged {
                 records.push(self.target_record(member.id, &target));
@@ -76,10 +77,10 @@ impl ConsumerGroup {
         let mut last: Option<(&Profile, Arc<BTreeSet<Uuid>>)> = None;
         let mut counts = BTreeMap::new();
         let mut is_homogeneous = true;
+        let mut known_target = self.targets_in_step();
         let mut candidate = |member: &'a Member| {
             let profile = &*member.profile;
-            let known =
-                last.as_ref().filter(|(of, _)| of.topics == profile.topics && of.regex == profile.regex);
+            let known = last.as_ref().filter(|(of, _)| says_the_same(of, profile));
             is_homogeneous &= (known.is_some() || last.is_none())
                 && (profile.topics.is_empty() || profile.regex.is_empty());
             let ids = match known {
@@ -95,10 +96,10 @@ impl ConsumerGroup {
                 id: &member.id,
                 instance_id: profile.instance_id.as_deref(),
                 topics: ids,
-                target: self.target(&member.id).cloned().unwrap_or_default(),
+                target: known_target(&member.id).cloned().unwrap_or_default(),
             }
         };
-        let mut members: Vec<Candidate<'a>> = Vec::new();
+        let mut members: Vec<Candidate<'a>> = Vec::with_capacity(self.len() + 1);
         let mut updated = Some(updated);
         for member in self.members() {
             if let Some(new) = updated.take_if(|new| new.id <= member.id) {
@@ -112,6 +113,11 @@ impl ConsumerGroup {
         members.extend(updated.map(&mut candidate));
         Spec { members, topics: counts, is_homogeneous }
     }
+}
+
+/// Whether two members subscribe to the same.
+fn says_the_same(one: &Profile, other: &Profile) -> bool {
+    (Arc::ptr_eq(&one.topics, &other.topics) || one.topics == other.topics) && one.regex == other.regex
 }
 
 /// Hash over those of the topics that exist.

@@ -3,8 +3,9 @@
 
 mod unequal;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use uuid::Uuid;
 
 use super::Partitions;
 use super::assignor::Spec;
@@ -23,34 +24,12 @@ fn homogeneous(spec: &Spec<'_>) -> Vec<Arc<Partitions>> {
     let minimum = total / members.max(1);
     let mut extras = total % members.max(1);
     let mut is_kept = spec.marks();
-    let mut targets: Vec<Arc<Partitions>> = Vec::new();
+    let mut targets: Vec<Arc<Partitions>> = Vec::with_capacity(members);
     let mut unfilled = Vec::new();
     for (index, member) in spec.members.iter().enumerate() {
         let mut takes_extra = extras > 0;
         let mut quota = minimum + usize::from(takes_extra);
-        let mut kept = Partitions::new();
-        let mut is_whole = true;
-        for (topic, partitions) in &*member.target {
-            let Some(marks) = is_kept.get_mut(topic) else {
-                is_whole = false;
-                continue;
-            };
-            let mut of_topic = BTreeSet::new();
-            for partition in partitions {
-                let mark = usize::try_from(*partition).ok().and_then(|partition| marks.get_mut(partition));
-                match mark {
-                    Some(mark) if quota > 0 && !*mark => {
-                        *mark = true;
-                        quota -= 1;
-                        of_topic.insert(*partition);
-                    }
-                    _ => is_whole = false,
-                }
-            }
-            if !of_topic.is_empty() {
-                kept.insert(*topic, of_topic);
-            }
-        }
+        let kept = keep(&member.target, &mut is_kept, &mut quota);
         // Somebody after this one may hold the extra partition already, unless there are only takers left.
         if quota > 0 && takes_extra && members - index > extras {
             quota -= 1;
@@ -60,7 +39,7 @@ fn homogeneous(spec: &Spec<'_>) -> Vec<Arc<Partitions>> {
             unfilled.push((index, quota));
         }
         extras -= usize::from(takes_extra);
-        targets.push(if is_whole { Arc::clone(&member.target) } else { Arc::new(kept) });
+        targets.push(kept);
     }
     let mut left = is_kept.iter().collect::<BTreeMap<_, _>>().into_iter().flat_map(|(topic, marks)| {
         let free = marks.iter().zip(0i32..).filter(|(mark, _)| !**mark);
@@ -72,4 +51,39 @@ fn homogeneous(spec: &Spec<'_>) -> Vec<Arc<Partitions>> {
         }
     }
     targets
+}
+
+/// What of a target its member keeps, at most `quota`; marks it, and takes it off the quota. Most members keep all of theirs,
+/// which is passed on as it is.
+fn keep(
+    target: &Arc<Partitions>,
+    is_kept: &mut HashMap<Uuid, Vec<bool>>,
+    quota: &mut usize,
+) -> Arc<Partitions> {
+    let mut gone = Vec::new();
+    for (topic, partitions) in &**target {
+        let mut marks = is_kept.get_mut(topic);
+        for partition in partitions {
+            let index = usize::try_from(*partition).ok();
+            let mark = marks.as_mut().zip(index).and_then(|(marks, index)| marks.get_mut(index));
+            match mark {
+                Some(mark) if *quota > 0 && !*mark => {
+                    *mark = true;
+                    *quota -= 1;
+                }
+                _ => gone.push((*topic, *partition)),
+            }
+        }
+    }
+    let mut kept = Arc::clone(target);
+    for (topic, partition) in gone {
+        let kept = Arc::make_mut(&mut kept);
+        if let Some(partitions) = kept.get_mut(&topic) {
+            partitions.remove(&partition);
+            if partitions.is_empty() {
+                kept.remove(&topic);
+            }
+        }
+    }
+    kept
 }

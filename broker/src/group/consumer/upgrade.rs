@@ -125,7 +125,7 @@ fn profile_of(member: &ClassicMember, rack_id: Option<String>, topics: BTreeSet<
         rack_id,
         client_id: member.client_id.clone(),
         client_host: member.client_host.clone(),
-        topics,
+        topics: Arc::new(topics),
         regex: String::new(),
         rebalance_timeout_ms: member.rebalance_timeout_ms,
         assignor: None,

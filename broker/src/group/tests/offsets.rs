@@ -184,6 +184,44 @@ fn a_stable_group_loses_only_offsets_of_topics_that_it_no_longer_reads() {
 }
 
 #[test]
+fn offsets_stay_while_a_group_rebalances_or_nobody_knows_what_it_reads() {
+    let settings = GroupSettings { max_session_timeout_ms: i32::MAX, ..GroupSettings::default() };
+    let join =
+        super::Join { version: 3, session_ms: i32::MAX, rebalance_ms: i32::MAX, ..super::Join::default() };
+    for (protocol_type, members, state) in [("connect", 1, "Stable"), ("consumer", 2, "PreparingRebalance")] {
+        let harness = Harness::with(settings.clone());
+        let joined = now(harness.join(super::Join { protocol_type, ..join }));
+        now(harness.sync(&joined.member_id, 1, &[]));
+        let id = joined.member_id.to_string();
+        for topic in ["orders", "payments"] {
+            let commit = Commit { topic, member_id: &id, generation: 1, ..Commit::default() };
+            assert_eq!(harness.commit(commit), 0, "{protocol_type}");
+        }
+        // Whoever joins then waits for the first one, which does not join again.
+        let _waiting =
+            (1..members).map(|_| harness.join(super::Join { protocol_type, ..join })).collect::<Vec<_>>();
+        harness.at(20 * DAY_MS);
+        assert_eq!(harness.state(), state);
+        assert_eq!(harness.fetch(GROUP, "orders", 0), (1, 0), "{protocol_type}");
+        assert_eq!(harness.fetch(GROUP, "payments", 0), (1, 0), "{protocol_type}");
+    }
+}
+
+#[test]
+fn what_cannot_be_removed_stays_and_goes_later() {
+    let harness = Harness::new();
+    harness.commit(Commit::default());
+    harness.log.fails.store(true, std::sync::atomic::Ordering::Relaxed);
+    harness.at(8 * DAY_MS);
+    harness.log.fails.store(false, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!((harness.fetch(GROUP, "orders", 0), &*harness.state()), ((1, 0), "Empty"));
+    harness.at(8 * DAY_MS + 599_999);
+    assert_eq!(harness.state(), "Empty");
+    harness.at(8 * DAY_MS + 600_000);
+    assert_eq!((harness.fetch(GROUP, "orders", 0), &*harness.state()), ((-1, 0), "Dead"));
+}
+
+#[test]
 fn an_empty_group_without_offsets_goes_at_the_next_check() {
     let harness = Harness::new();
     let id = harness.stable("a");

@@ -6,7 +6,9 @@ use crate::coordinator::StateLog;
 use crate::group::{GroupCoordinator, GroupSettings, ListFilter};
 use kafka_protocol::ResponseError;
 use milena_protocol::records::{BatchBuilder, EndTransactionMarker, end_transaction_batch};
-use milena_protocol::stored::group::{GroupRecord, OffsetCommitKey, OffsetCommitValue, group_partition};
+use milena_protocol::stored::group::{
+    GroupMetadataValue, GroupRecord, OffsetCommitKey, OffsetCommitValue, group_partition,
+};
 use std::sync::Arc;
 
 #[test]
@@ -177,6 +179,33 @@ fn deleting_an_offset_ends_what_a_transaction_had_in_mind_for_it() {
     let log = &harness.log;
     log.append(group_partition(GROUP, MemoryLog::PARTITIONS as i32), &marker(7, true)).unwrap();
     assert_eq!(harness.restart().fetch(GROUP, "orders", 0), (-1, 0));
+}
+
+#[test]
+fn a_group_of_which_nobody_knows_how_long_it_is_empty_expires_by_its_commits() {
+    let group = |since| {
+        let value = GroupMetadataValue {
+            protocol_type: "consumer".to_owned(),
+            generation: 2,
+            protocol: None,
+            leader: None,
+            current_state_timestamp: since,
+            members: Vec::new(),
+            unknown_tags: Vec::new(),
+        };
+        let (key, value) = GroupRecord::GroupMetadata(GROUP.to_owned(), Some(value)).encode().unwrap();
+        let mut builder = BatchBuilder::new().producer(-1, -1, 0);
+        builder.append(START, Some(&key), value.as_deref(), &[]);
+        builder.build().unwrap()
+    };
+    let week = 7 * 86_400_000;
+    for (since, until) in [(-1, week), (START + week, 2 * week)] {
+        let harness = loaded(&[group(since), offset_batch(-1, 0, 5)]);
+        harness.at(until - 1);
+        assert_eq!(harness.fetch(GROUP, "orders", 0), (5, 0), "{since}");
+        harness.at(until + 600_000);
+        assert_eq!((harness.fetch(GROUP, "orders", 0), &*harness.state()), ((-1, 0), "Dead"), "{since}");
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 use super::{MemoryLog, PARTITIONS, START};
 use crate::clock::Clock;
+use crate::coordinator::seeds::{Named, seeds};
 use crate::coordinator::{CoordinatorError, StateLog, Verification};
 use crate::transaction::{
     Completion, Markers, Operation, Outcome, Partitions, Producer, Surroundings, TransactionCoordinator,
@@ -476,7 +477,9 @@ impl Run {
 #[test]
 fn all_or_nothing_whatever_happens() {
     let mut fates = [0usize; 3];
-    for seed in 1..=200 {
+    let drawn = seeds(200);
+    for seed in drawn.clone() {
+        let _named = Named(seed);
         let mut run = Run::new(seed);
         for _ in 0..300 {
             run.step();
@@ -487,5 +490,6 @@ fn all_or_nothing_whatever_happens() {
             fates[*fate as usize] += 1;
         }
     }
-    assert!(fates.iter().all(|count| *count > 10), "every fate is met: {fates:?}");
+    let are_many = drawn.count() > 1;
+    assert!(!are_many || fates.iter().all(|count| *count > 10), "every fate is met: {fates:?}");
 }

@@ -1,13 +1,13 @@
 //! Joining, leaving, epochs and fencing.
 
 use super::{Script, assigned, beating, holding, joining, wire};
-use crate::group::tests::{Commit, START, code, name};
-use crate::group::{ConsumerSettings, GroupSettings};
+use crate::group::tests::{Commit, GROUP, START, code, name};
+use crate::group::{ConsumerSettings, GroupSettings, ListFilter};
 use kafka_protocol::ResponseError;
-use kafka_protocol::messages::OffsetDeleteRequest;
 use kafka_protocol::messages::offset_delete_request::{
     OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
 };
+use kafka_protocol::messages::{ConsumerGroupHeartbeatRequest, OffsetDeleteRequest};
 
 #[test]
 fn a_member_alone_gets_everything() {
@@ -112,6 +112,22 @@ fn who_is_silent_or_keeps_what_it_must_give_up_is_out() {
     assert_eq!(script.state(), "Stable");
     script.harness.at(30_000 + 45_000);
     assert_eq!(script.state(), "Empty");
+}
+
+#[test]
+fn who_has_left_for_a_while_owes_nothing_meanwhile() {
+    let script = Script::new();
+    let as_instance = |request: ConsumerGroupHeartbeatRequest| request.with_instance_id(Some(name("i")));
+    script.send(as_instance(joining("a", &["t"])));
+    script.join("b", &["t"]);
+    // It is told to give up half, and leaves for a while instead.
+    assert_eq!(assigned(&script.beat("a", 1, None)), Some(holding(1, 0..3)));
+    assert_eq!(script.send(as_instance(beating("a", -2))).error_code, 0);
+    script.harness.at(30_000);
+    assert_eq!(script.describe().members.len(), 2, "its session is longer than its time to give up");
+    script.beat("b", 2, None);
+    script.harness.at(45_000);
+    assert_eq!(script.describe().members.len(), 1);
 }
 
 #[test]
@@ -312,7 +328,7 @@ fn the_group_is_listed_deleted_and_gives_its_name_away() {
     let groups = &script.harness.groups;
     script.join("a", &["t"]);
     let listed = |types: &[&str]| {
-        let filter = crate::group::ListFilter::new([], types.iter().copied());
+        let filter = ListFilter::new([], types.iter().copied());
         let groups = groups.list(&filter).unwrap();
         groups
             .iter()
@@ -365,4 +381,44 @@ fn offsets_of_subscribed_topics_stay() {
     script.send(beating("a", -1));
     assert_eq!(delete(), None);
     assert_eq!(script.harness.fetch("g", "orders", 0), (-1, 0));
+}
+
+#[test]
+fn offsets_expire_by_their_commits_and_the_group_goes_with_the_last() {
+    const DAY_MS: i64 = 86_400_000;
+    let script = Script::new();
+    script.topics.set("orders", 2, 4);
+    script.topics.set("payments", 3, 4);
+    script.topics.settings.lock().insert("consumer.session.timeout.ms".to_owned(), 30 * DAY_MS);
+    script.join("a", &["orders"]);
+    for topic in ["orders", "payments"] {
+        let commit = Commit { topic, member_id: "a", generation: 1, ..Commit::default() };
+        assert_eq!(script.harness.commit(commit), 0);
+    }
+    script.harness.at(7 * DAY_MS - 1);
+    assert_eq!(script.harness.fetch(GROUP, "payments", 0), (1, 0));
+    script.harness.at(7 * DAY_MS + 600_000);
+    assert_eq!(script.harness.fetch(GROUP, "payments", 0), (-1, 0));
+    assert_eq!(script.harness.fetch(GROUP, "orders", 0), (1, 0), "it is read");
+    // From its commit on, other than in a classic group, where it would be from now on.
+    script.send(beating("a", -1));
+    assert_eq!(script.harness.fetch(GROUP, "orders", 0), (1, 0));
+    script.harness.at(7 * DAY_MS + 1_200_000);
+    assert_eq!(script.harness.fetch(GROUP, "orders", 0), (-1, 0));
+    let listed = |script: &Script| script.harness.groups.list(&ListFilter::default()).unwrap().len();
+    assert_eq!(listed(&script), 0);
+    let script = script.restart();
+    assert_eq!(listed(&script), 0, "every record of it has its tombstone");
+}
+
+#[test]
+fn an_empty_group_without_offsets_goes_at_the_next_check() {
+    let script = Script::new();
+    script.join("a", &["t"]);
+    script.send(beating("a", -1));
+    script.harness.at(599_999);
+    assert_eq!(script.state(), "Empty");
+    script.harness.at(600_000);
+    assert_eq!(script.describe().error_code, code(ResponseError::GroupIdNotFound));
+    assert_eq!(script.restart().describe().error_code, code(ResponseError::GroupIdNotFound));
 }

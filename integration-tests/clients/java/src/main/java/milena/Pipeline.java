@@ -22,24 +22,27 @@ import org.apache.kafka.common.serialization.StringDeserializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 
 /**
- * {@code Pipeline BOOTSTRAP TAG ORDERS}: orders go through two stages in transactions, some of which are aborted on
- * purpose, while somebody kills the broker. Each has to come out once, and those of one customer in sequence.
+ * {@code Pipeline BOOTSTRAP TAG ORDERS PROTOCOL}: orders go through two stages in transactions, some of which are aborted on
+ * purpose, while somebody kills the broker. Each has to come out once, and those of one customer in sequence. The groups
+ * speak PROTOCOL, {@code classic} or {@code consumer}.
  */
 public final class Pipeline {
     private static final int CUSTOMERS = 97;
     private static final int PARTITIONS = 4;
     private final String bootstrap;
     private final String tag;
+    private final String protocol;
     private volatile boolean stopped;
     private volatile Throwable failure;
 
-    private Pipeline(String bootstrap, String tag) {
+    private Pipeline(String bootstrap, String tag, String protocol) {
         this.bootstrap = bootstrap;
         this.tag = tag;
+        this.protocol = protocol;
     }
 
     public static void main(String[] args) throws Exception {
-        new Pipeline(args[0], args[1]).run(Integer.parseInt(args[2]));
+        new Pipeline(args[0], args[1], args[3]).run(Integer.parseInt(args[2]));
     }
 
     private void run(int orders) throws Exception {
@@ -95,7 +98,8 @@ public final class Pipeline {
     }
 
     private void work(String from, String to, String id, Random random) {
-        try (KafkaConsumer<String, String> consumer = consumer(from, from)) {
+        try (KafkaConsumer<String, String> consumer = consumer(from)) {
+            consumer.subscribe(List.of(from));
             while (!stopped) {
                 // The next producer of an id ends what the former has left.
                 try (KafkaProducer<String, String> producer = producer(id)) {
@@ -145,9 +149,8 @@ public final class Pipeline {
         Map<String, Integer> next = new HashMap<>();
         int seen = 0;
         int quiet = 0;
-        try (KafkaConsumer<String, String> consumer = consumer(topic, topic + "-check")) {
+        try (KafkaConsumer<String, String> consumer = consumer(topic + "-check")) {
             // Not as a member of a group: one that was put out of it would begin anew.
-            consumer.unsubscribe();
             consumer.assign(IntStream.range(0, PARTITIONS).mapToObj(n -> new TopicPartition(topic, n)).toList());
             // Nothing may come behind the last one.
             while (seen < orders || quiet++ < 5) {
@@ -176,14 +179,13 @@ public final class Pipeline {
         return new KafkaProducer<>(settings, new StringSerializer(), new StringSerializer());
     }
 
-    private KafkaConsumer<String, String> consumer(String topic, String group) {
-        Map<String, Object> settings = Map.of("bootstrap.servers", bootstrap, "group.id", group,
+    private KafkaConsumer<String, String> consumer(String group) {
+        Map<String, Object> settings = new HashMap<>(Map.of("bootstrap.servers", bootstrap, "group.id", group,
             "auto.offset.reset", "earliest", "enable.auto.commit", false, "isolation.level", "read_committed",
-            "max.poll.records", 200, "session.timeout.ms", 6000, "heartbeat.interval.ms", 500,
-            "reconnect.backoff.max.ms", 200);
-        KafkaConsumer<String, String> consumer =
-            new KafkaConsumer<>(settings, new StringDeserializer(), new StringDeserializer());
-        consumer.subscribe(List.of(topic));
-        return consumer;
+            "max.poll.records", 200, "reconnect.backoff.max.ms", 200, "group.protocol", protocol));
+        if (protocol.equals("classic")) {
+            settings.putAll(Map.of("session.timeout.ms", 6000, "heartbeat.interval.ms", 500));
+        }
+        return new KafkaConsumer<>(settings, new StringDeserializer(), new StringDeserializer());
     }
 }
