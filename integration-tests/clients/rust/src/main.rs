@@ -79,8 +79,8 @@ async fn codecs(client: &Client, tag: &str) -> Outcome<()> {
         ("zstd", Compression::Zstd),
     ] {
         let partition = create(client, &format!("{tag}-{name}"), 1).await?;
-        let acknowledged = partition.produce(values(0, 200), codec).await?;
-        expect(&acknowledged.offsets, &(0..200).collect(), name)?;
+        let offsets = partition.produce(values(0, 200), codec).await?;
+        expect(&offsets, &(0..200).collect(), name)?;
         expect(&read(&partition, 0, 200).await?, &values(0, 200), name)?;
         // From the middle of a batch on.
         expect(&read(&partition, 77, 5).await?, &values(77, 82), name)?;
@@ -123,8 +123,8 @@ async fn restart(client: &Client, tag: &str) -> Outcome<()> {
     let partition = create(client, tag, 1).await?;
     let mut acknowledged = Vec::new();
     for record in values(0, 300) {
-        let sent = partition.produce(vec![record.clone()], Compression::NoCompression).await?;
-        acknowledged.push((sent.offsets[0], record));
+        let offsets = partition.produce(vec![record.clone()], Compression::NoCompression).await?;
+        acknowledged.push((offsets[0], record));
         tokio::time::sleep(Duration::from_millis(15)).await;
     }
     // A record whose acknowledgement was lost is there twice: this client has no idempotence.
