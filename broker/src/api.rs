@@ -60,6 +60,7 @@ mod unregister_broker;
 mod update_features;
 mod write_txn_markers;
 
+use self::delete_topics::DeletedTopics;
 use crate::broker::Broker;
 use crate::controller::Refusal;
 use crate::logging::REQUESTS;
@@ -164,6 +165,8 @@ pub(crate) struct ConnectionInfo {
     pub(crate) silence: Arc<AtomicU32>,
     /// When the request at hand was handled first, on the steady clock, if it is handled again; else 0.
     pub(crate) first_try: Arc<AtomicI64>,
+    /// What it has deleted and not asked for since.
+    pub(crate) deleted: Arc<DeletedTopics>,
 }
 
 /// A future that a handler leaves behind when it cannot answer at once; it must not block a thread.

@@ -15,11 +15,38 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::delete_topics_response::DeletableTopicResult;
 use kafka_protocol::messages::{DeleteTopicsRequest, DeleteTopicsResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
-use std::collections::HashMap;
+use parking_lot::Mutex;
+use std::collections::{HashMap, VecDeque};
 use uuid::Uuid;
 
 /// From this version on clients know THROTTLING_QUOTA_EXCEEDED.
 const STRICT_SINCE: i16 = 5;
+
+/// How many names a connection keeps of the topics that it has deleted.
+const REMEMBERED_MAX: usize = 100;
+
+/// The topics that a connection has deleted and not asked for since. Its next Metadata is to say that they are gone, as
+/// Kafka does, rather than make them anew: whoever looks whether a topic was deleted does not want it back.
+#[derive(Debug, Default)]
+pub(crate) struct DeletedTopics(Mutex<VecDeque<String>>);
+
+impl DeletedTopics {
+    fn add(&self, name: &str) {
+        let mut names = self.0.lock();
+        if names.len() == REMEMBERED_MAX {
+            names.pop_front();
+        }
+        names.push_back(name.to_owned());
+    }
+
+    /// Whether the topic was deleted by this connection; only once.
+    pub(crate) fn take(&self, name: &str) -> bool {
+        let mut names = self.0.lock();
+        let before = names.len();
+        names.retain(|deleted| deleted != name);
+        names.len() < before
+    }
+}
 
 /// What a client calls a topic.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -111,6 +138,7 @@ fn delete(cx: &Context<'_>, asked: Vec<Asked>) -> Vec<DeletableTopicResult> {
                 Ok(()) => {
                     let name = name_of(id);
                     if let Some(name) = &name {
+                        cx.connection.deleted.add(name.as_str());
                         forget_offsets(cx, name.as_str());
                     }
                     result(asked, Ok(id)).with_name(name)

@@ -1,7 +1,8 @@
 //! Metadata (3), versions 0 to 13: brokers, topics and their partitions; the first request of every client.
 //!
 //! * Topics that are asked for by name and missing are created before the answer, where both sides allow it: clients
-//!   take the answer of the creating request at its word. Kafka answers before, with UNKNOWN_TOPIC_OR_PARTITION.
+//!   take the answer of the creating request at its word. Kafka answers before, with UNKNOWN_TOPIC_OR_PARTITION; so is
+//!   a client answered that has deleted the topic by the same connection, once, and nothing is created then.
 //! * All partitions of a topic come in one entry, and a topic comes once however often it was asked for.
 //! * A partition whose data directory has failed: LEADER_NOT_AVAILABLE.
 //! * The one broker is listed with the address for this connection, and is the controller.
@@ -124,6 +125,7 @@ fn create_missing(cx: &Context<'_>, asked: &[MetadataRequestTopic]) -> HashMap<S
         .filter(|asked| asked.topic_id.is_nil())
         .filter_map(|asked| asked.name.as_ref().map(|name| name.as_str()))
         .filter(|name| image.topic(name).is_none() && may_be_created(name) && names.insert(*name))
+        .filter(|name| !cx.connection.deleted.take(name))
         .map(|name| controller.default_topic(name))
         .collect();
     if missing.is_empty() {

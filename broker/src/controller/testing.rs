@@ -257,6 +257,7 @@ impl TestBroker {
                 is_controller: false,
                 silence: Arc::default(),
                 first_try: Arc::default(),
+                deleted: Arc::default(),
             },
         }
     }

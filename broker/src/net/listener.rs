@@ -123,6 +123,7 @@ fn start(stream: TcpStream, peer: SocketAddr, index: usize, broker: &Arc<Broker>
         is_controller: index >= broker.config().network.listeners.len(),
         silence: Arc::default(),
         first_try: Arc::default(),
+        deleted: Arc::default(),
     };
     tokio::spawn(Connection::new(stream, registered, info, broker.clone()).run());
     Ok(())

@@ -1,9 +1,10 @@
 use super::handle;
-use crate::api::Answer;
+use crate::api::{Answer, ConnectionInfo, Context, delete_topics};
 use crate::controller::testing::{TestBroker, name, sent};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
-use kafka_protocol::messages::{MetadataRequest, MetadataResponse};
+use kafka_protocol::messages::{DeleteTopicsRequest, MetadataRequest, MetadataResponse};
+use std::sync::Arc;
 use uuid::Uuid;
 
 fn ask(broker: &TestBroker, version: i16, request: MetadataRequest) -> MetadataResponse {
@@ -94,6 +95,44 @@ fn missing_topics_are_there_when_the_answer_is() {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let response = ask(&broker, 9, by_name(&names));
     assert!(response.topics.iter().all(|topic| topic.error_code == 44));
+}
+
+#[test]
+fn who_has_deleted_a_topic_is_told_so_before_it_is_made_anew() {
+    let broker = TestBroker::new(&[]);
+    let delete = |names: &[&str]| {
+        let names = names.iter().map(|topic| name(topic)).collect();
+        let request = DeleteTopicsRequest::default().with_topic_names(names).with_timeout_ms(9000);
+        sent(delete_topics::handle(&broker.cx(3), request), 3)
+    };
+    broker.broker.controller.ensure_topic("a").unwrap();
+    delete(&["a", "none"]);
+    broker.store.calls();
+    assert_eq!(all_seen(&ask(&broker, 1, by_name(&["a", "b", "a"]))), [("a", 3, 0), ("b", 0, 1)]);
+    assert_eq!(broker.store.calls(), ["create b 0..1"], "the topic that was deleted stays so");
+    assert_eq!(all_seen(&ask(&broker, 1, by_name(&["a", "none"]))), [("a", 0, 1), ("none", 0, 1)]);
+
+    // Made anew by somebody else in between.
+    delete(&["a"]);
+    broker.broker.controller.ensure_topic("a").unwrap();
+    assert_eq!(all_seen(&ask(&broker, 1, by_name(&["a"]))), [("a", 0, 1)]);
+
+    // Another connection takes the answer at its word.
+    delete(&["b"]);
+    let other = ConnectionInfo { deleted: Arc::default(), ..broker.connection.clone() };
+    let cx = Context { connection: &other, ..broker.cx(1) };
+    assert_eq!(all_seen(&sent(handle(&cx, by_name(&["b"])), 1)), [("b", 0, 1)]);
+
+    // Only so many are kept, the last ones.
+    let names: Vec<String> = (0..101).map(|number| format!("many{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    for name in &names {
+        broker.broker.controller.ensure_topic(name).unwrap();
+    }
+    delete(&names);
+    let response = ask(&broker, 1, by_name(&names));
+    assert_eq!(all_seen(&response)[..2], [("many0", 0, 1), ("many1", 3, 0)]);
+    assert_eq!(seen(&response.topics[100]), ("many100", 3, 0));
 }
 
 #[test]
