@@ -2,7 +2,8 @@
 
 Ids and times are masked, lists that Kafka gives in the order of a hash table are sorted. What differs and is meant to says
 why where it is asked; docs/differences.md says it to users. With names of scripts only those run; `transactions_1` stands for
-those of transactions after the cluster was taken back to transaction.version 1.
+those of transactions after the cluster was taken back to transaction.version 1. --record=FILE instead of names writes down
+what tests/it/conditions.rs asks; see `record` in scripts/conditions.py.
 """
 
 import sys
@@ -75,6 +76,11 @@ def main():
     for broker in brokers:
         wait_for(broker)
     served = [versions_of(broker) for broker in brokers]
+    if names and names[0].startswith("--record="):
+        for broker in brokers:
+            settle(broker)
+        asked, told = conditions.record(schemas, brokers, served, names[0].removeprefix("--record="))
+        return print(f"{asked} requests written down, {told} of them with their answers")
     asked, found, meant = 0, [], {}
     for broker in brokers:
         settle(broker)

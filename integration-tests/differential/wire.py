@@ -185,6 +185,8 @@ class Connection:
 
     def __init__(self, schemas, port):
         self.schemas, self.port, self.socket = schemas, port, None
+        # Bodies of the last request and, behind its correlation id, of the last answer.
+        self.sent = self.received = b""
 
     def call(self, api, version, values):
         """The response, or a word for what happened instead."""
@@ -195,7 +197,8 @@ class Connection:
         """Sends without waiting; each is followed by one `answer`, but for a produce with acks 0."""
         request = Message(self.schemas[api + "Request"], version)
         header = struct.pack(">hhi", request.schema["apiKey"], version, 7) + length(b"compare", False, "h") + b"compare"
-        body = header + (b"\0" if request.flexible else b"") + request.encode(request.schema["fields"], values)
+        self.sent, self.received = request.encode(request.schema["fields"], values), b""
+        body = header + (b"\0" if request.flexible else b"") + self.sent
         if self.socket is None:
             self.socket = socket.create_connection(("127.0.0.1", self.port), timeout=8)
         try:
@@ -208,6 +211,7 @@ class Connection:
         try:
             (count,) = struct.unpack(">i", self.receive(4))
             reader = Reader(self.receive(count))
+            self.received = reader.data[4:]
         except ConnectionError:
             self.close()
             return "closed"

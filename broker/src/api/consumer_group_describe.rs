@@ -29,7 +29,9 @@ pub(crate) fn answer(
     version: i16,
     request: &ConsumerGroupDescribeRequest,
 ) -> ConsumerGroupDescribeResponse {
-    let described = request.group_ids.iter().map(|id| {
+    // Kafka answers first what needs no coordinator.
+    let (nameless, named): (Vec<_>, Vec<_>) = request.group_ids.iter().partition(|id| id.is_empty());
+    let described = nameless.into_iter().chain(named).map(|id| {
         if id.is_empty() {
             let error = ResponseError::InvalidGroupId.code();
             return DescribedGroup::default().with_group_id(id.clone()).with_error_code(error);

@@ -125,9 +125,11 @@ fn describe(cx: &Context<'_>, name: TopicName, result: &Result<Arc<Topic>, Refus
     }
     let config = cx.broker.controller.config();
     let configs = describe_topic(&config, &topic.configs).into_iter().map(|entry| {
+        // What was set is told word for word.
+        let value = topic.configs.get(&entry.name).cloned().or(entry.value);
         CreatableTopicConfigs::default()
             .with_name(StrBytes::from_string(entry.name))
-            .with_value(entry.value.map(StrBytes::from_string))
+            .with_value(value.map(StrBytes::from_string))
             .with_read_only(entry.read_only)
             .with_config_source(entry.source)
             .with_is_sensitive(entry.sensitive)

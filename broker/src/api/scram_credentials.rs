@@ -121,8 +121,10 @@ mod tests {
         response.results.iter().map(|result| (result.user.to_string(), result.error_code)).collect()
     }
 
-    /// User, error code and (mechanism, iterations) of each result.
-    fn described(broker: &TestBroker, users: Option<&[&'static str]>) -> Vec<(String, i16, Vec<(i8, i32)>)> {
+    /// User, error code and (mechanism, iterations) of each credential.
+    type Described = (String, i16, Vec<(i8, i32)>);
+
+    fn described(broker: &TestBroker, users: Option<&[&'static str]>) -> Vec<Described> {
         let name = |user: &&'static str| UserName::default().with_name(StrBytes::from_static_str(user));
         let users = users.map(|users| users.iter().map(name).collect());
         let request = DescribeUserScramCredentialsRequest::default().with_users(users);

@@ -49,6 +49,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     script("kafka-delete-records", "Delete records up to given offsets.", kafka::delete_records::RUN),
     script("kafka-log-dirs", "Print the data directories of brokers.", kafka::log_dirs::RUN),
     script("kafka-leader-election", "Elect leaders of partitions.", kafka::leader_election::RUN),
+    script("kafka-metadata-quorum", "Describe the quorum of controllers.", kafka::metadata_quorum::RUN),
     script("kafka-broker-api-versions", "Print the APIs that brokers support.", kafka::api_versions::RUN),
     script("kafka-cluster", "Print a cluster's id and its nodes.", kafka::cluster::RUN),
     script("kafka-storage", "Format data directories, make ids.", kafka::storage::RUN),

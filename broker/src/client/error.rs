@@ -76,6 +76,7 @@ pub(crate) fn exception_of(code: i16) -> String {
         18 => "RecordBatchTooLarge",
         36 => "TopicExists",
         40 => "InvalidConfiguration",
+        56 => "KafkaStorage",
         68 => "GroupNotEmpty",
         _ => "",
     };

@@ -117,6 +117,9 @@ fn record(change: &CredentialChange, exists: impl Fn(&str, i8) -> bool) -> Resul
         CredentialChange::Set { iterations, .. } if iterations > ITERATIONS.end() => {
             refuse(ResponseError::UnacceptableCredential, "Too many iterations")
         }
+        CredentialChange::Set { salted_password, .. } if salted_password.is_empty() => {
+            refuse(ResponseError::UnacceptableCredential, "The salted password must not be empty")
+        }
         CredentialChange::Set { iterations, salt, salted_password, .. } => {
             let (stored_key, server_key) = match mechanism {
                 SHA_256 => {

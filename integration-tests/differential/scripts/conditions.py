@@ -160,7 +160,7 @@ def configs_set():
             [resource(4, "1", ("background.threads", "1000"))],
             [resource(8, "1", ("root", "DEBUG"))], [resource(8, "2", ("root", "DEBUG"))],
             [resource(16, "cm2", ("interval.ms", "5"))], [resource(16, "cm2", ("interval.ms", "x"))], [resource(16, "cm2", ("none", "5"))], [resource(16, "", ("interval.ms", "500"))],
-            [resource(16, "cm2", ("match", "x"))], [resource(16, "cm2", ("match", "client_id=["))], [resource(16, "cm2", ("match", "none=x"))], [resource(16, "cm2", ("metrics", ""))],
+            [resource(16, "cm2", ("match", "x"))], [resource(16, "cm2", ("match", "none=x"))], [resource(16, "cm2", ("metrics", ""))],
             [resource(32, "g2", ("consumer.session.timeout.ms", "1"))], [resource(32, "g2", ("consumer.session.timeout.ms", "x"))], [resource(32, "g2", ("none", "x"))], [resource(32, "", ("consumer.session.timeout.ms", "50000"))],
             [resource(32, "g2", ("consumer.heartbeat.interval.ms", "1"))], [resource(32, "g2", ("consumer.session.timeout.ms", "45000"), ("consumer.heartbeat.interval.ms", "46000"))],
             [resource(32, "g2", ("share.record.lock.duration.ms", "1"))], [resource(32, "g2", ("share.auto.offset.reset", "x"))], [resource(32, "g2", ("share.isolation.level", "x"))],
@@ -199,13 +199,14 @@ def configs_altered():
             [resource(8, "1", ("none.such", 0, "DEBUG"))], [resource(8, "1", ("root", 0, "loud"))], [resource(8, "1", ("root", 1, None))], [resource(8, "1", ("root", 2, "DEBUG"))], [resource(8, "1", ("root", 3, "DEBUG"))],
             [resource(8, "2", ("root", 0, "DEBUG"))], [resource(8, "", ("root", 0, "DEBUG"))], [resource(8, "x", ("root", 0, "DEBUG"))], [resource(8, "1", ("root", 0, None))], [resource(8, "1")],
             [resource(16, "cm3", ("interval.ms", 0, "5"))], [resource(16, "cm3", ("interval.ms", 0, "99999999"))], [resource(16, "cm3", ("interval.ms", 2, "500"))], [resource(16, "cm3", ("none", 0, "5"))], [resource(16, "cm3", ("none", 1, None))],
-            [resource(16, "", ("interval.ms", 0, "500"))], [resource(16, "cm3", ("match", 0, "x"))], [resource(16, "cm3", ("match", 0, "client_id=["))], [resource(16, "cm3", ("match", 0, "none=x"))], [resource(16, "cm3", ("metrics", 2, "a"))],
+            [resource(16, "", ("interval.ms", 0, "500"))], [resource(16, "cm3", ("match", 0, "x"))], [resource(16, "cm3", ("match", 0, "none=x"))], [resource(16, "cm3", ("metrics", 2, "a"))],
             [resource(16, "cm3", ("metrics", 3, "a"))], [resource(16, "cm3", ("metrics", 1, None))], [resource(16, "cm3")],
             [resource(32, "g3", ("consumer.session.timeout.ms", 0, "1"))], [resource(32, "g3", ("consumer.session.timeout.ms", 2, "45000"))], [resource(32, "g3", ("none", 0, "x"))], [resource(32, "g3", ("none", 1, None))],
             [resource(32, "", ("consumer.session.timeout.ms", 0, "50000"))], [resource(32, "g3", ("consumer.heartbeat.interval.ms", 0, "99999"))], [resource(32, "g3")],
             [resource(0, "c3", good)], [resource(1, "c3", good)], [resource(64, "c3", good)], [resource(-1, "c3", good)],
         ):
             yield {"resources": resources, "validateonly": only}
+    yield {"resources": [resource(16, "cm3", ("match", 0, "client_id=["))], "validateonly": True}
     undo = [resource(2, "c3", ("retention.ms", 1, None), ("cleanup.policy", 1, None)), resource(16, "cm3", ("metrics", 1, None))]
     yield {"resources": undo}
 
@@ -544,6 +545,35 @@ def compare(schemas, brokers, served, meant):
     return asked + count, differences + differing
 
 
+def record(schemas, brokers, served, path):
+    """Asks for each row once, in its highest version, and writes down what both brokers answer byte for byte the same.
+
+    A line is the number of the API, the version, the body of the request and that of the answer, or `-` where it has ids,
+    times or an order in it. It is what a test without Kafka asks.
+    """
+    ids, lines = [prepare(broker) for broker in brokers], []
+    for broker in brokers:
+        broker.close()
+    topics = [{"name": f"c{number}", "numpartitions": count, "replicationfactor": 1} for number, count in ((1, 3), (2, 1), (3, 2))]
+    brokers[1].call("CreateTopics", 7, {"topics": topics, "timeoutms": 9000})
+    lines.append(f"19 7 {brokers[1].sent.hex()} -")
+    for api, rows in TABLE:
+        key = schemas[api + "Request"]["apiKey"]
+        version = served[0][key][-1]
+        for values in rows():
+            fitting = in_version(schemas[api + "Request"], version, values)
+            with_own = with_ids(fitting, ids[1])
+            for broker, own in zip(brokers, ids):
+                broker.call(api, version, with_ids(fitting, own))
+            kafka, milena = (broker.received for broker in brokers)
+            if with_own == fitting and len(brokers[1].sent) < 1000:
+                told = (kafka.hex() or "closed") if kafka == milena and len(kafka) < 1500 else "-"
+                lines.append(f"{key} {version} {brokers[1].sent.hex() or '-'} {told}")
+    with open(path, "w") as file:
+        file.write("\n".join(lines) + "\n")
+    return len(lines), sum(not line.endswith(" -") for line in lines)
+
+
 def edges(schemas, brokers, served):
     """Versions just outside of what is told, and APIs that are not told, each with a body that no one can read."""
     asked, differences = 0, []
@@ -554,8 +584,8 @@ def edges(schemas, brokers, served):
         told = served[0].get(key, range(0))
         versions = {-1, 32767, told.start - 1, told.stop} if len(told) else {0, 1}
         for version in sorted(versions):
-            if key == 0 and 0 <= version < 3:
-                continue  # Told for the sake of old clients, and not served.
+            if key == 18 or key == 0 and 0 <= version < 3:
+                continue  # Answered in every version; told for the sake of old clients, and not served.
             answers = [broker.bare(key, version) for broker in brokers]
             asked += 1
             if answers[0] != answers[1]:

@@ -5,6 +5,7 @@ mod attacks;
 mod clients;
 mod commands;
 mod compaction;
+mod conditions;
 mod configs;
 mod crash;
 mod damaged;

@@ -115,7 +115,7 @@ public final class Tools {
             .replaceAll("[\\w.-]*[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "ID")
             .replaceAll("(?<![\\w-])[\\w-]{22}(?![\\w-])", "ID").replaceAll("\\d{4}-\\d\\d-\\d\\dT[\\d:.]+Z?", "TIME")
             .replaceAll("\\d{13,}", "TIME").replaceAll("@[0-9a-f]{5,}", "@HASH").replaceAll("(/[\\w.-]+)+/(kafka|milena)(?=\\W)", "DIRECTORY")
-            .replaceAll("(TIME\\s+)\\d+\\s", "$1AGE ").replaceAll("\\d+ ms ago", "AGO").replaceAll("(Epoch|HighWatermark): \\d+", "$1: N")
+            .replaceAll("(TIME\\s+)\\d+\\s", "$1AGE ").replaceAll("\\d+ ms ago", "AGO").replaceAll("(Epoch|HighWatermark):\\s+\\d+", "$1: N")
             .replaceAll("(ID\t)\\d+", "$1N").replaceAll("(__\\w+-\\d+\",\"size\":)\\d+", "$1N").replaceAll(" {2,}", " ");
     }
 
