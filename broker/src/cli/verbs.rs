@@ -110,7 +110,7 @@ fn long(word: &str) -> String {
     match word.char_indices().nth(2) {
         Some((at, _)) if word.len() > at && word[at..].bytes().all(|byte| byte.is_ascii_digit()) => {
             let name = flags::long(&SHORT, &word[..at]);
-            if name.len() > 2 { format!("{name}={}", &word[at..]) } else { word.to_owned() }
+            if name.starts_with("--") { format!("{name}={}", &word[at..]) } else { word.to_owned() }
         }
         _ => flags::long(&SHORT, word),
     }
