@@ -9,7 +9,10 @@ import math
 import struct
 
 from sides import apart, in_version
+from wire import Message
 
+# The topics that are there, by their number, with their partitions.
+TOPICS = ((1, 3), (2, 1), (3, 2))
 NIL, NOBODY = "0" * 32, "f" * 32
 LONG, LONGER = "x" * 249, "x" * 250
 # Ids and places, which no two brokers share.
@@ -477,7 +480,7 @@ def masked(api, value, ids, name=""):
 
 def prepare(broker):
     """The topics of the table; gives what the broker's ids are called."""
-    wanted = [{"name": f"c{number}", "numpartitions": count, "replicationfactor": 1} for number, count in ((1, 3), (2, 1), (3, 2))]
+    wanted = [{"name": f"c{number}", "numpartitions": count, "replicationfactor": 1} for number, count in TOPICS]
     made = broker.call("CreateTopics", 7, {"topics": wanted, "timeoutms": 9000})
     return {f"id of {topic['name']}": topic["topicid"] for topic in made["topics"]}
 
@@ -551,12 +554,17 @@ def record(schemas, brokers, served, path):
     A line is the number of the API, the version, the body of the request and that of the answer, or `-` where it has ids,
     times or an order in it. It is what a test without Kafka asks.
     """
+    # What `settle` and `prepare` ask goes before.
+    topics = [{"name": f"c{number}", "numpartitions": count, "replicationfactor": 1} for number, count in TOPICS]
+    before = [
+        ("FindCoordinator", 0, {"key": "none"}), ("FindCoordinator", 1, {"key": "none", "keytype": 1}),
+        ("InitProducerId", 4, {"transactionalid": "none", "transactiontimeoutms": 1000}),
+        ("CreateTopics", 7, {"topics": topics, "timeoutms": 9000}),
+    ]
     ids, lines = [prepare(broker) for broker in brokers], []
-    for broker in brokers:
-        broker.close()
-    topics = [{"name": f"c{number}", "numpartitions": count, "replicationfactor": 1} for number, count in ((1, 3), (2, 1), (3, 2))]
-    brokers[1].call("CreateTopics", 7, {"topics": topics, "timeoutms": 9000})
-    lines.append(f"19 7 {brokers[1].sent.hex()} -")
+    for api, version, values in before:
+        schema = schemas[api + "Request"]
+        lines.append(f"{schema['apiKey']} {version} {Message(schema, version).encode(schema['fields'], values).hex()} -")
     for api, rows in TABLE:
         key = schemas[api + "Request"]["apiKey"]
         version = served[0][key][-1]

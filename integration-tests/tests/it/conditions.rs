@@ -1,7 +1,7 @@
 //! What can be wrong with requests of administrators, and the answers of Apache Kafka 4.1.1 to them, byte for byte.
 //!
 //! The requests and answers are those of `integration-tests/differential/scripts/conditions.py`, where they can be read, as
-//! `integration-tests/differential/run --record=FILE` has written them down; empty is a connection that is closed.
+//! `integration-tests/differential/run --record=FILE` has written them down; `closed` is a connection that is ended.
 
 use milena_integration_tests::broker::Broker;
 use milena_integration_tests::raw::{Connection, frame_of};
@@ -11,12 +11,10 @@ use std::io;
 const TABLE: &str = include_str!("conditions/answers.txt");
 /// As the brokers were started when the answers were written down.
 const SETTINGS: &[(&str, &str)] = &[("offsets.topic.num.partitions", "1"), ("log.retention.ms", "-1")];
-/// Key and version of FindCoordinator.
-const FIND_COORDINATOR: (i16, i16) = (10, 0);
 
 fn bytes(hex: &str) -> Vec<u8> {
     let digits = if hex == "-" { "" } else { hex };
-    let byte = |at| u8::from_str_radix(&digits[at..at + 2], 16).expect("hexadecimal digits");
+    let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).expect("hexadecimal digits");
     (0..digits.len()).step_by(2).map(byte).collect()
 }
 
@@ -30,11 +28,6 @@ fn ask(connection: &mut Connection, key: i16, version: i16, body: &[u8]) -> io::
 fn wrong_requests_are_answered_as_kafka_answers_them() {
     let Some(broker) = Broker::milena(SETTINGS) else { return };
     let mut connection = broker.connect();
-    // Both coordinators are there before anything else, so that their topics are listed.
-    let key = b"\0\x04none";
-    ask(&mut connection, FIND_COORDINATOR.0, FIND_COORDINATOR.1, key).expect("a coordinator");
-    // Of transactions from version 1 on: the type of the key.
-    ask(&mut connection, FIND_COORDINATOR.0, 1, &[&key[..], b"\x01"].concat()).expect("a coordinator");
     let (mut compared, mut wrong) = (0, Vec::new());
     for line in TABLE.lines() {
         let [key, version, request, expected] = line.split(' ').collect::<Vec<_>>()[..] else {
