@@ -7,6 +7,7 @@ use crate::cli::flags::{self, Flag, Given, switch, value};
 use crate::cli::screen::Screen;
 use crate::cli::tools::Run;
 use crate::client::{Client, ClientError, To, check, exception_of, string, topic_name};
+use crate::clock::Clock;
 use kafka_protocol::messages::add_raft_voter_request::Listener;
 use kafka_protocol::messages::describe_quorum_request::{PartitionData, TopicData};
 use kafka_protocol::messages::describe_quorum_response::{Node, ReplicaState};
@@ -17,7 +18,6 @@ use kafka_protocol::messages::{
 use milena_protocol::stored::meta_properties::MetaProperties;
 use milena_protocol::stored::{uuid_from_base64, uuid_to_base64};
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
 
 /// The tool.
@@ -192,8 +192,7 @@ fn endpoint(name: &str, host: &str, port: u16) -> String {
 
 async fn replication(screen: &mut Screen, client: &mut Client, readable: bool) -> Result<(), Failure> {
     let answer = ask(client).await?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_millis());
-    let now = i64::try_from(now).unwrap_or(i64::MAX);
+    let now = Clock::System.now_ms();
     let Some(partition) = answer.topics.iter().flat_map(|topic| &topic.partitions).next() else {
         return Err(Failure::text("the answer tells of no quorum"));
     };
