@@ -3,7 +3,6 @@
 //! A handler does four things: authorise, translate, delegate to one subsystem, assemble. Versions stop here:
 //! nothing below `api/` branches on them. Adding an API is one file and one line in [`TABLE`].
 
-mod acls;
 mod add_offsets_to_txn;
 mod add_partitions_to_txn;
 mod add_raft_voter;
@@ -16,7 +15,6 @@ pub(crate) mod consumer_group_describe;
 pub(crate) mod consumer_group_heartbeat;
 mod create_partitions;
 mod create_topics;
-mod delegation_tokens;
 pub(crate) mod delete_groups;
 mod delete_records;
 mod delete_topics;
@@ -52,8 +50,6 @@ mod offset_for_leader_epoch;
 mod operations;
 mod produce;
 mod remove_raft_voter;
-mod sasl;
-mod scram_credentials;
 pub(crate) mod sync_group;
 mod txn_offset_commit;
 mod unregister_broker;
@@ -261,7 +257,6 @@ pub(crate) static TABLE: &[Row] = &[
     typed!(SyncGroup, 0..=5, sync_group),
     typed!(DescribeGroups, 0..=6, describe_groups),
     typed!(ListGroups, 0..=5, list_groups),
-    typed!(SaslHandshake, 0..=1, sasl::handshake),
     Row { key: ApiKey::ApiVersions, min: 0, max: 4, handler: api_versions::handle },
     typed!(CreateTopics, 2..=7, create_topics),
     typed!(DeleteTopics, 1..=6, delete_topics),
@@ -273,19 +268,11 @@ pub(crate) static TABLE: &[Row] = &[
     typed!(EndTxn, 0..=5, end_txn),
     typed!(WriteTxnMarkers, 1..=1, write_txn_markers),
     typed!(TxnOffsetCommit, 0..=5, txn_offset_commit),
-    typed!(DescribeAcls, 1..=3, acls::describe),
-    typed!(CreateAcls, 1..=3, acls::create),
-    typed!(DeleteAcls, 1..=3, acls::delete),
     typed!(DescribeConfigs, 1..=4, describe_configs),
     typed!(AlterConfigs, 0..=2, alter_configs),
     typed!(AlterReplicaLogDirs, 1..=2, alter_replica_log_dirs),
     typed!(DescribeLogDirs, 1..=4, describe_log_dirs),
-    typed!(SaslAuthenticate, 0..=2, sasl::authenticate),
     typed!(CreatePartitions, 0..=3, create_partitions),
-    typed!(CreateDelegationToken, 1..=3, delegation_tokens::create),
-    typed!(RenewDelegationToken, 1..=2, delegation_tokens::renew),
-    typed!(ExpireDelegationToken, 1..=2, delegation_tokens::expire),
-    typed!(DescribeDelegationToken, 1..=3, delegation_tokens::describe),
     typed!(DeleteGroups, 0..=2, delete_groups),
     typed!(ElectLeaders, 0..=2, elect_leaders),
     typed!(IncrementalAlterConfigs, 0..=1, incremental_alter_configs),
@@ -294,8 +281,6 @@ pub(crate) static TABLE: &[Row] = &[
     typed!(OffsetDelete, 0..=0, offset_delete),
     typed!(DescribeClientQuotas, 0..=1, describe_client_quotas),
     typed!(AlterClientQuotas, 0..=1, alter_client_quotas),
-    typed!(DescribeUserScramCredentials, 0..=0, scram_credentials::describe),
-    typed!(AlterUserScramCredentials, 0..=0, scram_credentials::alter),
     typed!(DescribeQuorum, 0..=2, describe_quorum),
     typed!(UpdateFeatures, 0..=2, update_features),
     typed!(DescribeCluster, 0..=2, describe_cluster),
@@ -313,23 +298,17 @@ pub(crate) static TABLE: &[Row] = &[
 
 /// What listeners of controllers answer.
 const OF_CONTROLLERS: &[ApiKey] = &[
-    ApiKey::SaslHandshake,
     ApiKey::ApiVersions,
     ApiKey::CreateTopics,
     ApiKey::DeleteTopics,
-    ApiKey::DescribeAcls,
-    ApiKey::CreateAcls,
-    ApiKey::DeleteAcls,
     ApiKey::DescribeConfigs,
     ApiKey::AlterConfigs,
-    ApiKey::SaslAuthenticate,
     ApiKey::CreatePartitions,
     ApiKey::ElectLeaders,
     ApiKey::IncrementalAlterConfigs,
     ApiKey::AlterPartitionReassignments,
     ApiKey::ListPartitionReassignments,
     ApiKey::AlterClientQuotas,
-    ApiKey::AlterUserScramCredentials,
     ApiKey::DescribeQuorum,
     ApiKey::UpdateFeatures,
     ApiKey::DescribeCluster,

@@ -15,7 +15,6 @@
 
 mod brokers;
 mod configs;
-mod credentials;
 mod error;
 mod feature_levels;
 mod log;
@@ -30,7 +29,6 @@ mod writer;
 
 pub(crate) use crate::error::{Refusal, outcome};
 pub(crate) use configs::{ConfigChange, ConfigEdit};
-pub(crate) use credentials::CredentialChange;
 pub(crate) use error::ControllerError;
 pub(crate) use feature_levels::{FeatureUpdate, UpgradeType};
 pub(crate) use log::{AppendFailure, LogStore, MetadataLog, StorageFailure};

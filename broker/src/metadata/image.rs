@@ -3,9 +3,7 @@
 use super::shards::Shards;
 use super::topic::Topic;
 use milena_protocol::records::{KRaftVoters, Voter};
-use milena_protocol::stored::metadata::{
-    MetadataRecord, RegisterBrokerRecord, RegisterControllerRecord, UserScramCredentialRecord,
-};
+use milena_protocol::stored::metadata::{MetadataRecord, RegisterBrokerRecord, RegisterControllerRecord};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -50,7 +48,7 @@ pub(super) struct Cluster {
     pub(super) next_producer_id: i64,
     pub(super) kraft_version: i16,
     pub(super) voters: Option<KRaftVoters>,
-    /// What hardly anything here reads, and Kafka would miss.
+    /// What nothing here reads, and Kafka would miss.
     pub(super) kept: BTreeMap<Kept, MetadataRecord>,
     /// A record of a type that Kafka 4.1 does not have went by: nobody knows what it adds up to.
     pub(super) incomplete: bool,
@@ -111,14 +109,6 @@ impl Image {
     /// Number of partitions of all topics.
     pub(crate) fn partition_count(&self) -> usize {
         self.partition_count
-    }
-
-    /// The SCRAM credentials of users, by user and mechanism.
-    pub(crate) fn scram_credentials(&self) -> impl Iterator<Item = &UserScramCredentialRecord> {
-        self.cluster.kept.values().filter_map(|record| match record {
-            MetadataRecord::UserScramCredential(record) => Some(record),
-            _ => None,
-        })
     }
 
     /// Offset of the last record in it, -1 for none.

@@ -32,8 +32,6 @@ fn empties(out: &mut Vec<Sample>) {
     add(out, &m::ListOffsetsRequest::default().with_replica_id(BrokerId(-1)));
     add(out, &m::OffsetForLeaderEpochRequest::default().with_replica_id(BrokerId(-1)));
     add(out, &m::MetadataRequest::default().with_topics(Some(Vec::new())));
-    let acls = m::DescribeAclsRequest::default().with_resource_type_filter(1).with_pattern_type_filter(3);
-    add(out, &acls.with_operation(1).with_permission_type(1));
     empty!(out:
         SaslHandshakeRequest, SaslAuthenticateRequest, CreateAclsRequest, DeleteAclsRequest,
         CreateDelegationTokenRequest, RenewDelegationTokenRequest, ExpireDelegationTokenRequest,

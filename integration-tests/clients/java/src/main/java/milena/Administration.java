@@ -16,17 +16,13 @@ import org.apache.kafka.common.ElectionType;
 import org.apache.kafka.common.KafkaFuture;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.TopicPartitionReplica;
-import org.apache.kafka.common.acl.*;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.quota.*;
-import org.apache.kafka.common.resource.PatternType;
-import org.apache.kafka.common.resource.ResourcePattern;
-import org.apache.kafka.common.resource.ResourceType;
 import org.apache.kafka.common.serialization.StringSerializer;
 
 /**
- * Administration BOOTSTRAP TAG: every call of Apache's Admin interface that is not about groups of the share and streams
- * protocols, one after the other with its result. What differs from run to run is replaced, so that
+ * Administration BOOTSTRAP TAG: every call of Apache's Admin interface that is not about security, and not about groups of
+ * the share and streams protocols, one after the other with its result. What differs from run to run is replaced, so that
  * the lines of two brokers can be compared. A call that fails where it should not ends it with an error.
  */
 public final class Administration {
@@ -75,34 +71,10 @@ public final class Administration {
             groups(admin);
             transactions(admin, bootstrap);
             cluster(admin);
-            security(admin);
             show("deleteTopics", () -> admin.deleteTopics(List.of(tag)).all());
             show("deleteTopics again", "UnknownTopicOrPartition", () -> admin.deleteTopics(List.of(tag)).all());
         }
         System.exit(failed == 0 ? 0 : 1);
-    }
-
-    /** Nobody decides who may do what, and nobody is asked who they are. */
-    private static void security(Admin admin) {
-        AclBinding acl = new AclBinding(new ResourcePattern(ResourceType.TOPIC, tag, PatternType.LITERAL),
-            new AccessControlEntry("User:a", "*", AclOperation.READ, AclPermissionType.ALLOW));
-        show("describeAcls", "SecurityDisabled", () -> admin.describeAcls(AclBindingFilter.ANY).values());
-        show("createAcls", "SecurityDisabled", () -> admin.createAcls(List.of(acl)).all());
-        show("deleteAcls", "SecurityDisabled", () -> admin.deleteAcls(List.of(acl.toFilter())).all());
-        String refused = "UnsupportedByAuthentication";
-        show("createDelegationToken", refused, () -> admin.createDelegationToken().delegationToken());
-        show("renewDelegationToken", refused, () -> admin.renewDelegationToken(new byte[] {1}).expiryTimestamp());
-        show("expireDelegationToken", refused, () -> admin.expireDelegationToken(new byte[] {1}).expiryTimestamp());
-        show("describeDelegationToken", refused, () -> admin.describeDelegationToken().delegationTokens());
-        ScramMechanism mechanism = ScramMechanism.SCRAM_SHA_256;
-        ScramCredentialInfo info = new ScramCredentialInfo(mechanism, 4096);
-        UserScramCredentialUpsertion credential = new UserScramCredentialUpsertion(tag, info, "secret");
-        show("alterUserScramCredentials", () -> admin.alterUserScramCredentials(List.of(credential)).all());
-        show("describeUserScramCredentials", () -> admin.describeUserScramCredentials(List.of(tag)).all());
-        UserScramCredentialDeletion deletion = new UserScramCredentialDeletion(tag, mechanism);
-        show("alterUserScramCredentials back", () -> admin.alterUserScramCredentials(List.of(deletion)).all());
-        show("alterUserScramCredentials again", "ResourceNotFound", () -> admin.alterUserScramCredentials(List.of(deletion)).all());
-        show("describeUserScramCredentials of nobody", "ResourceNotFound", () -> admin.describeUserScramCredentials(List.of(tag)).all());
     }
 
     private static Properties producer(String bootstrap) {
