@@ -275,8 +275,8 @@ impl LogDir {
         let mut saved = self.saved.lock();
         let saved = &mut *saved;
         let end = log.end_offset();
-        let correct = |name: &str, offsets: &mut Offsets, to: i64| {
-            if offsets.get(key).is_none_or(|offset| *offset <= end) {
+        let correct = |name: &str, offsets: &mut Offsets, highest: i64, to: i64| {
+            if offsets.get(key).is_none_or(|offset| *offset <= highest) {
                 return Ok(());
             }
             let mut corrected = offsets.clone();
@@ -285,9 +285,13 @@ impl LogDir {
             *offsets = corrected;
             Ok(())
         };
-        correct(file_name::RECOVERY_POINT_CHECKPOINT, &mut saved.recovery_points, end)?;
-        correct(file_name::LOG_START_OFFSET_CHECKPOINT, &mut saved.log_starts, end)?;
-        correct(file_name::CLEANER_CHECKPOINT, &mut saved.cleaned, log.start_offset())
+        // One at the very end says that the last segment is whole with all its files. If it had to be mended it is not, and
+        // a roll right there would make the next start trust it.
+        let safe = log.recovery_checkpoint();
+        let highest = if safe < end { end - 1 } else { end };
+        correct(file_name::RECOVERY_POINT_CHECKPOINT, &mut saved.recovery_points, highest, safe)?;
+        correct(file_name::LOG_START_OFFSET_CHECKPOINT, &mut saved.log_starts, end, end)?;
+        correct(file_name::CLEANER_CHECKPOINT, &mut saved.cleaned, end, log.start_offset())
     }
 
     /// Makes an empty log that begins at `base_offset` and is to take the place of one in another data directory.

@@ -200,6 +200,22 @@ impl Loader<'_> {
         Ok((Published { next_offset: base, position: 0 }, indexes, false))
     }
 
+    /// Writes the indexes of a closed segment that was scanned. Below the recovery point the next start trusts files of
+    /// that name: they are there with all that is in them, or not at all.
+    fn write_indexes(&self, segment: &Segment) -> Result<()> {
+        if segment.base_offset >= self.start.recovery_point {
+            return super::write_indexes(self.disk, segment);
+        }
+        let Some((offsets, times)) = segment.with_active(ActiveIndexes::encode) else { return Ok(()) };
+        for (kind, bytes) in [(SegmentFileKind::OffsetIndex, offsets), (SegmentFileKind::TimeIndex, times)] {
+            let path = segment.path(kind);
+            if self.disk.read_if_there(&path)?.as_ref() != Some(&bytes) {
+                self.disk.write_atomically(&path, &bytes, true)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Producer state and epochs at the end, and the writer.
     fn finish(mut self, segments: Vec<Arc<Segment>>, resumed: bool) -> Result<Loaded> {
         let active = segments.last().ok_or(Error::Closed)?.clone();
@@ -208,7 +224,7 @@ impl Loader<'_> {
         let producers = self.producers(&segments, end.next_offset)?;
         for segment in segments[..segments.len() - 1].iter().filter(|s| self.scanned.contains(&s.base_offset))
         {
-            super::write_indexes(self.disk, segment)?;
+            self.write_indexes(segment)?;
             segment.close_indexes();
         }
         self.epochs_changed |= self.epochs.truncate_from_end(end.next_offset);
