@@ -42,7 +42,8 @@ fn page() -> String {
         let _ = writeln!(text, ".PP\n{}", roff(paragraph));
     }
     text.push_str(".SH OPTIONS OF THE BROKER\n");
-    OPTIONS.iter().for_each(|option| flag(&mut text, option));
+    // The short forms are those of the commands.
+    OPTIONS.iter().for_each(|option| item(&mut text, &option.shown(), option.help));
     text.push_str(".SH COMMANDS\nThey work with every Kafka broker.\n");
     for tool in TOOLS {
         let Run::Verbs(verbs) = tool.run else { continue };
@@ -129,7 +130,7 @@ mod tests {
         for text in [
             "milena topic create TOPIC...",
             "\\-n, \\-\\-num N",
-            "\\-\\-override KEY=VALUE",
+            "\\-\\-override <KEY=VALUE>",
             "kafka\\-topics",
         ] {
             assert!(page.contains(text), "{text}");
