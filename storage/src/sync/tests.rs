@@ -199,6 +199,7 @@ fn what_a_start_will_trust_is_synced() {
         "a-0/00000000000000000000.log",
         "a-0/00000000000000000000.timeindex",
         "a-0/00000000000000000003.log",
+        "a-0/00000000000000000003.snapshot",
         "a-0/partition.metadata",
     ];
     assert_eq!(watched.synced(), rolled);
