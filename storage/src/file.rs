@@ -36,6 +36,8 @@ pub enum Op {
     SyncAll,
     /// Renaming or removing.
     Rename,
+    /// Setting the time of the last change.
+    Touch,
 }
 
 /// Decides whether an operation fails; installed by tests only.
@@ -546,7 +548,7 @@ impl Disk {
     /// Gives a file another time of its last change. Nothing depends on it: a failure is passed over.
     pub fn set_modified(&self, file: &File, path: &Path, time: Option<SystemTime>) {
         if let Some(time) = time
-            && let Err(error) = self.allowed(Op::Write, path).and_then(|()| file.set_modified(time))
+            && let Err(error) = self.allowed(Op::Touch, path).and_then(|()| file.set_modified(time))
         {
             tracing::debug!("set the time of {}: {error}", path.display());
         }

@@ -214,7 +214,7 @@ impl Device {
                     self.versions.get_mut(&id).into_iter().for_each(keep_last);
                 }
             },
-            Op::Open | Op::Write | Op::Rename => {}
+            Op::Open | Op::Write | Op::Rename | Op::Touch => {}
         }
     }
 
