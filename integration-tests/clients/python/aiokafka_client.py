@@ -4,7 +4,7 @@ import asyncio
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from scenario import BASE_MS, CODECS, COMPACTED, expect, main, rounds, values
+from scenario import BASE_MS, CODECS, COMPACTED, expect, later_ms, main, rounds, values
 
 
 async def read(bootstrap, topic, count, group=None):
@@ -85,7 +85,7 @@ async def compacted(bootstrap, tag):
     await producer.start()
     for key, value in rounds():
         await producer.send_and_wait(tag, value, key=key)
-    await producer.send_and_wait(tag, b"last", key=b"last")
+    await producer.send_and_wait(tag, b"last", key=b"last", timestamp_ms=later_ms())
     await producer.stop()
     wanted = [value for _, value in rounds()[-10:]] + [b"last"]
     seen = []

@@ -5,7 +5,7 @@ import time
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 
-from scenario import BASE_MS, CODECS, COMPACTED, expect, main, rounds, values
+from scenario import BASE_MS, CODECS, COMPACTED, expect, later_ms, main, rounds, values
 
 
 def send(bootstrap, topic, records, **settings):
@@ -118,9 +118,11 @@ def compacted(bootstrap, tag):
     client = AdminClient({"bootstrap.servers": bootstrap})
     client.create_topics([NewTopic(tag, 1, 1, config=COMPACTED)])[tag].result(30)
     producer = Producer({"bootstrap.servers": bootstrap, "compression.type": "zstd"})
-    for key, value in [*rounds(), (b"last", b"last")]:
+    for key, value in rounds():
         producer.produce(tag, value, key)
         expect(producer.flush(30), 0, "not sent")
+    producer.produce(tag, b"last", b"last", timestamp=later_ms())
+    expect(producer.flush(30), 0, "not sent")
     wanted = [value for _, value in rounds()[-10:]] + [b"last"]
     seen = []
     while seen != wanted:

@@ -5,7 +5,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
 from kafka.structs import OffsetAndMetadata
 
-from scenario import BASE_MS, CODECS, COMPACTED, expect, main, rounds, values
+from scenario import BASE_MS, CODECS, COMPACTED, expect, later_ms, main, rounds, values
 
 
 def read(bootstrap, topic, count, group=None, **settings):
@@ -73,7 +73,7 @@ def compacted(bootstrap, tag):
     producer = KafkaProducer(bootstrap_servers=bootstrap, compression_type="lz4", linger_ms=20)
     for key, value in rounds():
         producer.send(tag, value, key=key).get(30)
-    producer.send(tag, b"last", key=b"last").get(30)
+    producer.send(tag, b"last", key=b"last", timestamp_ms=later_ms()).get(30)
     wanted = [value for _, value in rounds()[-10:]] + [b"last"]
     seen = []
     while seen != wanted:

@@ -2,6 +2,7 @@
 import inspect
 import asyncio
 import sys
+import time
 
 COMPACTED = {"cleanup.policy": "compact", "segment.ms": "1", "min.cleanable.dirty.ratio": "0"}
 CODECS = [None, "gzip", "snappy", "lz4", "zstd"]
@@ -15,6 +16,11 @@ def expect(seen, wanted, what):
 
 def values(start, end):
     return [f"value {n}".encode() for n in range(start, end)]
+
+
+def later_ms():
+    """A time at which a segment of a topic that compacts is closed, however fast the records before it went."""
+    return int((time.time() + 10) * 1000)
 
 
 def rounds():

@@ -134,7 +134,8 @@ public final class Client {
             for (int n = 0; n < 50; n++) {
                 producer.send(new ProducerRecord<>(tag, "key " + n % 10, "value " + n)).get();
             }
-            producer.send(new ProducerRecord<>(tag, "last", "last")).get();
+            // It closes the segment, however fast the records before it went.
+            producer.send(new ProducerRecord<>(tag, null, System.currentTimeMillis() + 10_000, "last", "last")).get();
         }
         List<String> seen = List.of();
         try (KafkaConsumer<String, String> consumer = consumer(tag, null, null)) {
