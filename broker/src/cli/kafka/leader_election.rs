@@ -110,7 +110,7 @@ fn wanted(given: &Given) -> Result<Option<BTreeSet<TopicPartition>>, Failure> {
     }
     let partition = given.number::<i32>("partition")?;
     let partition = partition.ok_or_else(|| {
-        Failure::text("Missing required option(s): partition (required if --topic is specified)")
+        Failure::text("Missing required option(s): partition")
     })?;
     Ok(Some(BTreeSet::from([TopicPartition::new(given.required("topic")?, partition)])))
 }
