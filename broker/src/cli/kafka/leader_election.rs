@@ -109,9 +109,7 @@ fn wanted(given: &Given) -> Result<Option<BTreeSet<TopicPartition>>, Failure> {
         return partitions_of(&text).map(Some);
     }
     let partition = given.number::<i32>("partition")?;
-    let partition = partition.ok_or_else(|| {
-        Failure::text("Missing required option(s): partition")
-    })?;
+    let partition = partition.ok_or_else(|| Failure::text("Missing required option(s): partition"))?;
     Ok(Some(BTreeSet::from([TopicPartition::new(given.required("topic")?, partition)])))
 }
 
