@@ -208,16 +208,11 @@ class Connection:
 
     def answer(self, api, version):
         """The response to the oldest request that was not answered, `closed`, or `silence` if there is none in time."""
-        try:
-            (count,) = struct.unpack(">i", self.receive(4))
-            reader = Reader(self.receive(count))
-            self.received = reader.data[4:]
-        except ConnectionError:
-            self.close()
-            return "closed"
-        except TimeoutError:
-            self.close()
-            return "silence"
+        frame = self.frame()
+        if isinstance(frame, str):
+            return frame
+        reader = Reader(frame)
+        self.received = reader.data[4:]
         response = Message(self.schemas[api + "Response"], version)
         assert reader.number("i") == 7, "another correlation id"
         if response.flexible and api != "ApiVersions":
@@ -232,8 +227,16 @@ class Connection:
             self.socket = socket.create_connection(("127.0.0.1", self.port), timeout=8)
         try:
             self.socket.sendall(struct.pack(">ihhih", 10, key, version, 7, -1))
+        except ConnectionError:
+            pass  # The answer says so.
+        frame = self.frame()
+        return frame if isinstance(frame, str) else struct.unpack(">h", frame[4:6])[0]
+
+    def frame(self):
+        """The next answer, header and body; or `closed`, or `silence` if there is none in time."""
+        try:
             (count,) = struct.unpack(">i", self.receive(4))
-            return struct.unpack(">h", self.receive(count)[4:6])[0]
+            return self.receive(count)
         except ConnectionError:
             self.close()
             return "closed"

@@ -1,6 +1,6 @@
 //! `milena seed`: a seed file and a running broker, whoever's it is.
 
-use super::admin;
+use super::admin::{self, Resource};
 use super::connect::{Properties, block_on, client_of, load};
 use super::failure::Failure;
 use super::flags::{Flag, Given, value};
@@ -111,10 +111,12 @@ async fn configs(
 async fn take(client: &mut Client, step: &Step<'_>) -> Result<(), Failure> {
     match step {
         Step::Create { topic, partitions, config } => {
-            Ok(admin::create(client, topic, *partitions, None, config).await?)
+            Ok(admin::create_topic(client, admin::new_topic(topic, *partitions, None, config)).await?)
         }
         Step::Grow { topic, partitions } => Ok(admin::grow(client, topic, *partitions).await?),
-        Step::Configure { topic, config } => Ok(admin::configure(client, topic, config, &[]).await?),
+        Step::Configure { topic, config } => {
+            Ok(admin::configure(client, To::Controller, Resource::topic(topic), config, &[]).await?)
+        }
         Step::Write { topic, records } => write(client, topic, records).await,
     }
 }

@@ -47,6 +47,20 @@ pub(crate) struct MemberSettings {
     pub(crate) heartbeat: Duration,
 }
 
+impl MemberSettings {
+    /// A dynamic member whose records are handled at once: Kafka's defaults, but for the minutes that a consumer may be
+    /// busy with its records (`max.poll.interval.ms`).
+    pub(crate) fn new(group: &str) -> Self {
+        Self {
+            group: group.to_owned(),
+            instance: None,
+            session_timeout: Duration::from_secs(45),
+            rebalance_timeout: Duration::from_secs(60),
+            heartbeat: Duration::from_secs(3),
+        }
+    }
+}
+
 /// One member.
 #[derive(Debug)]
 pub(crate) struct Member {

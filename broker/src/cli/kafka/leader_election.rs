@@ -1,5 +1,6 @@
 //! `kafka-leader-election` (`LeaderElectionCommand`).
 
+use crate::cli::admin;
 use crate::cli::connect::{block_on, client_of, load};
 use crate::cli::failure::Failure;
 use crate::cli::flags::{Flag, Given, switch, value};
@@ -25,8 +26,6 @@ const FLAGS: &[Flag] = &[
     value("command-config", "FILE", "The same."),
 ];
 
-/// Milliseconds that a broker may take, as in Kafka's tool.
-const TIMEOUT_MS: i32 = 30_000;
 const ELECTION_NOT_NEEDED: i16 = 84;
 const TARGETS: [&str; 3] = ["topic", "all-topic-partitions", "path-to-json-file"];
 
@@ -58,7 +57,7 @@ fn run(screen: &mut Screen, given: &Given) -> Result<(), Failure> {
     let request = ElectLeadersRequest::default()
         .with_election_type(election_type)
         .with_topic_partitions(topics)
-        .with_timeout_ms(TIMEOUT_MS);
+        .with_timeout_ms(admin::TIMEOUT_MS);
     let config = given.one("admin.config")?.or(given.one("command-config")?);
     let properties = config.map(load).transpose()?.unwrap_or_default();
     let mut client = client_of(given.required("bootstrap-server")?, &properties)?;

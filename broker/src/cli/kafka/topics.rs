@@ -3,22 +3,19 @@
 mod describe;
 
 use super::filter::{Include, is_internal};
+use crate::cli::admin;
 use crate::cli::connect::{block_on, client};
 use crate::cli::failure::Failure;
 use crate::cli::flags::{Flag, Given, switch, value};
 use crate::cli::screen::Screen;
 use crate::cli::tools::Run;
-use crate::client::{Client, ClientError, To, check, string, topic_name};
+use crate::client::{Client, ClientError, string, topic_name};
+use kafka_protocol::messages::BrokerId;
 use kafka_protocol::messages::create_partitions_request::{
     CreatePartitionsAssignment, CreatePartitionsTopic,
 };
 use kafka_protocol::messages::create_topics_request::{
     CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig,
-};
-use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
-use kafka_protocol::messages::{
-    ApiKey, BrokerId, CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest,
-    CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
 };
 
 /// The tool.
@@ -26,8 +23,6 @@ pub(crate) const RUN: Run = Run::Flags(FLAGS, run);
 
 /// The code of a topic that is there already.
 const TOPIC_ALREADY_EXISTS: i16 = 36;
-/// How long the broker may take to make or delete a topic.
-pub(crate) const TIMEOUT_MS: i32 = 30_000;
 const ACTIONS: [&str; 5] = ["create", "list", "alter", "describe", "delete"];
 
 const FLAGS: &[Flag] = &[
@@ -169,14 +164,8 @@ async fn create(screen: &mut Screen, given: &Given, client: &mut Client) -> Resu
             .with_replication_factor(-1)
             .with_assignments((0..).zip(assignment).map(one).collect());
     }
-    let request = CreateTopicsRequest::default().with_topics(vec![topic]).with_timeout_ms(TIMEOUT_MS);
-    let check_all = |answer: &CreateTopicsResponse| {
-        answer.topics.iter().try_for_each(|topic| {
-            check(ApiKey::CreateTopics as i16, topic.error_code, topic.error_message.as_deref())
-        })
-    };
-    match client.call_checked::<CreateTopicsRequest, _>(To::Controller, |_| &request, check_all).await {
-        Ok(_) => Ok(screen.say(format_args!("Created topic {name}."))?),
+    match admin::create_topic(client, topic).await {
+        Ok(()) => Ok(screen.say(format_args!("Created topic {name}."))?),
         Err(error) if error.code() == Some(TOPIC_ALREADY_EXISTS) && given.has("if-not-exists") => Ok(()),
         Err(error) => Err(error.into()),
     }
@@ -201,14 +190,7 @@ async fn alter(given: &Given, client: &mut Client) -> Result<(), Failure> {
             .with_assignments((!assignment.is_empty()).then_some(new));
         topics.push(asked);
     }
-    let request = CreatePartitionsRequest::default().with_topics(topics).with_timeout_ms(TIMEOUT_MS);
-    let check_all = |answer: &CreatePartitionsResponse| {
-        answer.results.iter().try_for_each(|topic| {
-            check(ApiKey::CreatePartitions as i16, topic.error_code, topic.error_message.as_deref())
-        })
-    };
-    client.call_checked::<CreatePartitionsRequest, _>(To::Controller, |_| &request, check_all).await?;
-    Ok(())
+    Ok(admin::create_partitions(client, topics).await?)
 }
 
 async fn delete(given: &Given, client: &mut Client) -> Result<(), Failure> {
@@ -216,27 +198,7 @@ async fn delete(given: &Given, client: &mut Client) -> Result<(), Failure> {
     if names.is_empty() {
         return Ok(());
     }
-    delete_topics(client, &names).await
-}
-
-/// Deletes topics by their names.
-pub(crate) async fn delete_topics(client: &mut Client, names: &[String]) -> Result<(), Failure> {
-    let make = |version| {
-        let request = DeleteTopicsRequest::default().with_timeout_ms(TIMEOUT_MS);
-        // From version 6 on, topics have ids, too.
-        if version < 6 {
-            return request.with_topic_names(names.iter().map(|name| topic_name(name)).collect());
-        }
-        let one = |name: &String| DeleteTopicState::default().with_name(Some(topic_name(name)));
-        request.with_topics(names.iter().map(one).collect())
-    };
-    let check_all = |answer: &DeleteTopicsResponse| {
-        answer.responses.iter().try_for_each(|topic| {
-            check(ApiKey::DeleteTopics as i16, topic.error_code, topic.error_message.as_deref())
-        })
-    };
-    client.call_checked::<DeleteTopicsRequest, _>(To::Controller, make, check_all).await?;
-    Ok(())
+    Ok(admin::delete_topics(client, &names).await?)
 }
 
 /// Names of the topics that `--topic` asks for, sorted.

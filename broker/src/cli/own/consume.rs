@@ -126,16 +126,9 @@ async fn in_group(
             return Err(Failure::Usage(text));
         }
     };
-    let member = MemberSettings {
-        group: group.to_owned(),
-        instance: None,
-        session_timeout: Duration::from_secs(45),
-        rebalance_timeout: Duration::from_secs(60),
-        heartbeat: Duration::from_secs(3),
-    };
     let plan = Plan {
         wanted: Wanted::Topics(given.words.clone()),
-        group: Some(member),
+        group: Some(MemberSettings::new(group)),
         commit_every: Some(Duration::from_secs(5)),
         fetch: FetchSettings { reset, ..fetch },
         // What is filtered out counts for the group, and not for --num.

@@ -2,13 +2,12 @@
 
 use super::position::{self, Places, Position};
 use super::sheet::{Format, Sheet};
-use crate::cli::admin;
+use crate::cli::admin::{self, Resource};
 use crate::cli::connect::block_on;
 use crate::cli::failure::Failure;
 use crate::cli::flags::{Flag, Given, switch, value};
 use crate::cli::kafka::configs_of::{self, DEFAULT_CONFIG};
 use crate::cli::kafka::delete_records;
-use crate::cli::kafka::topics::delete_topics;
 use crate::cli::screen::Screen;
 use crate::cli::tools::Run;
 use crate::cli::verbs::{CLUSTER, OUTPUT, Verb, YES, client, confirm};
@@ -138,7 +137,9 @@ fn create(screen: &mut Screen, given: &Given) -> Result<(), Failure> {
     let mut has_failed = false;
     block_on(async {
         for topic in &given.words {
-            let outcome = admin::create(&mut client, topic, partitions, replicas, &config).await;
+            let outcome =
+                admin::create_topic(&mut client, admin::new_topic(topic, partitions, replicas, &config))
+                    .await;
             let status = match outcome {
                 Ok(()) => "created".to_owned(),
                 Err(error) if error.code() == Some(TOPIC_ALREADY_EXISTS) && given.has("if-not-exists") => {
@@ -236,7 +237,7 @@ fn config(screen: &mut Screen, given: &Given) -> Result<(), Failure> {
     let mut client = client(given)?;
     let rows = block_on(async {
         if !set.is_empty() || !unset.is_empty() {
-            admin::configure(&mut client, topic, &set, &unset).await?;
+            admin::configure(&mut client, To::Controller, Resource::topic(topic), &set, &unset).await?;
         }
         settings(&mut client, topic, given.has("all")).await
     })?;
@@ -273,7 +274,7 @@ fn delete(_: &mut Screen, given: &Given) -> Result<(), Failure> {
             return Ok(());
         }
         confirm(given, &format!("Delete {} with all records", names.join(", ")))?;
-        delete_topics(&mut client, &names).await
+        Ok(admin::delete_topics(&mut client, &names).await?)
     })
 }
 

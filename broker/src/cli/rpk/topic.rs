@@ -5,7 +5,6 @@ use crate::cli::failure::Failure;
 use crate::cli::flags::Given;
 use crate::cli::kafka::configs_of;
 use crate::cli::kafka::consume::{self, End, Plan, Sink, Wanted};
-use crate::cli::kafka::topics::delete_topics;
 use crate::cli::screen::Screen;
 use crate::cli::table::Table;
 use crate::client::fetcher::{FetchSettings, Fetched, Reset};
@@ -51,7 +50,8 @@ pub(super) async fn create(
     let config = config.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
     let mut outcomes = Vec::new();
     for name in names {
-        outcomes.push((*name, admin::create(client, name, partitions, replicas, &config).await));
+        let topic = admin::new_topic(name, partitions, replicas, &config);
+        outcomes.push((*name, admin::create_topic(client, topic).await));
     }
     statuses(screen, outcomes)
 }
@@ -59,12 +59,7 @@ pub(super) async fn create(
 pub(super) async fn delete(screen: &mut Screen, client: &mut Client, names: &[&str]) -> Result<(), Failure> {
     let mut outcomes = Vec::new();
     for name in names {
-        let outcome = match delete_topics(client, &[(*name).to_owned()]).await {
-            Ok(()) => Ok(()),
-            Err(Failure::Client(error)) => Err(error),
-            Err(other) => return Err(other),
-        };
-        outcomes.push((*name, outcome));
+        outcomes.push((*name, admin::delete_topics(client, &[name]).await));
     }
     statuses(screen, outcomes)
 }
@@ -216,13 +211,7 @@ pub(super) async fn consume(
         }
         _ => Wanted::Topics(topics),
     };
-    let group = given.one("group")?.map(|group| MemberSettings {
-        group: group.to_owned(),
-        instance: None,
-        session_timeout: Duration::from_secs(45),
-        rebalance_timeout: Duration::from_secs(60),
-        heartbeat: Duration::from_secs(3),
-    });
+    let group = given.one("group")?.map(MemberSettings::new);
     let plan = Plan {
         wanted,
         commit_every: group.is_some().then_some(Duration::from_secs(5)),

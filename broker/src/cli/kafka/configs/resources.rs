@@ -1,20 +1,13 @@
 //! Configurations of topics, brokers, groups and subscriptions to metrics.
 
+use crate::cli::admin::{self, Resource};
 use crate::cli::connect::Properties;
 use crate::cli::failure::Failure;
 use crate::cli::kafka::configs_of;
 use crate::cli::kafka::groups;
 use crate::cli::screen::Screen;
-use crate::client::{Client, ClientError, To, check, string};
-use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
-use kafka_protocol::messages::{
-    ApiKey, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, ListConfigResourcesRequest,
-    ListConfigResourcesResponse,
-};
-
-/// What to do with a configuration.
-const SET: i8 = 0;
-const DELETE: i8 = 1;
+use crate::client::{Client, ClientError, To, check};
+use kafka_protocol::messages::{ApiKey, ListConfigResourcesRequest, ListConfigResourcesResponse};
 
 /// A kind of resource: the number that requests have for it, and that of its own source.
 fn kind_of(kind: &str, name: &str) -> (i8, i8) {
@@ -67,27 +60,11 @@ pub(super) async fn alter(
             return Err(Failure::text(format!("Invalid config(s): {}", odd.join(","))));
         }
     }
-    let set = add.iter().map(|(key, value)| (key, SET, Some(string(value))));
-    let delete = remove.iter().map(|key| (key, DELETE, Some(string(""))));
-    let configs = delete.chain(set).map(|(key, operation, value)| {
-        AlterableConfig::default().with_name(string(key)).with_config_operation(operation).with_value(value)
-    });
-    let resource = AlterConfigsResource::default()
-        .with_resource_type(number)
-        .with_resource_name(string(name))
-        .with_configs(configs.collect());
-    let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
-    let check_all = |answer: &IncrementalAlterConfigsResponse| {
-        answer.responses.iter().try_for_each(|one| {
-            check(ApiKey::IncrementalAlterConfigs as i16, one.error_code, one.error_message.as_deref())
-        })
-    };
     let to = match broker_of(kind, name) {
         To::Any => To::Controller,
         to => to,
     };
-    client.call_checked::<IncrementalAlterConfigsRequest, _>(to, |_| &request, check_all).await?;
-    Ok(())
+    Ok(admin::configure(client, to, Resource { kind: number, name }, add, remove).await?)
 }
 
 /// Prints the configurations of one resource, or of all of a kind.

@@ -1,6 +1,7 @@
 //! `kafka-topics --describe`.
 
 use super::{existing, is_internal};
+use crate::cli::admin;
 use crate::cli::failure::Failure;
 use crate::cli::flags::Given;
 use crate::cli::kafka::configs_of::{self, DEFAULT_CONFIG};
@@ -210,7 +211,7 @@ async fn reassignments(
             .with_partition_indexes(topic.partitions.iter().map(|partition| partition.index).collect())
     };
     let request = ListPartitionReassignmentsRequest::default()
-        .with_timeout_ms(super::TIMEOUT_MS)
+        .with_timeout_ms(admin::TIMEOUT_MS)
         .with_topics(Some(topics.iter().map(one).collect()));
     // Old brokers, and those that do not allow the question, have none.
     let answer = match client.call(To::Controller, &request).await {
