@@ -7,6 +7,7 @@
 
 mod answers;
 mod consume;
+mod disk;
 mod groups;
 mod idle;
 mod paced;
@@ -19,6 +20,7 @@ mod under_load;
 
 use server::{Kind, Server};
 use std::env;
+use std::time::Duration;
 use table::Table;
 
 /// The text of `bench help`.
@@ -35,7 +37,8 @@ MILENA_BINARY=PATH measures that binary. Data lies below TMPDIR: \"durable\" mea
 
 Scenarios: produce 64 KiB (plain, idempotent, transactional, in every codec, to 1,000 partitions, 12 in a request), fetch,
 produce 16 KiB, produce one record, durable, end to end, consumers, connections, ApiVersions, after the load, start, groups,
-idle partitions (10,000; Apache Kafka takes minutes for them and is measured only with only=\"idle partitions\"). CPU is user
+idle partitions (10,000; Apache Kafka takes minutes for them and is measured only with only=\"idle partitions\"); and, with
+only=disk, as root, 8 GiB through 512 MiB of page cache, and a consumer that reads from the disk beside others. CPU is user
 and system time of the broker alone. MB and GiB of packed batches are those before they were packed.";
 
 /// What was asked for on the command line.
@@ -95,6 +98,12 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
     for round in 0..options.rounds {
         for (column, kind) in kinds.iter().enumerate() {
             eprintln!("round {} of {}: {}", round + 1, options.rounds, kind.name);
+            if options.only == "disk" {
+                disk::run(kind, &options, &mut |scenario, metric, value| {
+                    table.add(column, scenario, metric, value)
+                });
+                continue;
+            }
             if options.only != "groups" {
                 under_load::run(kind, &options, &mut |scenario, metric, value| {
                     table.add(column, scenario, metric, value)
@@ -143,6 +152,12 @@ fn starts(kind: &Kind, options: &Options, note: Note<'_>) {
     let (server, took) = Server::start_timed(kind, Some(folder));
     note(&format!("start, {topics} x 3 after SIGKILL"), "first ack ms", took.as_secs_f64() * 1e3);
     server.stop();
+}
+
+/// Milliseconds below which that share of sorted latencies lies.
+fn percentile(sorted: &[Duration], share: f64) -> f64 {
+    let index = ((sorted.len() - 1) as f64 * share).round() as usize;
+    sorted[index].as_secs_f64() * 1e3
 }
 
 /// What a scenario moved, and what it cost.

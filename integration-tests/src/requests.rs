@@ -13,7 +13,8 @@ use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProdu
 use kafka_protocol::messages::produce_response::PartitionProduceResponse;
 use kafka_protocol::messages::{
     ApiVersionsRequest, ApiVersionsResponse, BrokerId, CreateTopicsRequest, FetchRequest, FetchResponse,
-    InitProducerIdRequest, ListOffsetsRequest, MetadataRequest, ProduceRequest, TopicName, TransactionalId,
+    FindCoordinatorRequest, InitProducerIdRequest, ListOffsetsRequest, MetadataRequest, ProduceRequest,
+    TopicName, TransactionalId,
 };
 use kafka_protocol::protocol::StrBytes;
 
@@ -196,6 +197,11 @@ pub fn producer_id(connection: &mut Connection, transactional_id: Option<&str>) 
         .with_transaction_timeout_ms(60_000)
         .with_producer_id((-1).into())
         .with_producer_epoch(-1);
+    if let Some(id) = transactional_id {
+        // Kafka makes `__transaction_state` when it is asked for a coordinator, and not before.
+        let find = FindCoordinatorRequest::default().with_key_type(1).with_coordinator_keys(vec![text(id)]);
+        connection.call(4, &find);
+    }
     let started = std::time::Instant::now();
     loop {
         let response = connection.call(4, &request);

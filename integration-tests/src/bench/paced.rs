@@ -3,7 +3,7 @@
 use super::answers::Answers;
 use super::consume::parse;
 use super::server::Server;
-use super::{Figures, Note};
+use super::{Figures, Note, percentile};
 use crate::raw::{Connection, frame};
 use crate::records::{Batch, batches, now_ms, seal};
 use crate::requests::{FETCH, PRODUCE, api_versions, create_topic, fetch, produce};
@@ -41,12 +41,8 @@ impl Paced {
     pub(super) fn report(&self, scenario: &str, note: Note<'_>) {
         let (what, latencies) =
             if self.arrived.is_empty() { ("acknowledged ", &self.acknowledged) } else { ("", &self.arrived) };
-        let at = |share: f64| {
-            let index = ((latencies.len() - 1) as f64 * share).round() as usize;
-            latencies[index].as_secs_f64() * 1e3
-        };
-        note(scenario, &format!("{what}p50 ms"), at(0.5));
-        note(scenario, &format!("{what}p99 ms"), at(0.99));
+        note(scenario, &format!("{what}p50 ms"), percentile(latencies, 0.5));
+        note(scenario, &format!("{what}p99 ms"), percentile(latencies, 0.99));
         note(scenario, "CPU-us a record", self.figures.cpu_seconds * 1e6 / self.figures.operations as f64);
     }
 }

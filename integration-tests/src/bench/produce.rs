@@ -10,11 +10,12 @@ use crate::raw::{Connection, frame};
 use crate::records::{Batch, TRANSACTIONAL, now_ms, seal};
 use crate::requests::{self, PRODUCE, create_topic};
 use kafka_protocol::messages::produce_request::PartitionProduceData;
+use std::collections::VecDeque;
 use std::io::Write;
 use std::net::TcpStream;
 use std::ops::Range;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Error of a topic whose last transaction still waits for its markers.
 const CONCURRENT_TRANSACTIONS: i16 = 51;
@@ -157,6 +158,11 @@ impl Template {
 
 /// Sends everything and waits until it is acknowledged.
 pub(super) fn run(server: &Server, load: &Load) -> Figures {
+    run_timed(server, load).0
+}
+
+/// As [`run`], with how long each request waited for its answer.
+pub(super) fn run_timed(server: &Server, load: &Load) -> (Figures, Vec<Duration>) {
     let mut connection = Connection::open(&server.address);
     create_topic(&mut connection, load.topic, load.partitions, load.configs);
     let request_bytes = load.request_bytes();
@@ -165,18 +171,26 @@ pub(super) fn run(server: &Server, load: &Load) -> Figures {
         (0..load.connections).map(|number| Lane::open(server, load, number, &mut connection)).collect();
     let cpu = server.cpu_seconds();
     let started = Instant::now();
-    thread::scope(|scope| {
-        for mut lane in lanes {
-            scope.spawn(move || lane.run(each));
-        }
+    let waits = thread::scope(|scope| {
+        let lanes: Vec<_> = lanes
+            .into_iter()
+            .map(|mut lane| {
+                scope.spawn(move || {
+                    lane.run(each);
+                    lane.waits
+                })
+            })
+            .collect();
+        lanes.into_iter().flat_map(|lane| lane.join().expect("everything is sent")).collect()
     });
     let operations = each * u64::from(load.connections.unsigned_abs());
-    Figures {
+    let figures = Figures {
         seconds: started.elapsed().as_secs_f64(),
         cpu_seconds: server.cpu_seconds() - cpu,
         bytes: operations * request_bytes,
         operations,
-    }
+    };
+    (figures, waits)
 }
 
 /// One connection, and the partitions to which it sends in turn.
@@ -188,6 +202,8 @@ struct Lane<'a> {
     next: usize,
     /// Who ends the transactions.
     transaction: Option<Transaction>,
+    /// How long each request waited for its answer.
+    waits: Vec<Duration>,
 }
 
 impl<'a> Lane<'a> {
@@ -212,7 +228,7 @@ impl<'a> Lane<'a> {
                 None => {}
             }
         }
-        Self { load, stream, answers: Answers::default(), templates, next: 0, transaction }
+        Self { load, stream, answers: Answers::default(), templates, next: 0, transaction, waits: Vec::new() }
     }
 
     fn run(&mut self, requests: u64) {
@@ -251,13 +267,16 @@ impl<'a> Lane<'a> {
     fn send(&mut self, requests: u64) {
         let (mut sent, mut answered) = (0, 0);
         let mut out = Vec::new();
+        let mut begun = VecDeque::with_capacity(self.load.depth);
         let mut room = self.load.depth;
         let (first, together) = (self.error_at(), self.load.together.unsigned_abs() as usize);
         while answered < requests {
             out.clear();
+            let now = Instant::now();
             for _ in 0..room {
                 if sent < requests {
                     self.put(&mut out);
+                    begun.push_back(now);
                     sent += 1;
                 }
             }
@@ -267,6 +286,8 @@ impl<'a> Lane<'a> {
                     assert_eq!(error_of(answer, first + partition * ANSWER), 0, "the broker refused a batch");
                 }
             });
+            let now = Instant::now();
+            self.waits.extend(begun.drain(..room).map(|begun| now - begun));
             answered += room as u64;
         }
     }

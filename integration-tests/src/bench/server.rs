@@ -151,6 +151,16 @@ impl Server {
         }
     }
 
+    /// Its process.
+    pub(super) fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// Where its data lies.
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Memory and threads now.
     pub(super) fn usage(&self) -> Usage {
         usage(self.process.pid()).unwrap_or_default()

@@ -43,7 +43,7 @@ pub(super) fn run(kind: &Kind, options: &Options, note: Note<'_>) {
 }
 
 /// Batches of 64 KiB of records of 1 KiB, to twelve partitions from four producers.
-fn wide(topic: &'static str, bytes: u64) -> Load {
+pub(super) fn wide(topic: &'static str, bytes: u64) -> Load {
     Load {
         topic,
         connections: 4,
