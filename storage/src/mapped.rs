@@ -37,8 +37,10 @@ const STEP_MIN: usize = 64 << 10;
 const STEP_MAX: usize = 1 << 20;
 /// Disk blocks are reserved in multiples of a step.
 const RESERVE_STEPS: usize = 4;
-/// Published pages are let go when this many bytes of them are mapped; they stay in the page cache.
-const RELEASE: usize = 512 << 10;
+/// Published pages are let go in stretches of this size and alignment; they stay in the page cache. Those are the steps
+/// in which they came, so that a large folio goes as a whole: the kernel marks all buffers of a folio dirty for any part
+/// of it that is unmapped.
+const RELEASE: usize = STEP_MAX;
 
 /// The mapped tail of an active segment.
 #[derive(Debug)]
@@ -149,8 +151,8 @@ impl MappedTail {
 
     /// Lets go of the pages of published bytes, so that resident memory stays flat; the page cache keeps them.
     pub(crate) fn release_behind(&mut self, end: usize) {
-        let page = end / PAGE * PAGE;
-        if page - self.released.min(page) < RELEASE {
+        let page = end / RELEASE * RELEASE;
+        if page <= self.released {
             return;
         }
         // SAFETY: the range lies inside the mapping and on page bounds; the mapping is shared and backed by a file,
