@@ -108,18 +108,7 @@ impl Log {
             self.take_up(writer, &config)?;
         }
         self.roll_if_due(writer, &header, &config, how.now_ms)?;
-        let aborted =
-            marker.as_ref().and_then(|m| writer.producers.aborted_by(&header, m, header.base_offset));
-        // First, because nothing may fail once the batch is stored.
-        let indexed =
-            aborted.map(|aborted| append_aborted(&self.disk, &writer.active, &aborted)).transpose()?;
-        if let Err(error) = self.store(writer, &header, body, &config, how.now_ms) {
-            if let Some(length) = indexed {
-                cut_aborted(&self.disk, &writer.active, length)?;
-            }
-            return Err(error);
-        }
-        self.take_note(writer, &header, marker.as_ref(), how.now_ms)?;
+        self.store_and_note(writer, &header, body, marker.as_ref(), &config, how.now_ms)?;
         self.stir();
         Ok(Appended {
             base_offset: header.base_offset,
@@ -128,6 +117,30 @@ impl Log {
             duplicate: false,
             flush_due: self.flush_due(writer, config.flush_messages),
         })
+    }
+
+    /// Stores a batch that has its offsets, with the transaction that it aborts, and takes note of it. After an error
+    /// nothing has changed.
+    pub(super) fn store_and_note(
+        &self,
+        writer: &mut Writer,
+        header: &BatchHeader,
+        body: &[u8],
+        marker: Option<&EndTransactionMarker>,
+        config: &LogConfig,
+        now_ms: i64,
+    ) -> Result<()> {
+        let aborted = marker.and_then(|m| writer.producers.aborted_by(header, m, header.base_offset));
+        // First, because nothing may fail once the batch is stored.
+        let indexed =
+            aborted.map(|aborted| append_aborted(&self.disk, &writer.active, &aborted)).transpose()?;
+        if let Err(error) = self.store(writer, header, body, config, now_ms) {
+            if let Some(length) = indexed {
+                cut_aborted(&self.disk, &writer.active, length)?;
+            }
+            return Err(error);
+        }
+        self.take_note(writer, header, marker, now_ms)
     }
 
     /// Before an append: the last segment is not as a stop has left it any more.
@@ -146,7 +159,7 @@ impl Log {
     }
 
     /// Everything that follows from a stored batch, publication last.
-    pub(super) fn take_note(
+    fn take_note(
         &self,
         writer: &mut Writer,
         header: &BatchHeader,
@@ -190,7 +203,7 @@ impl Log {
 
     /// Copies the batch behind the end. The bytes are invisible until they are published. After an error the file ends
     /// where it did before, unless the directory is offline.
-    pub(super) fn store(
+    fn store(
         &self,
         writer: &mut Writer,
         header: &BatchHeader,

@@ -74,8 +74,7 @@ impl Log {
             self.roll(writer, &config, now_ms)?;
         }
         let marker = super::recovery::marker_of(header, body);
-        self.store(writer, header, body, &config, now_ms)?;
-        self.take_note(writer, header, marker.as_ref(), now_ms)
+        self.store_and_note(writer, header, body, marker.as_ref(), &config, now_ms)
     }
 
     /// Lets `copy` take the place of this log: appends wait while it takes the rest and moves to the directory `to`.

@@ -1,9 +1,13 @@
 use crate::config::LogConfig;
 use crate::error::Error;
 use crate::file::{Disk, Op};
-use crate::log::{Append, Log, Start};
+use crate::index::aborted::AbortedTransaction;
+use crate::log::{Append, Bound, Log, Start};
 use crate::producers::Origin;
-use milena_protocol::records::{BatchBuilder, BatchHeader, Batches, HEADER_LEN};
+use milena_protocol::records::{
+    BatchBuilder, BatchHeader, Batches, EndTransactionMarker, HEADER_LEN, end_transaction_batch,
+};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -93,6 +97,85 @@ fn the_copy_is_the_log() {
         let again = log(&Disk::new(&bench.to), &bench.to, start);
         assert!(read_all(&again).starts_with(&before), "after a restart, from {start}");
     }
+}
+
+/// One transaction of some batches, which ends at once.
+fn transaction(log: &Log, producer: i64, batches: i32, commit: bool) {
+    for sequence in 0..batches {
+        let mut batch = BatchBuilder::new().producer(producer, 0, sequence).transactional(true);
+        batch.append(NOW, Some(b"key"), Some(&[b'v'; 200]), &[]);
+        let batch = batch.build().unwrap();
+        let how = Append { leader_epoch: 3, origin: Origin::Client, now_ms: NOW };
+        log.append(&BatchHeader::read(&batch).unwrap(), &batch[HEADER_LEN..], &how).unwrap();
+    }
+    let marker = EndTransactionMarker { commit, coordinator_epoch: 0 };
+    let batch = end_transaction_batch(0, 0, NOW, producer, 0, marker);
+    let how = Append { leader_epoch: 3, origin: Origin::Coordinator, now_ms: NOW };
+    log.append(&BatchHeader::read(&batch).unwrap(), &batch[HEADER_LEN..], &how).unwrap();
+}
+
+/// What read_committed consumers are told, wherever they begin: each batch, and what of it was aborted.
+fn told(log: &Log) -> Vec<(i64, BTreeSet<(i64, i64, i64)>)> {
+    let entry = |one: &AbortedTransaction| (one.producer_id, one.first_offset, one.last_offset);
+    let one = |offset| {
+        let slice = log.read(offset, 1, true, Bound::Stable).unwrap();
+        (slice.last_stable, slice.aborted.iter().map(entry).collect())
+    };
+    (log.start_offset()..log.end_offset()).map(one).collect()
+}
+
+#[test]
+fn aborted_transactions_move_along() {
+    let bench = bench(Disk::new, 0);
+    for n in 0..40 {
+        transaction(&bench.old, 100 + n, 1 + n as i32 % 4, n % 3 == 0);
+    }
+    catch_up(&bench);
+    // The marker comes in the last moment.
+    transaction(&bench.old, 200, 2, false);
+    let before = told(&bench.old);
+    assert!(before.iter().filter(|(_, aborted)| !aborted.is_empty()).count() > 60);
+    assert!(bench.old.segments().len() > 5, "markers in closed segments and in the active one");
+    let moved = hand_over(&bench).unwrap();
+    assert_eq!(told(&moved), before);
+    moved.close().unwrap();
+    drop(moved);
+    let again = log(&Disk::new(&bench.to), &bench.to, 0);
+    assert_eq!(told(&again), before, "after a restart");
+}
+
+#[test]
+fn a_marker_that_does_not_get_into_the_copy_leaves_no_trace() {
+    let full = Arc::new(AtomicBool::new(false));
+    let faults = full.clone();
+    let bench = bench(
+        move |root| {
+            let full = faults.clone();
+            let fault = move |op: Op, path: &Path| {
+                let is_log = path.extension().is_some_and(|kind| kind == "log");
+                match op == Op::Write && is_log && full.load(Ordering::Relaxed) {
+                    true => Err(std::io::Error::from_raw_os_error(nix::libc::ENOSPC)),
+                    false => Ok(()),
+                }
+            };
+            Disk::with_faults(root, Box::new(fault))
+        },
+        0,
+    );
+    bench.copy.set_config(LogConfig { mapped: false, ..config() });
+    transaction(&bench.old, 100, 1, false);
+    let marker = bench.old.end_offset() - 1;
+    while bench.copy.end_offset() < marker {
+        bench.copy.copy_from(&bench.old, 1, NOW).unwrap();
+    }
+    full.store(true, Ordering::Relaxed);
+    assert!(matches!(bench.copy.copy_from(&bench.old, 1, NOW), Err(Error::Full(_))));
+    full.store(false, Ordering::Relaxed);
+    let index = bench.copy.active().path(crate::file_name::SegmentFileKind::TransactionIndex);
+    assert_eq!(std::fs::metadata(index).unwrap().len(), 0);
+    catch_up(&bench);
+    let before = told(&bench.old);
+    assert_eq!(told(&hand_over(&bench).unwrap()), before);
 }
 
 #[test]
