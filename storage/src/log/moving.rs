@@ -2,6 +2,7 @@
 //! and takes its place when it has caught up (KIP-113).
 
 use super::{Log, Start, Tail, Writer};
+use crate::config::LogConfig;
 use crate::error::{Error, Result};
 use crate::file_name::{SegmentFile, SegmentFileKind};
 use milena_protocol::records::{BatchHeader, Batches, HEADER_LEN, crc_matches};
@@ -13,13 +14,15 @@ use std::sync::atomic::Ordering;
 const CHUNK: usize = 1 << 20;
 
 impl Log {
-    /// Where a copy of this log begins: the first offset of the batch that holds the log start.
+    /// Where a copy of this log begins: the first offset of the batch that holds the log start, or the log start where
+    /// compaction has taken that batch.
     ///
     /// # Errors
     /// As [`Log::read`].
     pub fn copy_base(&self) -> Result<i64> {
-        let bytes = self.read_batches(self.start_offset(), 1)?;
-        Ok(BatchHeader::read(&bytes).map_or_else(|_| self.end_offset(), |first| first.base_offset))
+        let start = self.start_offset();
+        let bytes = self.read_batches(start, 1)?;
+        Ok(BatchHeader::read(&bytes).map_or(start, |first| first.base_offset.min(start)))
     }
 
     /// Appends what `source` has behind the end of this log, about `max_bytes` of it, as it is; takes over its log
@@ -71,10 +74,28 @@ impl Log {
         if writer.end > 0 {
             self.roll_if_due(writer, header, &config, now_ms)?;
         } else if gap && !fits {
-            self.roll(writer, &config, now_ms)?;
+            self.roll_over_gap(writer, &config, now_ms)?;
         }
         let marker = super::recovery::marker_of(header, body);
         self.store_and_note(writer, header, body, marker.as_ref(), &config, now_ms)
+    }
+
+    /// Goes on at `offset`, behind the log end: the source has no batch before it any more.
+    fn skip_to(&self, offset: i64, now_ms: i64) -> Result<()> {
+        let config = self.config();
+        let mut writer = self.writer.lock();
+        self.grow_again(&writer);
+        if writer.resumed {
+            self.take_up(&mut writer, &config)?;
+        }
+        writer.next_offset = offset;
+        self.roll_over_gap(&mut writer, &config, now_ms)
+    }
+
+    /// Begins a segment behind a gap. The one before may never have got a file, which its indexes would miss.
+    fn roll_over_gap(&self, writer: &mut Writer, config: &LogConfig, now_ms: i64) -> Result<()> {
+        let _made = writer.active.file(&self.disk)?;
+        self.roll(writer, config, now_ms)
     }
 
     /// Lets `copy` take the place of this log: appends wait while it takes the rest and moves to the directory `to`.
@@ -116,7 +137,7 @@ impl Log {
         let unfit = |reason: &str| Error::Corrupt { path: copy.dir(), position: 0, reason: reason.into() };
         while copy.end_offset() < writer.next_offset {
             if copy.copy_from(self, CHUNK, now_ms)? == 0 {
-                return Err(unfit("the rest of the log cannot be copied"));
+                copy.skip_to(writer.next_offset, now_ms)?;
             }
         }
         copy.log_start.fetch_max(self.start_offset(), Ordering::AcqRel);

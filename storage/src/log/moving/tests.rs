@@ -2,7 +2,7 @@ use crate::config::LogConfig;
 use crate::error::Error;
 use crate::file::{Disk, Op};
 use crate::index::aborted::AbortedTransaction;
-use crate::log::{Append, Bound, Log, Start};
+use crate::log::{Append, Bound, CleanerMemory, Log, Start};
 use crate::producers::Origin;
 use milena_protocol::records::{
     BatchBuilder, BatchHeader, Batches, EndTransactionMarker, HEADER_LEN, end_transaction_batch,
@@ -176,6 +176,78 @@ fn a_marker_that_does_not_get_into_the_copy_leaves_no_trace() {
     catch_up(&bench);
     let before = told(&bench.old);
     assert_eq!(told(&hand_over(&bench).unwrap()), before);
+}
+
+/// Keeps the last record of each key.
+fn compact(log: &Log) {
+    let memory = CleanerMemory { map_bytes: 1 << 20, load_factor: 0.9, io_bytes: 64 << 10 };
+    for now_ms in [NOW, NOW + 10_000] {
+        log.set_cleaned_up_to(0);
+        let work = log.cleanable(now_ms).unwrap().unwrap();
+        log.clean(&work, &memory, now_ms, &mut |_| true).unwrap();
+    }
+}
+
+fn keyed(log: &Log, key: &str, value: Option<&[u8]>) {
+    let mut batch = BatchBuilder::new();
+    batch.append(NOW, Some(key.as_bytes()), value, &[]);
+    let batch = batch.build().unwrap();
+    let how = Append { leader_epoch: 3, origin: Origin::Client, now_ms: NOW };
+    log.append(&BatchHeader::read(&batch).unwrap(), &batch[HEADER_LEN..], &how).unwrap();
+}
+
+/// A log of which compaction has taken the first batches, those in the middle, and the end of a segment.
+#[test]
+fn a_log_with_gaps_moves() {
+    // Where the log starts: before everything, in the first gap, in the one before the last batches.
+    for start in [0, 3, 45] {
+        let temp = tempfile::tempdir().unwrap();
+        let disk = Disk::new(temp.path());
+        let old = log(&disk, &temp.path().join("old"), 0);
+        old.set_config(LogConfig { compact: true, delete: false, delete_retention_ms: 1000, ..config() });
+        for n in 0..20 {
+            keyed(&old, &format!("first {}", n % 2), Some(&[b'v'; 300]));
+        }
+        for n in 0..20 {
+            keyed(&old, &format!("first {}", n % 2), Some(&[b'v'; 300]));
+        }
+        keyed(&old, "lasting", Some(&[b'v'; 300]));
+        for _ in 0..20 {
+            keyed(&old, "going", None);
+        }
+        old.begin_segment(NOW).unwrap();
+        keyed(&old, "the end", Some(b"v"));
+        let end = old.end_offset();
+        compact(&old);
+        old.delete_before(start).unwrap();
+        let before = read_all(&old);
+        assert!(BatchHeader::read(&before).unwrap().base_offset > start, "nothing is left at {start}");
+        let copy = log(&disk, &temp.path().join("future"), old.copy_base().unwrap());
+        let bench = Bench { old, copy, to: temp.path().join("live"), _temp: temp };
+        catch_up(&bench);
+        let moved = hand_over(&bench).unwrap();
+        assert_eq!((moved.start_offset(), moved.end_offset()), (start, end));
+        assert!(read_all(&moved) == before, "every byte, from {start}");
+        keyed(&moved, "next", Some(b"v"));
+        moved.close().unwrap();
+        let again = log(&Disk::new(&bench.to), &bench.to, start);
+        assert_eq!((again.start_offset(), again.end_offset()), (start, end + 1));
+        assert!(read_all(&again).starts_with(&before), "after a restart, from {start}");
+    }
+}
+
+#[test]
+fn a_log_that_retention_empties_during_a_move_moves() {
+    let bench = bench(Disk::new, 0);
+    bench.copy.copy_from(&bench.old, 2500, NOW).unwrap();
+    bench.old.set_config(LogConfig { retention_ms: 10, ..config() });
+    assert!(bench.old.retain(NOW + 1000).unwrap().segments() > 0);
+    assert_eq!((bench.old.start_offset(), bench.old.end_offset()), (120, 120));
+    catch_up(&bench);
+    let moved = hand_over(&bench).unwrap();
+    assert_eq!((moved.start_offset(), moved.end_offset()), (120, 120));
+    assert!(append(&moved, 7, 118, 2), "what was sent twice is known");
+    assert!(!append(&moved, 7, 120, 2));
 }
 
 #[test]
