@@ -28,6 +28,8 @@ const ZERO_BLOCKS_MAX: usize = 64;
 pub enum Op {
     /// Creating or opening for writing.
     Open,
+    /// Opening for reading.
+    OpenRead,
     /// Writing, truncating or reserving space.
     Write,
     /// fsync, fdatasync.
@@ -183,7 +185,21 @@ impl Disk {
     /// # Errors
     /// [`Error::Io`], for example when the file is not there.
     pub fn open_read(&self, path: &Path) -> Result<File> {
-        File::open(path).map_err(|e| Error::io("open", path, e))
+        self.allowed(Op::OpenRead, path)
+            .and_then(|()| File::open(path))
+            .map_err(|e| Error::io("open", path, e))
+    }
+
+    /// The same; nothing if it does not exist.
+    ///
+    /// # Errors
+    /// [`Error::Io`] other than "not found".
+    pub fn open_if_there(&self, path: &Path) -> Result<Option<File>> {
+        match self.open_read(path) {
+            Ok(file) => Ok(Some(file)),
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Creates an empty file for reading and writing; an old one of that name is emptied.

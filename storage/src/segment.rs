@@ -224,18 +224,18 @@ impl Segment {
         let Indexes::Closed = *indexes else { return Ok(()) };
         let _named = self.home.read();
         let _open = self.file(disk)?;
-        let fit = *self.checked.lock() || self.index_files_fit(disk, self.published()).unwrap_or(false);
+        let fit = *self.checked.lock() || self.index_files_fit(disk, self.published())?;
         // Without them a reader searches from the start.
-        let open = |kind| disk.open_read(&self.path(kind)).ok().map(Arc::new);
+        let open = |kind| disk.open_if_there(&self.path(kind)).map(|file| file.map(Arc::new));
         *indexes = Indexes::Pinned(PinnedIndexes {
-            offsets: open(SegmentFileKind::OffsetIndex).filter(|_| fit),
-            times: open(SegmentFileKind::TimeIndex).filter(|_| fit),
-            transactions: open(SegmentFileKind::TransactionIndex),
+            offsets: open(SegmentFileKind::OffsetIndex)?.filter(|_| fit),
+            times: open(SegmentFileKind::TimeIndex)?.filter(|_| fit),
+            transactions: open(SegmentFileKind::TransactionIndex)?,
         });
         Ok(())
     }
 
-    /// An index file, if it is there. It is opened under the lock that [`Segment::pin`] takes, so that the name still
+    /// An index file, if it is there; one that cannot be opened is an error and not the same. It is opened under the lock that [`Segment::pin`] takes, so that the name still
     /// means this segment.
     fn index_file(&self, disk: &Disk, kind: SegmentFileKind) -> Result<Option<Arc<File>>> {
         let indexes = self.indexes.read();
@@ -251,7 +251,7 @@ impl Segment {
                 if kind != SegmentFileKind::TransactionIndex {
                     self.check_index_files(disk)?;
                 }
-                disk.open_read(&self.path(kind)).ok().map(Arc::new)
+                disk.open_if_there(&self.path(kind))?.map(Arc::new)
             }
         })
     }
@@ -279,9 +279,13 @@ impl Segment {
 
     /// A cheap look: it finds files that are missing, cut short or end in zeros, but not every damage.
     fn index_files_fit(&self, disk: &Disk, end: Published) -> Result<bool> {
-        let offsets = disk.open_read(&self.path(SegmentFileKind::OffsetIndex));
-        let times = disk.open_read(&self.path(SegmentFileKind::TimeIndex));
-        let (Ok(offsets), Ok(times)) = (offsets, times) else { return Ok(false) };
+        let open = |kind| match disk.open_if_there(&self.path(kind)) {
+            // There will be descriptors again; anything else is a reason to make them anew.
+            Err(error) if !error.is_shortage() => Ok(None),
+            opened => opened,
+        };
+        let (offsets, times) = (open(SegmentFileKind::OffsetIndex)?, open(SegmentFileKind::TimeIndex)?);
+        let (Some(offsets), Some(times)) = (offsets, times) else { return Ok(false) };
         let (Ok(offsets), Ok(times)) = (
             offset::check(&offsets, self.base_offset, u64::from(end.position)),
             time::check(&times, self.base_offset),
@@ -333,8 +337,11 @@ impl Segment {
     }
 
     /// The index of aborted transactions, if there are any.
-    pub(crate) fn transaction_index(&self, disk: &Disk) -> Option<Arc<File>> {
-        self.index_file(disk, SegmentFileKind::TransactionIndex).ok().flatten()
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it is there and cannot be opened: then nobody knows what was aborted.
+    pub(crate) fn transaction_index(&self, disk: &Disk) -> Result<Option<Arc<File>>> {
+        self.index_file(disk, SegmentFileKind::TransactionIndex)
     }
 
     /// Says that there is an index of aborted transactions from now on. It comes before the marker is published.

@@ -319,7 +319,7 @@ pub(super) fn collect_aborted(
     upper: i64,
     found: &mut Vec<AbortedTransaction>,
 ) -> Result<Search> {
-    let Some(file) = segment.transaction_index(disk) else { return Ok(Search::GoOn) };
+    let Some(file) = segment.transaction_index(disk)? else { return Ok(Search::GoOn) };
     aborted::collect(&*file, from, upper, found)
         .map_err(|e| segment.index_error(SegmentFileKind::TransactionIndex, &e))
 }

@@ -1,5 +1,7 @@
 //! The log against a plain model: appends, rolls, reads, clean stops, deaths and damage.
 
+mod opening;
+
 use super::{Append, Bound, Log, Start};
 use crate::config::LogConfig;
 use crate::error::Error;

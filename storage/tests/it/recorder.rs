@@ -67,7 +67,10 @@ impl Recorder {
     pub(crate) fn faults(self: &Arc<Self>) -> Box<Faults> {
         let recorder = self.clone();
         Box::new(move |op, path| {
-            recorder.record(op, path);
+            // Reading changes nothing.
+            if op != Op::OpenRead {
+                recorder.record(op, path);
+            }
             Ok(())
         })
     }
@@ -214,7 +217,7 @@ impl Device {
                     self.versions.get_mut(&id).into_iter().for_each(keep_last);
                 }
             },
-            Op::Open | Op::Write | Op::Rename | Op::Touch => {}
+            Op::Open | Op::OpenRead | Op::Write | Op::Rename | Op::Touch => {}
         }
     }
 
