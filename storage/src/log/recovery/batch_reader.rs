@@ -1,5 +1,6 @@
 //! A segment file as a sequence of batches, and what comes behind the last one.
 
+use crate::log::append::TERMINATOR;
 use milena_protocol::records::{BatchHeader, HEADER_LEN};
 use std::fs::File;
 use std::io;
@@ -23,7 +24,7 @@ pub(crate) enum Step<'b> {
     Batch(BatchHeader, &'b [u8]),
     /// The file ends behind the last batch.
     End,
-    /// Not a whole batch: why, or nothing to say if it is the tail of zeros that a killed broker leaves.
+    /// Not a whole batch: why. It may be the tail that a killed broker leaves ([`is_blank`]).
     Tail(String),
 }
 
@@ -69,13 +70,13 @@ impl<'a> BatchReader<'a> {
             return Ok(Step::End);
         }
         if !self.fill(HEADER_LEN)? {
-            return Ok(Step::Tail(String::new()));
+            return Ok(Step::Tail("a part of a batch header".into()));
         }
         let head = &self.buffer[self.start..self.start + HEADER_LEN];
-        let ours = head[..17] == crate::log::append::TERMINATOR || head[..17] == [0; 17];
+        let ours = head[..17] == TERMINATOR || head[..17] == [0; 17];
         let header = match BatchHeader::read(head) {
             Ok(header) if !ours => header,
-            _ if ours => return Ok(Step::Tail(String::new())),
+            _ if ours => return Ok(Step::Tail("zeros where a batch is expected".into())),
             Ok(_) => return Ok(Step::End),
             Err(error) => return Ok(Step::Tail(error.to_string())),
         };
@@ -88,4 +89,24 @@ impl<'a> BatchReader<'a> {
         self.position += size as u64;
         Ok(Step::Batch(header, &self.buffer[from..from + size]))
     }
+}
+
+/// Whether the bytes of a file from `from` to `to` are a tail that never held a batch: zeros, or the mark that ends a
+/// mapped tail and zeros.
+pub(super) fn is_blank(file: &File, from: u64, to: u64) -> io::Result<bool> {
+    let (mut piece, mut at) = (vec![0; BatchReader::PIECE], from);
+    while at < to {
+        let len = piece.len().min(usize::try_from(to - at).unwrap_or(usize::MAX));
+        let found = &mut piece[..len];
+        file.read_exact_at(found, at)?;
+        let marked = if at == from { TERMINATOR.len().min(len) } else { 0 };
+        if marked > 0 && found[..marked] == TERMINATOR[..marked] {
+            found[..marked].fill(0);
+        }
+        if found.iter().any(|byte| *byte != 0) {
+            return Ok(false);
+        }
+        at += len as u64;
+    }
+    Ok(true)
 }

@@ -1,7 +1,7 @@
 //! A segment that is read as a whole, with CRCs.
 
 use super::Loader;
-use super::batch_reader::{BatchReader, Step};
+use super::batch_reader::{BatchReader, Step, is_blank};
 use super::hole::is_thinned;
 use crate::error::{Error, Result};
 use crate::file_name::SegmentFileKind;
@@ -58,20 +58,23 @@ impl Loader<'_> {
         self.disk.note_scanned(length - u64::from(noted));
         let cut = u64::from(end.position) < length;
         if cut {
-            let reason = reason.unwrap_or_default();
-            if !reason.is_empty() {
+            let from = u64::from(end.position);
+            let blank = is_blank(&file, from, length).map_err(|e| Error::io("read", &path, e))?;
+            // A broker that was killed leaves a blank tail behind what it had stored, and that is nothing to speak of.
+            let stored = self.start.clean || end.next_offset < self.start.recovery_point;
+            if stored || !blank {
                 tracing::warn!(
-                    "{}: {reason} at byte {}; keeping the records up to offset {}",
+                    "{}: {} at byte {from}; keeping the records up to offset {}",
                     path.display(),
-                    end.position,
+                    reason.unwrap_or_default(),
                     end.next_offset
                 );
-                if self.start.clean || end.next_offset < self.start.recovery_point {
-                    self.set_tail_aside(&file, base, end.position, length)?;
-                }
             }
-            self.disk.truncate(&file, &path, u64::from(end.position))?;
-            if !reason.is_empty() {
+            if stored && !blank {
+                self.set_tail_aside(&file, base, end.position, length)?;
+            }
+            self.disk.truncate(&file, &path, from)?;
+            if stored || !blank {
                 // A power cut must not bring it back behind what is appended now.
                 self.disk.sync(&file, &path)?;
             }

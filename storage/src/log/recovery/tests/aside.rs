@@ -2,6 +2,7 @@
 
 use crate::config::LogConfig;
 use crate::file::Disk;
+use crate::log::append::TERMINATOR;
 use crate::log::{Append, Log, Start};
 use crate::producers::Origin;
 use milena_protocol::records::{BatchBuilder, BatchHeader, HEADER_LEN};
@@ -31,7 +32,12 @@ fn what_was_stored_and_is_cut_off_is_set_aside() {
     let too_long: fn(&mut [u8]) = |batch| batch[9] ^= 1;
     let too_short: fn(&mut [u8]) = |batch| batch[11] = 1;
     let wrong_crc: fn(&mut [u8]) = |batch| batch[70] ^= 1;
-    for (damage, scanned) in [(too_long, false), (too_short, false), (wrong_crc, true)] {
+    // A lost block; the same where it was the end of a tail once.
+    let zeros: fn(&mut [u8]) = |batch| batch[..HEADER_LEN].fill(0);
+    let end_mark: fn(&mut [u8]) = |batch| batch[..TERMINATOR.len()].copy_from_slice(&TERMINATOR);
+    let damages =
+        [(too_long, false), (too_short, false), (wrong_crc, true), (zeros, false), (end_mark, false)];
+    for (damage, scanned) in damages {
         // None after a clean stop, else the recovery point.
         for (point, kept) in [(None, true), (Some(5), true), (Some(4), true), (Some(3), false)] {
             let temp = tempfile::tempdir().unwrap();
@@ -58,6 +64,39 @@ fn what_was_stored_and_is_cut_off_is_set_aside() {
             // It stays, and nobody takes it for anything else.
             assert_eq!(open(dir, &Start { clean: true, ..start }).end_offset(), 4);
             assert_eq!(aside.exists(), kept);
+        }
+    }
+}
+
+/// Nothing but zeros is nothing to keep, and a part of a header that was stored is.
+#[test]
+fn a_tail_that_never_held_a_batch_is_cut_off() {
+    let size = one().len();
+    let cases: [(&str, &[u8], bool); 4] = [
+        ("zeros", &[0; 5000], false),
+        ("few zeros", &[0; 20], false),
+        ("the end of a mapped tail", &[&TERMINATOR[..], &[0; 5000]].concat(), false),
+        ("a part of a header", &[0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0], true),
+    ];
+    for (what, tail, kept) in cases {
+        for point in [None, Some(2), Some(1), Some(3)] {
+            let temp = tempfile::tempdir().unwrap();
+            let dir = temp.path();
+            let log = open(dir, &Start { clean: true, ..Start::default() });
+            (0..2).for_each(|offset| assert_eq!(put(&log), offset));
+            log.close().unwrap();
+            drop(log);
+            let path = dir.join("00000000000000000000.log");
+            let bytes = fs::read(&path).unwrap();
+            fs::write(&path, [&bytes, tail].concat()).unwrap();
+            let start =
+                Start { clean: point.is_none(), recovery_point: point.unwrap_or(2), ..Start::default() };
+            let log = open(dir, &start);
+            assert_eq!(log.end_offset(), 2, "{what} {point:?}");
+            assert_eq!(fs::read(&path).unwrap(), bytes, "{what} {point:?}");
+            let aside = dir.join(format!("00000000000000000000.log.{}.quarantined", 2 * size));
+            let stored = point.is_none() || point == Some(3);
+            assert_eq!(aside.exists(), kept && stored, "{what} {point:?}");
         }
     }
 }
