@@ -11,6 +11,7 @@
 //! ```
 
 use super::{BLOCK_BYTES, IndexError, ReadAt};
+use std::ops::Range;
 
 /// Bytes of an entry.
 pub const ENTRY_SIZE: usize = 34;
@@ -127,15 +128,28 @@ pub fn length_up_to(file: &(impl ReadAt + ?Sized), offset: i64) -> Result<u64, I
     Ok(length)
 }
 
-/// Checks a whole file: entries ascend, and no marker is before the segment's base offset. A partial entry at the end,
-/// left by a crash, is no damage: readers do not see it, and [`length_up_to`] tells where it starts.
+/// Checks a whole file: entries ascend, and no marker lies outside the segment. A partial entry at the end, left by a
+/// crash, is no damage: readers do not see it, and [`length_up_to`] tells where it starts.
 ///
 /// # Errors
 /// [`IndexError::Io`] and [`IndexError::Corrupt`].
-pub fn check(file: &(impl ReadAt + ?Sized), base_offset: i64) -> Result<(), IndexError> {
-    let mut next = base_offset;
+pub fn check(file: &(impl ReadAt + ?Sized), segment: Range<i64>) -> Result<(), IndexError> {
+    let mut next = segment.start;
     walk(file, |_, transaction| {
         let marker = transaction.last_offset;
+        if marker >= segment.end {
+            return Err(IndexError::Corrupt(format!(
+                "abort marker at offset {marker}, and the segment ends at {}",
+                segment.end
+            )));
+        }
+        // All that is open then begins before the marker.
+        if !(0..=marker + 1).contains(&transaction.last_stable_offset) {
+            return Err(IndexError::Corrupt(format!(
+                "last stable offset {} at abort marker {marker}",
+                transaction.last_stable_offset
+            )));
+        }
         if marker < next {
             return Err(IndexError::Corrupt(format!(
                 "abort marker at offset {marker}, expected {next} or above"

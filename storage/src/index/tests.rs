@@ -342,13 +342,18 @@ fn an_aborted_index_is_cut_and_checked() {
     for (offset, entries) in [(0, 0), (7, 0), (8, 1), (11, 1), (12, 2), (16, 3), (99, 3)] {
         assert_eq!(aborted::length_up_to(&file[..], offset).unwrap(), entries * 34, "{offset}");
     }
-    assert!(aborted::check(&file[..], 7).is_ok());
-    assert!(aborted::check(&file[..], 8).is_err(), "a marker before the segment");
+    assert!(aborted::check(&file[..], 7..16).is_ok());
+    assert!(aborted::check(&file[..], 8..16).is_err(), "a marker before the segment");
     let torn = [&file[..], &file[..33]].concat();
-    assert!(aborted::check(&torn[..], 7).is_ok());
+    assert!(aborted::check(&torn[..], 7..16).is_ok());
     assert_eq!(aborted::length_up_to(&torn[..], 99).unwrap(), 3 * 34);
     let unordered = aborted_bytes(&[aborted(1, 3, 7, 8), aborted(2, 3, 7, 8)]);
-    assert!(aborted::check(&unordered[..], 0).is_err());
+    assert!(aborted::check(&unordered[..], 0..16).is_err());
+    assert!(aborted::check(&file[..], 7..15).is_err(), "a marker behind the segment");
+    for stable in [-1, 9] {
+        let file = aborted_bytes(&[aborted(1, 3, 7, stable)]);
+        assert!(aborted::check(&file[..], 0..16).is_err(), "last stable offset {stable}");
+    }
 }
 
 #[test]

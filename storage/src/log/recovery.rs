@@ -7,6 +7,7 @@
 //! | other `.swap` | wins over the files that it replaces | the same |
 //! | closed segment below the recovery point, indexes there | trusted | trusted |
 //! | closed segment, an index missing | scanned, indexes rebuilt | the same |
+//! | the same for aborted transactions: empty, cut short, no entries of this segment | scanned, made anew | the same |
 //! | closed segment, an index cut short or with zeros behind | trusted; rebuilt when it is first needed | the same |
 //! | segment at or above the recovery point | trusted | scanned with CRCs, indexes rebuilt |
 //! | active segment | its end is read from the last index entry on | scanned, but for the next row |
@@ -165,12 +166,15 @@ impl Loader<'_> {
         let mut segments: Vec<Arc<Segment>> = Vec::with_capacity(bases.len());
         for (i, (&base, &length)) in files.iter().enumerate() {
             let is_last = i + 1 == bases.len();
-            if base < trusted && !is_last && self.has_indexes(base) {
+            if base < trusted && !is_last && self.has_indexes(base) && self.aborted_fit(base, bases[i + 1])? {
                 let end = Published { next_offset: bases[i + 1], position: length as u32 };
                 segments.push(Arc::new(Segment::closed(&self.home, base, end)));
                 continue;
             }
-            if is_last && let Some(end) = self.resume(base, length, base < trusted)? {
+            if is_last
+                && let Some(end) = self.resume(base, length, base < trusted)?
+                && self.aborted_fit(base, end.next_offset)?
+            {
                 segments.push(Arc::new(Segment::closed(&self.home, base, end)));
                 return self.finish(segments, true);
             }

@@ -1,5 +1,6 @@
 //! Directories that Kafka wrote, opened in every state that a stop or a death of either broker leaves.
 
+mod aborted;
 mod aside;
 mod gaps;
 

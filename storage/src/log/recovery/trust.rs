@@ -1,10 +1,10 @@
 //! Segments that are taken as their files say, without a scan.
 
 use super::Loader;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::file_name::SegmentFileKind;
 use crate::index::aborted::{self, AbortedTransaction};
-use crate::index::{offset, time};
+use crate::index::{IndexError, ReadAt, offset, time};
 use crate::segment::{Published, Segment, Walk};
 
 impl Loader<'_> {
@@ -27,6 +27,27 @@ impl Loader<'_> {
         [SegmentFileKind::OffsetIndex, SegmentFileKind::TimeIndex]
             .into_iter()
             .all(|kind| self.indexes.contains(&(base, kind)))
+    }
+
+    /// Whether the index of aborted transactions of a segment that is not read may be what was written. What it says is
+    /// believed, so this is the only look at it.
+    pub(super) fn aborted_fit(&self, base: i64, end: i64) -> Result<bool> {
+        let kind = SegmentFileKind::TransactionIndex;
+        if !self.indexes.contains(&(base, kind)) {
+            return Ok(true);
+        }
+        let path = self.path(base, kind);
+        let file = self.disk.open_read(&path)?;
+        let length = file.len().map_err(|e| Error::io("stat", &path, e))?;
+        let whole = length > 0 && length.is_multiple_of(aborted::ENTRY_SIZE as u64);
+        let checked = match aborted::check(&file, base..end) {
+            Err(IndexError::Io(error)) => return Err(Error::io("read", &path, error)),
+            Ok(()) if whole => return Ok(true),
+            Ok(()) => format!("{length} bytes are no entries"),
+            Err(corrupt) => corrupt.to_string(),
+        };
+        tracing::warn!("{}: {checked}; making it anew", path.display());
+        Ok(false)
     }
 
     /// The end of the last segment, from its last index entry on; `None` if it does not hold together, or is not
