@@ -47,6 +47,8 @@ pub(crate) struct Partitions {
     mapped: bool,
     /// Directories of deleted partitions, and when their time is up.
     doomed: Mutex<Vec<(i64, usize, PathBuf)>>,
+    /// Deleted logs whose directories still have their names, and the data directories of those.
+    unretired: Mutex<Vec<(Arc<Log>, usize, PathBuf)>>,
     /// Data directories with a log that could not be opened: it may still need a recovery.
     unopened: Mutex<HashSet<usize>>,
     /// A partition was in a directory that was not there at the start.
@@ -76,6 +78,7 @@ impl Partitions {
             config,
             clock,
             doomed: Mutex::default(),
+            unretired: Mutex::default(),
             unopened: Mutex::default(),
             some_missing: AtomicBool::new(false),
             moves: Mutex::default(),
@@ -124,6 +127,8 @@ impl Partitions {
             None => self.dirs.place(&topic.name, number, 1)[0],
         };
         let dir = &self.dirs.online[at];
+        // One of them may be in the way of the new log.
+        self.retire_again();
         let made = dir.create_log(&topic.name, number, topic.id, log_config, self.clock.now_ms());
         let log = made.inspect_err(|error| {
             if matches!(error, Error::Io { .. }) {
@@ -150,18 +155,33 @@ impl Partitions {
     }
 
     /// Ends a log; its directory waits under another name for its removal.
-    fn retire_log(&self, log: &Log, at: usize, topic: &str, index: i32) {
+    fn retire_log(&self, log: &Arc<Log>, at: usize, topic: &str, index: i32) {
         let to = self.dirs.online[at].deleted_path_of(topic, index);
         if let Err(error) = log.retire(&to) {
             tracing::error!("cannot delete {topic}-{index}: {error}");
+            self.unretired.lock().push((Arc::clone(log), at, to));
             return;
         }
+        self.doom(at, to);
+    }
+
+    fn doom(&self, at: usize, path: PathBuf) {
         let delay = self.config.load().topic_defaults.file_delete_delay_ms;
-        self.doomed.lock().push((self.clock.now_ms().saturating_add(delay), at, to));
+        self.doomed.lock().push((self.clock.now_ms().saturating_add(delay), at, path));
+    }
+
+    /// Tries again what a full disk, for example, has refused.
+    fn retire_again(&self) {
+        let mut unretired = self.unretired.lock();
+        let ended = unretired.extract_if(.., |(log, _, to)| {
+            log.retire(to).inspect_err(|error| tracing::debug!("{error}")).is_ok()
+        });
+        ended.for_each(|(_, at, to)| self.doom(at, to));
     }
 
     /// Removes the directories of deleted partitions whose time is up. What cannot be removed is tried again.
     pub(crate) fn remove_doomed(&self, now_ms: i64) {
+        self.retire_again();
         let due: Vec<_> = {
             let mut doomed = self.doomed.lock();
             let (due, kept) = doomed.drain(..).partition(|(at, ..)| *at <= now_ms);

@@ -323,7 +323,7 @@ impl LogDir {
     }
 
     /// Makes an empty log with its `partition.metadata`. Nothing is synced: the metadata log is, and a directory
-    /// that a power cut took is made again from it.
+    /// that a power cut took is made again from it. What is under that name of another topic is kept as `-stray`.
     ///
     /// # Errors
     /// [`Error::Full`], [`Error::Io`] or [`Error::Offline`].
@@ -338,6 +338,7 @@ impl LogDir {
         self.disk.check_online()?;
         self.forget_offsets(topic, partition)?;
         let dir = self.path_of(topic, partition);
+        self.free_name(&dir, topic_id)?;
         let is_new = !dir.exists();
         let made =
             self.disk.create_dir_within(&dir).and_then(|()| self.write_topic_id(&dir, topic_id)).and_then(
@@ -348,6 +349,29 @@ impl LogDir {
             let _ = self.disk.remove_dir(&dir);
         }
         made
+    }
+
+    /// Sets a directory aside that has the name of a log which is made and is not that log's: its records are those of
+    /// another topic, one that was deleted and could not be renamed, for example.
+    fn free_name(&self, dir: &Path, topic_id: Uuid) -> Result<()> {
+        if !dir.exists() {
+            return Ok(());
+        }
+        let id = self.disk.read_if_there(&dir.join(file_name::PARTITION_METADATA))?;
+        let id = id.and_then(|bytes| partition_metadata::parse(&bytes).ok());
+        let name = dir.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
+        let (Some(name), false) = (name, id == Some(topic_id)) else { return Ok(()) };
+        if id.is_none() && self.disk.list(dir)?.is_empty() {
+            return Ok(());
+        }
+        let found = Found { name, path: dir.to_path_buf(), topic_id: id };
+        let to = self.set_stray(&found)?;
+        tracing::error!(
+            "{} is not of the topic that is made, and is kept as {}",
+            dir.display(),
+            to.display()
+        );
+        Ok(())
     }
 
     /// Before a new log is there, the checkpoints stop naming one of the same name that was deleted or has moved away:

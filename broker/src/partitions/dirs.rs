@@ -267,6 +267,7 @@ impl Partitions {
     pub(crate) fn mark_clean(&self) -> Result<()> {
         let mut unclean: HashSet<usize> = self.unopened.lock().clone();
         unclean.extend(self.doomed.lock().iter().map(|(_, at, _)| *at));
+        unclean.extend(self.unretired.lock().iter().map(|(_, at, _)| *at));
         let clean = |(at, dir): &(usize, &LogDir)| !unclean.contains(at) && !dir.disk().is_offline();
         let all = self.dirs.online.iter().enumerate().filter(clean);
         all.map(|(_, dir)| dir.mark_clean()).fold(Ok(()), Result::and)

@@ -134,7 +134,7 @@ impl Partitions {
                 self.add_move(topic.id, partition, copy, to);
             }
             // It has records that the log has lost.
-            Ok(copy) => self.drop_copy(&copy, to, name),
+            Ok(copy) => self.drop_copy(&Arc::new(copy), to, name),
             Err(error) => {
                 tracing::warn!("{}: {error}; the move begins anew when it is asked for", path.display());
                 self.unopened.lock().insert(to);
@@ -246,7 +246,7 @@ impl Partitions {
         self.drop_copy(&moved.copy, moved.to, (&moved.partition.topic, moved.partition.index));
     }
 
-    pub(super) fn drop_copy(&self, copy: &Log, at: usize, (topic, index): (&str, i32)) {
+    pub(super) fn drop_copy(&self, copy: &Arc<Log>, at: usize, (topic, index): (&str, i32)) {
         if !copy.disk().is_offline() {
             self.retire_log(copy, at, topic, index);
         }

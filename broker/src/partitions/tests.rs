@@ -11,24 +11,31 @@ use crate::metadata::{Image, PartitionInfo, Topic};
 use crate::partition::append_batches;
 use arc_swap::ArcSwap;
 use milena_protocol::records::BatchBuilder;
-use milena_storage::file::Disk;
+use milena_protocol::stored::partition_metadata;
+use milena_storage::file::{Disk, Op};
 use milena_storage::file_name::CLEAN_SHUTDOWN_FILE;
 use milena_storage::log::Append;
 use milena_storage::log_dirs::{Survey, Wanted};
 use milena_storage::producers::Origin;
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use uuid::Uuid;
 
 const NAME: &str = "00000000000000000000.log";
 
 fn start(dir: &Path) -> Partitions {
+    start_on(dir, Disk::new, Arc::new(Clock::System))
+}
+
+fn start_on(dir: &Path, disk: impl Fn(&Path) -> Disk, clock: Arc<Clock>) -> Partitions {
     let roots = [dir.to_path_buf()];
     let wanted = Wanted { roots: &roots, metadata: dir, node_id: 1, cluster_id: None };
-    let dirs = Survey::of(&wanted, Disk::new).unwrap().open(0).unwrap();
-    let partitions = Partitions::new(dirs, Arc::new(ArcSwap::new(config(&[]))), Arc::new(Clock::System));
+    let dirs = Survey::of(&wanted, disk).unwrap().open(0).unwrap();
+    let partitions = Partitions::new(dirs, Arc::new(ArcSwap::new(config(&[]))), clock);
     partitions.begin().unwrap();
     partitions
 }
@@ -117,6 +124,59 @@ fn what_a_death_left_of_a_deletion_or_a_creation_goes() {
     stop(&partitions);
     assert!(dirs(temp.path()).is_empty(), "the topic was never made");
     assert!(temp.path().join(CLEAN_SHUTDOWN_FILE).exists());
+}
+
+/// On a full disk not even a name can be changed.
+#[test]
+fn a_topic_that_is_made_again_gets_nothing_of_one_whose_directory_could_not_be_renamed() {
+    let temp = tempfile::tempdir().unwrap();
+    let (full, clock) = (Arc::new(AtomicBool::new(false)), Arc::new(Clock::Manual(1000.into())));
+    let disk = |root: &Path| {
+        let full = full.clone();
+        let fault = move |op: Op, path: &Path| {
+            let fails = op == Op::Rename && path.is_dir() && full.load(Ordering::Relaxed);
+            if fails { Err(io::Error::from_raw_os_error(28)) } else { Ok(()) }
+        };
+        Disk::with_faults(root, Box::new(fault))
+    };
+    let partitions = start_on(temp.path(), disk, clock.clone());
+    fill(&partitions);
+    full.store(true, Ordering::Relaxed);
+    partitions.delete(&topic());
+    partitions.remove_doomed(clock.now_ms());
+    let again = Arc::new(Topic { id: Uuid::from_u128(8), ..Topic::clone(&topic()) });
+    assert!(partitions.create(&again, 0).is_err(), "there is no place for it");
+    assert!(partitions.get(again.id, 0).is_none());
+    full.store(false, Ordering::Relaxed);
+    partitions.create(&again, 0).unwrap();
+    let log = Arc::clone(&partitions.get(again.id, 0).unwrap().log());
+    assert_eq!((log.start_offset(), log.end_offset()), (0, 0));
+    let live = temp.path().join("a-0");
+    assert_eq!(log.dir(), live);
+    assert_eq!(dirs(temp.path()).len(), 2, "the old one waits for its removal");
+    partitions.remove_doomed(i64::MAX);
+    assert_eq!(dirs(temp.path()), [live]);
+}
+
+/// Nobody knows whose records these are.
+#[test]
+fn what_has_the_name_of_a_new_topic_is_set_aside() {
+    let other = partition_metadata::format(Uuid::from_u128(9));
+    for (metadata, aside) in [(Some(other.as_str()), true), (Some("x"), true), (None, false)] {
+        let temp = tempfile::tempdir().unwrap();
+        let partitions = start(temp.path());
+        let dir = temp.path().join("a-0");
+        fs::create_dir(&dir).unwrap();
+        if let Some(metadata) = metadata {
+            fs::write(dir.join("partition.metadata"), metadata).unwrap();
+            fs::write(dir.join(NAME), "records").unwrap();
+        }
+        fill(&partitions);
+        assert_eq!(partitions.all()[0].log().end_offset(), 1);
+        let strays: Vec<_> = dirs(temp.path()).into_iter().filter(|path| *path != dir).collect();
+        assert_eq!(strays.len(), usize::from(aside), "{metadata:?}");
+        assert!(strays.iter().all(|stray| fs::read(stray.join(NAME)).unwrap() == b"records"));
+    }
 }
 
 #[test]
