@@ -269,8 +269,7 @@ impl LogDir {
     }
 
     /// A power cut or damage may have taken the end of a log, so that checkpoints lie behind it. Before anything is appended
-    /// they say what is true: the records that get those offsets anew lie neither below the log start, nor are they on
-    /// the device, nor clean.
+    /// they say what is true: the records that get those offsets anew are neither on the device nor clean.
     fn correct_offsets(&self, key: &(String, i32), log: &Log) -> Result<()> {
         let mut saved = self.saved.lock();
         let saved = &mut *saved;
@@ -290,7 +289,6 @@ impl LogDir {
         let safe = log.recovery_checkpoint();
         let highest = if safe < end { end - 1 } else { end };
         correct(file_name::RECOVERY_POINT_CHECKPOINT, &mut saved.recovery_points, highest, safe)?;
-        correct(file_name::LOG_START_OFFSET_CHECKPOINT, &mut saved.log_starts, end, end)?;
         correct(file_name::CLEANER_CHECKPOINT, &mut saved.cleaned, end, log.start_offset())
     }
 

@@ -21,6 +21,7 @@
 //! | index files of a scanned active segment | removed unless they hold what was found | the same |
 //! | newest producer snapshot at or below the end | loaded, the rest replayed from the log | the same, but none behind the first scanned segment: those are made right |
 //! | leader epochs | kept up to the end | the same, newer ones are found while scanning |
+//! | a log that ends before its start | set aside; an empty segment at the log start | the same |
 //! | no segment, the log starts behind 0 | an empty one at the log start | the same |
 //! | no segment and no leader epochs otherwise | none of its files before the first record comes | the same |
 //!
@@ -185,7 +186,7 @@ impl Loader<'_> {
             // A tail behind the last record of a segment is all that is lost if the next one goes on from there.
             let cut = cut && bases.get(i + 1).is_none_or(|next| end.next_offset != *next);
             if is_last || cut || self.is_hole(&bases, i, end)? {
-                self.quarantine(&bases[i + 1..])?;
+                self.quarantine(&bases[i + 1..], "lies behind a damaged segment")?;
                 self.remove_stale_indexes(base, &indexes)?;
                 segments.push(Arc::new(Segment::active(&self.home, base, None, end, indexes)));
                 break;
@@ -202,6 +203,22 @@ impl Loader<'_> {
         self.scanned.insert(base);
         let indexes = ActiveIndexes::new(base, index_limits(self.config));
         Ok((Published { next_offset: base, position: 0 }, indexes, false))
+    }
+
+    /// A power cut has taken the end of a log, and what is left lies below the log start: nobody may read it, and consumers
+    /// have been beyond. No offset is used again (`LogLoader.deleteSegmentsIfLogStartGreaterThanLogEnd`).
+    fn begin_at_log_start(&mut self, segments: &[Arc<Segment>]) -> Result<Arc<Segment>> {
+        let start = self.start.log_start;
+        let bases: Vec<i64> = segments.iter().map(|segment| segment.base_offset).collect();
+        for offset in std::mem::take(&mut self.snapshots) {
+            self.disk.remove(&self.path(offset, SegmentFileKind::ProducerSnapshot))?;
+        }
+        self.create(start)?;
+        self.quarantine(&bases, "lies below the log start, behind which nothing is left,")?;
+        (self.epochs, self.epochs_changed, self.repaired) = (LeaderEpochs::new(), true, true);
+        let indexes = ActiveIndexes::new(start, index_limits(self.config));
+        let end = Published { next_offset: start, position: 0 };
+        Ok(Arc::new(Segment::active(&self.home, start, None, end, indexes)))
     }
 
     /// Writes the indexes of a closed segment that was scanned. Below the recovery point the next start trusts files of
@@ -221,10 +238,14 @@ impl Loader<'_> {
     }
 
     /// Producer state and epochs at the end, and the writer.
-    fn finish(mut self, segments: Vec<Arc<Segment>>, resumed: bool) -> Result<Loaded> {
+    fn finish(mut self, mut segments: Vec<Arc<Segment>>, mut resumed: bool) -> Result<Loaded> {
+        if segments.last().is_some_and(|last| last.published().next_offset < self.start.log_start) {
+            segments = vec![self.begin_at_log_start(&segments)?];
+            resumed = false;
+        }
         let active = segments.last().ok_or(Error::Closed)?.clone();
         let end = active.published();
-        let log_start = self.start.log_start.max(segments[0].base_offset).min(end.next_offset);
+        let log_start = self.start.log_start.max(segments[0].base_offset);
         let producers = self.producers(&segments, end.next_offset)?;
         for segment in segments[..segments.len() - 1].iter().filter(|s| self.scanned.contains(&s.base_offset))
         {

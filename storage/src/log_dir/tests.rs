@@ -92,14 +92,36 @@ fn what_is_appended_where_a_log_was_cut_is_not_taken_for_what_was_there_before()
     let dir = LogDir::open(Disk::new(temp.path()), 1, None, 0).unwrap();
     append(&dir.create_log("t", 0, Uuid::from_u128(7), LogConfig::default(), 0).unwrap());
     // A log of 1000 records of which one is left.
-    dir.save_checkpoints(dir.moment(), offsets(1000), offsets(1000), &offsets(1000)).unwrap();
+    dir.save_checkpoints(dir.moment(), offsets(1000), Offsets::new(), &offsets(1000)).unwrap();
     dir.save_cleaned(dir.moment(), offsets(1000)).unwrap();
     drop(dir);
     for end in 1..4 {
         let dir = LogDir::open(Disk::new(temp.path()), 1, None, 0).unwrap();
         let log = dir.open_log("t", 0, LogConfig::default(), 0).unwrap();
-        assert_eq!((log.start_offset(), log.end_offset(), log.cleaned_up_to()), (1, end, Some(1)));
+        assert_eq!((log.start_offset(), log.end_offset(), log.cleaned_up_to()), (0, end, Some(0)));
         append(&log);
+    }
+    for file in [CHECKPOINTS[0], CHECKPOINTS[2]] {
+        assert_eq!(named(temp.path(), file).len(), 3, "{file}: the others stay");
+    }
+}
+
+#[test]
+fn a_log_that_was_cut_below_its_start_goes_on_at_its_start() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = LogDir::open(Disk::new(temp.path()), 1, None, 0).unwrap();
+    append(&dir.create_log("t", 0, Uuid::from_u128(7), LogConfig::default(), 0).unwrap());
+    // A log of 1000 records of which one is left.
+    dir.save_checkpoints(dir.moment(), offsets(1000), offsets(1000), &offsets(1000)).unwrap();
+    dir.save_cleaned(dir.moment(), offsets(1000)).unwrap();
+    drop(dir);
+    let aside = temp.path().join("t-0/00000000000000000000.log.quarantined");
+    for end in 1000..1003 {
+        let dir = LogDir::open(Disk::new(temp.path()), 1, None, 0).unwrap();
+        let log = dir.open_log("t", 0, LogConfig::default(), 0).unwrap();
+        assert_eq!((log.start_offset(), log.end_offset(), log.cleaned_up_to()), (1000, end, Some(1000)));
+        append(&log);
+        assert!(aside.exists(), "what was below is no part of it");
     }
     for file in CHECKPOINTS {
         assert_eq!(named(temp.path(), file).len(), 3, "{file}: the others stay");

@@ -78,16 +78,13 @@ impl Loader<'_> {
         Ok(())
     }
 
-    /// Sets segments aside that lie behind a cut: their offsets would leave a hole.
-    pub(super) fn quarantine(&self, bases: &[i64]) -> Result<()> {
+    /// Sets segments aside: behind a cut their offsets would leave a hole.
+    pub(super) fn quarantine(&self, bases: &[i64], why: &str) -> Result<()> {
         for &base in bases {
             let from = self.path(base, SegmentFileKind::Log);
             let mut to = from.clone().into_os_string();
             to.push(QUARANTINED);
-            tracing::error!(
-                "{} lies behind a damaged segment and is set aside as .quarantined",
-                from.display()
-            );
+            tracing::error!("{} {why} and is set aside as .quarantined", from.display());
             self.disk.rename(&from, Path::new(&to))?;
             for kind in
                 [SegmentFileKind::OffsetIndex, SegmentFileKind::TimeIndex, SegmentFileKind::TransactionIndex]
