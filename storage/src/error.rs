@@ -91,4 +91,11 @@ impl Error {
         matches!(self, Self::Io { source, .. }
             if source.raw_os_error().is_some_and(|errno| [EMFILE, ENFILE].contains(&errno)))
     }
+
+    /// The same once more, for each of those who meet it, if it is such a shortage.
+    pub(crate) fn shortage(&self) -> Option<Self> {
+        let Self::Io { op, path, source } = self else { return None };
+        let source = io::Error::from_raw_os_error(source.raw_os_error()?);
+        self.is_shortage().then(|| Self::Io { op, path: path.clone(), source })
+    }
 }

@@ -164,7 +164,8 @@ fn pass(requests: Vec<Request>, costs: &mut Costs) {
             Err(Error::Closed) => answer(group.waiting, |_| Err(Error::Closed)),
             Err(error) => {
                 tracing::debug!("cannot sync {}: {error}", group.log.dir().display());
-                answer(group.waiting, |_| Err(Error::Offline(group.log.disk().root().to_path_buf())));
+                let offline = || Error::Offline(group.log.disk().root().to_path_buf());
+                answer(group.waiting, |_| Err(error.shortage().unwrap_or_else(offline)));
             }
         }
     }

@@ -16,6 +16,7 @@ use milena_storage::log_dir::LogDir;
 use milena_storage::producers::Origin;
 use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use uuid::Uuid;
 
 /// Topic and id of the metadata log.
@@ -23,6 +24,8 @@ pub(super) const METADATA_TOPIC: &str = "__cluster_metadata";
 const METADATA_TOPIC_ID: Uuid = Uuid::from_u128(1);
 /// Disk space kept for the metadata log, in bytes: on a full disk topics can be deleted, which is what makes room.
 const SET_ASIDE: u32 = 64 << 10;
+/// Between two tries to sync while the process has no file descriptor left.
+const SHORTAGE_PAUSE: Duration = Duration::from_millis(20);
 /// Where a segment of a log that ends before its snapshot is set aside.
 const QUARANTINED: &str = ".quarantined";
 
@@ -171,7 +174,11 @@ impl MetadataLog for MetadataDir {
             }
             Err(error) => return Err(error.into()),
         };
-        self.log.set_aside(SET_ASIDE)?;
+        match self.log.set_aside(SET_ASIDE) {
+            // The next append asks for the room again.
+            Err(error) if error.is_shortage() => {}
+            other => other?,
+        }
         Ok(base_offset)
     }
 
@@ -179,8 +186,19 @@ impl MetadataLog for MetadataDir {
         // Other connections of this thread go on meanwhile.
         tokio::task::block_in_place(|| {
             let _one_at_a_time = self.syncing.lock();
-            if self.log.recovery_point() < upto {
-                self.log.flush()?;
+            let mut waited = false;
+            while self.log.recovery_point() < upto {
+                match self.log.flush() {
+                    // The records are in the log, and nothing of them is in doubt: it is those who have the descriptors
+                    // now that decide how long this takes.
+                    Err(error) if error.is_shortage() => {
+                        if !std::mem::replace(&mut waited, true) {
+                            tracing::warn!("{error}; changes of metadata wait for file descriptors");
+                        }
+                        std::thread::sleep(SHORTAGE_PAUSE);
+                    }
+                    done => return Ok(done?),
+                }
             }
             Ok(())
         })

@@ -64,7 +64,8 @@ impl Log {
     /// the same device wait for. `done` is called when it is there, or cannot be there: on another thread, or at once;
     /// it must not block.
     ///
-    /// Its error is [`Error::Offline`] when a write or sync has failed, [`Error::Closed`] when the log was deleted.
+    /// Its error is [`Error::Offline`] when a write or sync has failed, [`Error::Closed`] when the log was deleted, and a
+    /// shortage of descriptors as it is: nothing has failed then, and the next try may succeed.
     pub fn flush_later(self: &Arc<Self>, upto: i64, done: impl FnOnce(Result<()>) + Send + 'static) {
         if upto <= self.recovery_point() {
             done(Ok(()));
@@ -76,7 +77,7 @@ impl Log {
     /// As [`Log::flush_later`], and waits for it.
     ///
     /// # Errors
-    /// [`Error::Offline`] or [`Error::Closed`].
+    /// As there.
     pub fn flush_together(self: &Arc<Self>, upto: i64) -> Result<()> {
         let (sender, receiver) = mpsc::sync_channel(1);
         self.flush_later(upto, move |done| drop(sender.send(done)));

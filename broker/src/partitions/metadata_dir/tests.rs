@@ -5,10 +5,12 @@ use crate::config::MetadataConfig;
 use crate::controller::MetadataLog;
 use crate::controller::testing::config;
 use milena_protocol::records::{BatchBuilder, ControlType, SnapshotHeader, control_batch};
-use milena_storage::file::Disk;
+use milena_storage::file::{Disk, Op};
 use milena_storage::log_dirs::{Survey, Wanted};
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const NOW_MS: i64 = 1_700_000_000_000;
 
@@ -17,9 +19,13 @@ fn settings() -> MetadataConfig {
 }
 
 fn open(root: &Path) -> (MetadataDir, Option<SnapshotFile>) {
+    open_on(root, Disk::new)
+}
+
+fn open_on(root: &Path, disk: impl Fn(&Path) -> Disk) -> (MetadataDir, Option<SnapshotFile>) {
     let roots = [root.to_path_buf()];
     let wanted = Wanted { roots: &roots, metadata: root, node_id: 1, cluster_id: None };
-    let dirs = Survey::of(&wanted, Disk::new).unwrap().open(0).unwrap();
+    let dirs = Survey::of(&wanted, disk).unwrap().open(0).unwrap();
     MetadataDir::open(dirs.metadata(), &settings(), NOW_MS).unwrap()
 }
 
@@ -183,4 +189,34 @@ fn what_was_appended_before_a_death_is_on_the_device_before_it_counts() {
     drop(metadata);
     let (metadata, _) = open(dir.path());
     assert_eq!((metadata.log.end_offset(), metadata.log.recovery_point()), (10, 10));
+}
+
+#[test]
+fn a_sync_waits_while_there_are_no_descriptors() {
+    let temp = tempfile::tempdir().unwrap();
+    let left = Arc::new(AtomicUsize::new(0));
+    let disk = |root: &Path| {
+        let left = left.clone();
+        let fault = move |op: Op, _: &Path| {
+            let opens = matches!(op, Op::Open | Op::OpenRead);
+            let take = |left: usize| left.checked_sub(usize::from(opens));
+            match left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take) {
+                Ok(_) if opens => Err(std::io::Error::from_raw_os_error(24)),
+                _ => Ok(()),
+            }
+        };
+        Disk::with_faults(root, Box::new(fault))
+    };
+    let (metadata, _) = open_on(temp.path(), disk);
+    // Each opening of a sync fails once, and more than once.
+    for shortage in [1, 2, 5] {
+        append(&metadata, 10);
+        left.store(shortage, Ordering::Relaxed);
+        metadata.sync(metadata.end_offset()).unwrap();
+        assert_eq!(left.load(Ordering::Relaxed), 0, "it has met the shortage");
+        // A new segment: another sync opens files again.
+        let end = metadata.end_offset();
+        metadata.store_snapshot(end, 1, &snapshot(NOW_MS), NOW_MS).unwrap();
+    }
+    assert_eq!(metadata.end_offset(), 30);
 }
