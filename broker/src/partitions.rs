@@ -109,11 +109,8 @@ impl Partitions {
 
     fn settings(&self, topic: &Topic) -> (TopicConfig, LogConfig) {
         let broker = self.config.load();
-        // What is stored was checked when it came; should a newer Kafka have let something else in, defaults serve.
-        let config = TopicConfig::effective(&broker, &topic.configs).unwrap_or_else(|error| {
-            tracing::warn!("topic {}: {error}; the broker's defaults are in force", topic.name);
-            broker.topic_defaults.clone()
-        });
+        // What is stored was checked when it came. What another Kafka has let in is named when the logs are opened.
+        let (config, _) = TopicConfig::stored(&broker, &topic.configs);
         let log = log_config(&config, &broker, self.mapped);
         (config, log)
     }

@@ -43,9 +43,7 @@ fn delete(cx: &Context<'_>, name: &str, index: i32, offset: i64) -> Result<i64, 
     let policy = {
         let image = cx.broker.controller.image();
         let topic = image.topic(name).ok_or(ResponseError::UnknownTopicOrPartition)?;
-        let config = cx.broker.controller.config();
-        TopicConfig::effective(&config, &topic.configs)
-            .map_or(config.topic_defaults.cleanup_policy, |c| c.cleanup_policy)
+        TopicConfig::stored(&cx.broker.controller.config(), &topic.configs).0.cleanup_policy
     };
     if policy.compact && !policy.delete {
         return Err(ResponseError::PolicyViolation);

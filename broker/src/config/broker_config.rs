@@ -127,7 +127,10 @@ impl BrokerConfig {
     /// Checks settings that were read before.
     pub fn new(mut written: RawConfig, default_log_dir: &Path) -> Result<BrokerConfig, ConfigError> {
         copy_synonyms(&mut written);
-        BrokerConfig::check(written.clone(), written, DynamicConfigs::default(), default_log_dir)
+        let config =
+            BrokerConfig::check(written.clone(), written, DynamicConfigs::default(), default_log_dir)?;
+        checks::compaction_lag(&config)?;
+        Ok(config)
     }
 
     /// The same broker with other dynamic settings in place of those it had. They win over what was written.

@@ -6,6 +6,11 @@ use crate::config::broker_config::{BrokerConfig, Values};
 use crate::config::topic_keys::{self, TopicKey};
 use crate::config::value::{InvalidValue, Value};
 
+const TIERED: &str = "remote.storage.enable";
+/// What decides which records go.
+const REMOVING: &[&str] =
+    &["cleanup.policy", "delete.retention.ms", "min.compaction.lag.ms", "retention.bytes", "retention.ms"];
+
 /// What a topic sets itself: keys and values as they were written.
 pub type TopicOverrides = BTreeMap<String, String>;
 
@@ -147,6 +152,25 @@ impl TopicConfig {
         Ok(config)
     }
 
+    /// What a topic gets that was configured before, by whomever: its settings as far as they can be read, and the names
+    /// of those that have no effect. Nothing is checked against each other (Kafka's `LogConfig.fromProps`): the broker's
+    /// part may have changed since. While a rule that decides what is removed cannot be read, nothing is removed.
+    pub fn stored(broker: &BrokerConfig, overrides: &TopicOverrides) -> (TopicConfig, Vec<String>) {
+        let (readable, unreadable): (TopicOverrides, TopicOverrides) =
+            overrides.clone().into_iter().partition(|(name, text)| {
+                topic_keys::find(name).is_some_and(|row| Value::parse(&row.key, text).is_ok())
+            });
+        let mut config = TopicConfig::new(&Lookup { broker: &broker.values, overrides: &readable });
+        if unreadable.keys().any(|name| REMOVING.contains(&name.as_str())) {
+            config.cleanup_policy = CleanupPolicy { delete: false, compact: false };
+        }
+        let mut ignored: Vec<String> = unreadable.into_keys().collect();
+        ignored.retain(|name| !topic_keys::REMOVED.contains(&name.as_str()));
+        let is_tiered = readable.get(TIERED).is_some_and(|text| text.trim().eq_ignore_ascii_case("true"));
+        ignored.extend(is_tiered.then(|| TIERED.to_owned()));
+        (config, ignored)
+    }
+
     /// What a topic without settings gets.
     pub(super) fn broker_defaults(broker: &Values) -> TopicConfig {
         TopicConfig::new(&Lookup { broker, overrides: &TopicOverrides::new() })
@@ -227,7 +251,7 @@ fn validate(overrides: &TopicOverrides) -> Result<(), TopicConfigError> {
     for (name, text) in overrides {
         let Some(row) = topic_keys::find(name) else { continue };
         let value = Value::parse(&row.key, text)?;
-        if name == "remote.storage.enable" && value == Value::Boolean(true) {
+        if name == TIERED && value == Value::Boolean(true) {
             return Err(TopicConfigError::TieredStorage);
         }
     }

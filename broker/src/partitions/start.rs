@@ -2,6 +2,7 @@
 
 use super::progress::Progress;
 use super::{Members, Partitions, log_config, offline};
+use crate::config::TopicConfig;
 use crate::metadata::{Image, Topic};
 use crate::partition::Partition;
 use milena_storage::error::{Error, Result};
@@ -36,6 +37,12 @@ impl Partitions {
         removed: &HashSet<Uuid>,
         threads: usize,
     ) -> Result<Vec<(Uuid, i32, Uuid)>> {
+        for topic in image.topics() {
+            let (_, ignored) = TopicConfig::stored(&self.config.load(), &topic.configs);
+            if !ignored.is_empty() {
+                tracing::warn!("topic {}: settings that have no effect: {}", topic.name, ignored.join(", "));
+            }
+        }
         let jobs = self.sort_out(image, removed)?;
         self.run(&jobs, threads);
         let node = self.config.load().node_id;

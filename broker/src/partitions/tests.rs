@@ -5,6 +5,7 @@ mod several_dirs;
 
 use super::Partitions;
 use crate::clock::Clock;
+use crate::config::{BrokerConfig, DynamicConfigs};
 use crate::controller::LogStore;
 use crate::controller::testing::config;
 use crate::metadata::{Image, PartitionInfo, Topic};
@@ -28,14 +29,23 @@ use uuid::Uuid;
 const NAME: &str = "00000000000000000000.log";
 
 fn start(dir: &Path) -> Partitions {
-    start_on(dir, Disk::new, Arc::new(Clock::System))
+    start_with(dir, config(&[]))
 }
 
-fn start_on(dir: &Path, disk: impl Fn(&Path) -> Disk, clock: Arc<Clock>) -> Partitions {
+fn start_with(dir: &Path, config: Arc<BrokerConfig>) -> Partitions {
+    start_on(dir, config, Disk::new, Arc::new(Clock::System))
+}
+
+fn start_on(
+    dir: &Path,
+    config: Arc<BrokerConfig>,
+    disk: impl Fn(&Path) -> Disk,
+    clock: Arc<Clock>,
+) -> Partitions {
     let roots = [dir.to_path_buf()];
     let wanted = Wanted { roots: &roots, metadata: dir, node_id: 1, cluster_id: None };
     let dirs = Survey::of(&wanted, disk).unwrap().open(0).unwrap();
-    let partitions = Partitions::new(dirs, Arc::new(ArcSwap::new(config(&[]))), clock);
+    let partitions = Partitions::new(dirs, Arc::new(ArcSwap::new(config)), clock);
     partitions.begin().unwrap();
     partitions
 }
@@ -139,7 +149,7 @@ fn a_topic_that_is_made_again_gets_nothing_of_one_whose_directory_could_not_be_r
         };
         Disk::with_faults(root, Box::new(fault))
     };
-    let partitions = start_on(temp.path(), disk, clock.clone());
+    let partitions = start_on(temp.path(), config(&[]), disk, clock.clone());
     fill(&partitions);
     full.store(true, Ordering::Relaxed);
     partitions.delete(&topic());
@@ -187,4 +197,36 @@ fn a_directory_with_a_log_that_did_not_open_is_not_marked() {
     partitions.open_all(&Image::default(), &HashSet::new(), 1).unwrap();
     stop(&partitions);
     assert!(!temp.path().join(CLEAN_SHUTDOWN_FILE).exists());
+}
+
+#[test]
+fn a_topic_keeps_its_settings_whatever_else_changes() {
+    let own = [("cleanup.policy", "compact"), ("retention.ms", "-1"), ("max.compaction.lag.ms", "86400000")];
+    let in_force = |partitions: &Partitions| {
+        let config = partitions.all()[0].log().config();
+        (config.compact, config.delete, config.retention_ms, config.max_compaction_lag_ms)
+    };
+    let expected = (true, false, -1, 86_400_000);
+    // The broker's part of a pair that does not fit together, and a key that only another release knows.
+    for (key, value) in [("max.message.bytes", "5"), ("x", "1"), ("segment.bytes", "1024")] {
+        let temp = tempfile::tempdir().unwrap();
+        let partitions = start(temp.path());
+        let configs = own.into_iter().chain([(key, value)]);
+        let configs = configs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+        let topic = Arc::new(Topic { configs, ..Topic::clone(&topic()) });
+        partitions.create(&topic, 0).unwrap();
+        assert_eq!(in_force(&partitions), expected, "{key}");
+        let lag = ("log.cleaner.min.compaction.lag.ms".to_owned(), "172800000".to_owned());
+        let dynamic = DynamicConfigs { cluster: [lag].into(), ..DynamicConfigs::default() };
+        let changed = Arc::new(partitions.config().with_dynamic(dynamic).unwrap());
+        partitions.config.store(Arc::clone(&changed));
+        partitions.reconfigure(&topic);
+        assert_eq!(in_force(&partitions), expected, "{key}");
+        stop(&partitions);
+        drop(partitions);
+        let partitions = start_with(temp.path(), changed);
+        partitions.open_all(&several_dirs::image(&topic), &HashSet::new(), 1).unwrap();
+        assert_eq!(in_force(&partitions), expected, "{key}");
+        stop(&partitions);
+    }
 }

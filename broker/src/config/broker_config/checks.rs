@@ -1,12 +1,13 @@
 //! What is refused because ignoring it would be unsafe, and what is only said.
 
-use crate::config::broker_config::values::Values;
+use crate::config::broker_config::{BrokerConfig, Values};
 use crate::config::error::ConfigError;
 use crate::config::key::Effect;
 use crate::config::keys;
 use crate::config::providers::PROVIDERS;
 use crate::config::raw::RawConfig;
 use crate::config::suggest;
+use crate::config::topic_config::TopicConfigError;
 use crate::config::value::parse_voter;
 
 const STANDARD_AUTHORIZER: &str = "org.apache.kafka.metadata.authorizer.StandardAuthorizer";
@@ -150,6 +151,21 @@ pub(super) fn java_classes(
         warnings.push("remote.log.storage.system.enable=true: milena has no tiered storage".into());
     }
     Ok(())
+}
+
+/// Refuses compaction that is due before it is allowed. At run time Kafka admits it (`DynamicLogConfig`), and so it is
+/// checked at the start alone.
+pub(super) fn compaction_lag(config: &BrokerConfig) -> Result<(), ConfigError> {
+    let (min, max) =
+        (config.topic_defaults.min_compaction_lag_ms, config.topic_defaults.max_compaction_lag_ms);
+    if min <= max {
+        return Ok(());
+    }
+    Err(ConfigError::Refused {
+        reason: TopicConfigError::CompactionLag { min, max }.to_string(),
+        origin: config.written.origin("log.cleaner.min.compaction.lag.ms"),
+        advice: "lower log.cleaner.min.compaction.lag.ms, or raise log.cleaner.max.compaction.lag.ms".into(),
+    })
 }
 
 /// The authorizer that is asked for; one that milena does not know is refused.

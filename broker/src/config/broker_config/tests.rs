@@ -342,3 +342,18 @@ fn secrets_are_not_shown() {
         assert!(!format!("{entry:?}").contains("hunter2"), "{}", entry.name);
     }
 }
+
+#[test]
+fn compaction_is_not_due_before_it_is_allowed_at_the_start_alone() {
+    let (min, max) = ("log.cleaner.min.compaction.lag.ms=9", "log.cleaner.max.compaction.lag.ms=3");
+    let refused = load(&format!("{min}\n{max}")).unwrap_err();
+    let text = "conflict topic config setting min.compaction.lag.ms (9) > max.compaction.lag.ms (3)";
+    assert!(refused.contains(text), "{refused}");
+    let dynamic = DynamicConfigs {
+        cluster: [("log.cleaner.min.compaction.lag.ms".to_owned(), "9".to_owned())].into(),
+        ..DynamicConfigs::default()
+    };
+    let changed = load(max).unwrap().with_dynamic(dynamic).unwrap();
+    let lags = (changed.topic_defaults.min_compaction_lag_ms, changed.topic_defaults.max_compaction_lag_ms);
+    assert_eq!(lags, (9, 3), "as Kafka does it");
+}

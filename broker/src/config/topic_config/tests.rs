@@ -106,3 +106,31 @@ fn refusals_in_the_words_of_kafka() {
         assert_eq!(effective("", own).unwrap_err(), expected);
     }
 }
+
+#[test]
+fn what_is_stored_stays_in_force_as_far_as_it_can_be_read() {
+    let kept = CleanupPolicy { delete: false, compact: true };
+    let neither = CleanupPolicy { delete: false, compact: false };
+    let by_default = CleanupPolicy { delete: true, compact: false };
+    let own = [("cleanup.policy", "compact"), ("retention.ms", "-1")];
+    // One more setting; the policy, the retention and what is ignored with it.
+    for (file, key, value, policy, retention, ignored) in [
+        ("", "max.message.bytes", "5", kept, -1, &[][..]),
+        ("", "x", "1", kept, -1, &["x"]),
+        ("", "segment.bytes", "1024", kept, -1, &["segment.bytes"]),
+        ("", "remote.storage.enable", "true", kept, -1, &["remote.storage.enable"]),
+        ("", "remote.storage.enable", "false", kept, -1, &[]),
+        ("", "message.format.version", "3.0", kept, -1, &[]),
+        ("log.cleaner.min.compaction.lag.ms=9", "max.compaction.lag.ms", "3", kept, -1, &[]),
+        // What is removed by a rule that nobody here can read is not removed by another one.
+        ("", "cleanup.policy", "archive", neither, -1, &["cleanup.policy"]),
+        ("", "retention.ms", "P3D", neither, 604_800_000, &["retention.ms"]),
+        ("", "cleanup.policy", "delete", by_default, -1, &[]),
+    ] {
+        let mut overrides: TopicOverrides = own.map(|(key, value)| (key.into(), value.into())).into();
+        overrides.insert(key.into(), value.into());
+        let (config, found) = TopicConfig::stored(&broker(file), &overrides);
+        assert_eq!((config.cleanup_policy, config.retention_ms), (policy, retention), "{key}={value}");
+        assert_eq!(found, ignored, "{key}={value}");
+    }
+}

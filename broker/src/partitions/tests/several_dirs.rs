@@ -4,13 +4,13 @@ use super::{NAME, topic};
 use crate::clock::Clock;
 use crate::controller::LogStore;
 use crate::controller::testing::config;
-use crate::metadata::{Image, PartitionInfo, Topic};
+use crate::metadata::{Image, PartitionInfo, TOPIC_RESOURCE, Topic};
 use crate::partition::Partition;
 use crate::partitions::{Partitions, Step};
 use arc_swap::ArcSwap;
 use kafka_protocol::ResponseError;
 use milena_protocol::records::BatchBuilder;
-use milena_protocol::stored::metadata::{MetadataRecord, PartitionRecord, TopicRecord};
+use milena_protocol::stored::metadata::{ConfigRecord, MetadataRecord, PartitionRecord, TopicRecord};
 use milena_storage::file::{Disk, Op};
 use milena_storage::file_name::CLEAN_SHUTDOWN_FILE;
 use milena_storage::log_dirs::{Survey, Wanted};
@@ -94,7 +94,7 @@ fn topic_in(directories: &[Uuid]) -> Arc<Topic> {
 }
 
 /// An image of that topic alone.
-fn image(topic: &Topic) -> Image {
+pub(super) fn image(topic: &Topic) -> Image {
     let mut image = Image::default();
     let record = TopicRecord { name: topic.name.to_string(), topic_id: topic.id, ..TopicRecord::default() };
     let mut records: Vec<MetadataRecord> = vec![record.into()];
@@ -110,6 +110,14 @@ fn image(topic: &Topic) -> Image {
         };
         records.push(record.into());
     }
+    let of_topic = |(name, value): (&String, &String)| ConfigRecord {
+        resource_type: TOPIC_RESOURCE,
+        resource_name: topic.name.to_string(),
+        name: name.clone(),
+        value: Some(value.clone()),
+        ..ConfigRecord::default()
+    };
+    records.extend(topic.configs.iter().map(|setting| of_topic(setting).into()));
     records.iter().zip(0..).for_each(|(record, offset)| image.apply(offset, record).unwrap());
     image
 }
