@@ -186,11 +186,13 @@ fn duplicate(asked: &Asked) -> Refusal {
     Refusal::new(ResponseError::InvalidRequest, message)
 }
 
+/// Without a text, as Kafka answers what it refuses as a whole.
 fn disabled(version: i16) -> Refusal {
-    if version < 3 {
-        return Refusal::new(ResponseError::InvalidRequest, "This version does not support topic deletion.");
-    }
-    Refusal::new(ResponseError::TopicDeletionDisabled, "Topic deletion is disabled.")
+    let is_known = version >= 3;
+    Refusal::new(
+        if is_known { ResponseError::TopicDeletionDisabled } else { ResponseError::InvalidRequest },
+        "",
+    )
 }
 
 fn result(asked: Asked, outcome: Result<Uuid, Refusal>) -> DeletableTopicResult {

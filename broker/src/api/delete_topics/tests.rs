@@ -103,6 +103,7 @@ fn deletion_can_be_switched_off() {
     for version in 1..=6 {
         let response = ask(&broker, version, by_name(&["a"], version));
         assert_eq!(response.responses[0].error_code, if version < 3 { 42 } else { 73 });
+        assert_eq!(response.responses[0].error_message, None);
     }
     assert_eq!(broker.broker.controller.image().topic_count(), 1);
 }
