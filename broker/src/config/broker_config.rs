@@ -169,6 +169,7 @@ impl BrokerConfig {
         let roles = values.list("process.roles");
         let is_controller_only = roles == ["controller"];
         checks::standalone(&effective, &values, is_controller_only, &mut warnings)?;
+        checks::times_and_sizes(&effective, &values)?;
         checks::java_classes(&effective, &values, &mut warnings)?;
         let authorizer = checks::authorizer(&effective, &values)?;
         let network = NetworkConfig::new(&effective, &values, is_controller_only, &mut warnings)?;
@@ -224,6 +225,11 @@ fn copy_synonyms(written: &mut RawConfig) {
 
 fn millis(value: i64) -> Duration {
     Duration::from_millis(u64::try_from(value).unwrap_or(0))
+}
+
+/// What Kafka says of settings that it requires to be otherwise (`KafkaConfig.validateValues`).
+fn requirement(text: &str) -> String {
+    format!("requirement failed: {text}")
 }
 
 fn at_most_one(effective: &RawConfig, name: &str, value: i64, what: &str, warnings: &mut Vec<String>) {

@@ -281,6 +281,28 @@ fn alter(bench: &Bench, resource_type: i8, name: &str, set: Option<(&str, &str)>
 }
 
 #[test]
+fn what_kafka_requires_of_its_own_settings() {
+    let bench = Bench::new();
+    let zero =
+        "max.connections.per.ip can be set to zero only if max.connections.per.ip.overrides property is set.";
+    for (key, value, expected) in [
+        ("max.connections.per.ip", "0", zero),
+        ("log.roll.ms", "0", "log.roll.ms must be greater than or equal to 1"),
+        ("log.retention.ms", "0", "log.retention.ms must be unlimited (-1) or, greater than or equal to 1"),
+    ] {
+        for name in ["", "1"] {
+            let refused = refusal(alter(&bench, BROKER_RESOURCE, name, Some((key, value))));
+            let expected = format!("requirement failed: {expected}");
+            assert_eq!(refused, (ResponseError::InvalidRequest, expected), "{key}={value}");
+        }
+    }
+    for (key, value) in [("max.connections.per.ip.overrides", "127.0.0.1:5"), ("max.connections.per.ip", "0")]
+    {
+        alter(&bench, BROKER_RESOURCE, "1", Some((key, value))).unwrap();
+    }
+}
+
+#[test]
 fn configuration_changes_are_records() {
     let bench = Bench::new();
     create(&bench, configured("t", &[("retention.ms", "1"), ("segment.ms", "2")])).unwrap();

@@ -1,6 +1,6 @@
 //! What is refused because ignoring it would be unsafe, and what is only said.
 
-use crate::config::broker_config::{BrokerConfig, Values};
+use crate::config::broker_config::{BrokerConfig, Values, requirement};
 use crate::config::error::ConfigError;
 use crate::config::key::Effect;
 use crate::config::keys;
@@ -8,7 +8,7 @@ use crate::config::providers::PROVIDERS;
 use crate::config::raw::RawConfig;
 use crate::config::suggest;
 use crate::config::topic_config::TopicConfigError;
-use crate::config::value::parse_voter;
+use crate::config::value::{Value, parse_voter};
 
 const STANDARD_AUTHORIZER: &str = "org.apache.kafka.metadata.authorizer.StandardAuthorizer";
 const OLD_AUTHORIZERS: &[&str] =
@@ -151,6 +151,38 @@ pub(super) fn java_classes(
         warnings.push("remote.log.storage.system.enable=true: milena has no tiered storage".into());
     }
     Ok(())
+}
+
+/// Refuses times and sizes that Kafka requires to go together, whether they have an effect here or not: with them, Kafka
+/// does not start on the same file.
+pub(super) fn times_and_sizes(effective: &RawConfig, values: &Values) -> Result<(), ConfigError> {
+    let long = |name: &str| match values.get(name) {
+        Some(Value::Int(value)) => i64::from(*value),
+        Some(Value::Long(value)) => *value,
+        _ => 0,
+    };
+    let (wait, timeout, lag) =
+        ("replica.fetch.wait.max.ms", "replica.socket.timeout.ms", "replica.lag.time.max.ms");
+    let (queued, largest) = ("queued.max.request.bytes", "socket.request.max.bytes");
+    let (delay, idle) = ("connection.failed.authentication.delay.ms", "connections.max.idle.ms");
+    let failed = if long(wait) > long(timeout) {
+        (wait, format!("{timeout} should always be at least {wait} to prevent unnecessary socket timeouts"))
+    } else if long(wait) > long(lag) {
+        let text =
+            format!("{wait} should always be less than or equal to {lag} to prevent frequent changes in ISR");
+        (wait, text)
+    } else if long(queued) > 0 && long(queued) < long(largest) {
+        (queued, format!("{queued} must be larger or equal to {largest}"))
+    } else if long(idle) >= 0 && long(delay) >= long(idle) {
+        let (is, than) = (long(delay), long(idle));
+        let why = "to prevent failed authentication responses from timing out";
+        (idle, format!("{delay}={is} should always be less than {idle}={than} {why}"))
+    } else {
+        return Ok(());
+    };
+    let (key, text) = failed;
+    let (reason, advice) = (requirement(&text), "change either of them".to_owned());
+    Err(ConfigError::Refused { reason, origin: effective.origin(key), advice })
 }
 
 /// Refuses compaction that is due before it is allowed. At run time Kafka admits it (`DynamicLogConfig`), and so it is

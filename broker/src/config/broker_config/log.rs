@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::config::broker_config::{Values, millis};
+use crate::config::broker_config::{Values, millis, requirement};
 use crate::config::error::ConfigError;
 use crate::config::raw::RawConfig;
 
@@ -72,12 +72,9 @@ impl CleanerConfig {
             Err(ConfigError::Refused { reason, origin, advice })
         };
         if config.dedupe_buffer_bytes / config.threads.max(1) <= DEDUPE_BUFFER_BYTES_MIN {
-            let reason = "log.cleaner.dedupe.buffer.size must be at least 1MB per cleaner thread.";
-            return refused(
-                "log.cleaner.dedupe.buffer.size",
-                reason,
-                "raise it, or lower log.cleaner.threads",
-            );
+            let key = "log.cleaner.dedupe.buffer.size";
+            let reason = requirement(&format!("{key} must be at least 1MB per cleaner thread."));
+            return refused(key, &reason, "raise it, or lower log.cleaner.threads");
         }
         if !(config.load_factor > 0.0 && config.load_factor <= 1.0) {
             let reason = format!("log.cleaner.io.buffer.load.factor={}", config.load_factor);
@@ -157,9 +154,9 @@ fn check_times(effective: &RawConfig, values: &Values) -> Result<(), ConfigError
         });
         match first_set {
             Some((name, value)) if !admitted(value) => Err(ConfigError::Refused {
-                reason: format!("{name}={value}: {} {must}", names[0]),
+                reason: requirement(&format!("{} {must}", names[0])),
                 origin: effective.origin(name),
-                advice: "choose such a value".into(),
+                advice: format!("{name}={value} is not"),
             }),
             _ => Ok(()),
         }

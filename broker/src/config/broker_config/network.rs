@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::config::broker_config::{Values, millis};
+use crate::config::broker_config::{Values, millis, requirement};
 use crate::config::error::ConfigError;
 use crate::config::listener::{
     Endpoint, Listener, SecurityProtocol, find_conflict, parse_endpoints, parse_protocol_map,
@@ -76,6 +76,8 @@ impl NetworkConfig {
             reader.advertised(&listeners, &controllers, is_controller_only, warnings)?;
         reader.inter_broker(&listeners, warnings);
         reader.early_start(&listeners, &controllers)?;
+        let max_connections_per_ip_overrides = reader.per_ip_overrides(warnings)?;
+        reader.somebody_may_connect(&max_connections_per_ip_overrides)?;
         let idle = values.long("connections.max.idle.ms");
         Ok(NetworkConfig {
             listeners,
@@ -91,7 +93,7 @@ impl NetworkConfig {
             max_connections: values.int("max.connections"),
             max_connection_creation_rate: values.int("max.connection.creation.rate"),
             max_connections_per_ip: values.int("max.connections.per.ip"),
-            max_connections_per_ip_overrides: reader.per_ip_overrides(warnings)?,
+            max_connections_per_ip_overrides,
         })
     }
 }
@@ -286,6 +288,17 @@ impl Reader<'_> {
                 Err(self.refused(key, reason, "remove it"))
             }
         }
+    }
+
+    /// Without an exception for anybody, no address could connect to lift the limit again.
+    fn somebody_may_connect(&self, overrides: &BTreeMap<String, i32>) -> Result<(), ConfigError> {
+        let key = "max.connections.per.ip";
+        if self.values.int(key) != 0 || !overrides.is_empty() {
+            return Ok(());
+        }
+        let reason =
+            requirement(&format!("{key} can be set to zero only if {key}.overrides property is set."));
+        Err(self.refused(key, reason, "admit at least one connection"))
     }
 
     fn per_ip_overrides(&self, warnings: &mut Vec<String>) -> Result<BTreeMap<String, i32>, ConfigError> {

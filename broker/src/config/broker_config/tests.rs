@@ -206,11 +206,49 @@ const REFUSALS: &[(&str, &str, &str)] = &[
     ("log.dirs=,", "At least one log directory must be defined via log.dirs or log.dir.", "set log.dirs"),
     (
         "log.retention.minutes=0",
-        "log.retention.minutes=0: log.retention.ms must be unlimited (-1) or, greater than or equal to 1",
-        "choose",
+        "requirement failed: log.retention.ms must be unlimited (-1) or, greater than or equal to 1",
+        "log.retention.minutes=0 is not",
     ),
-    ("log.roll.ms=0", "log.roll.ms=0: log.roll.ms must be greater than or equal to 1", "choose"),
-    ("log.roll.jitter.ms=-1", "log.roll.jitter.ms=-1: log.roll.jitter.ms must be greater", "choose"),
+    (
+        "log.roll.ms=0",
+        "requirement failed: log.roll.ms must be greater than or equal to 1",
+        "log.roll.ms=0 is not",
+    ),
+    ("log.roll.jitter.ms=-1", "requirement failed: log.roll.jitter.ms must be greater", "is not"),
+    (
+        "log.cleaner.dedupe.buffer.size=1048576",
+        "requirement failed: log.cleaner.dedupe.buffer.size must be at least 1MB per cleaner thread.",
+        "raise it",
+    ),
+    (
+        "max.connections.per.ip=0",
+        "requirement failed: max.connections.per.ip can be set to zero only if max.connections.per.ip.overrides \
+         property is set.",
+        "admit at least one",
+    ),
+    (
+        "queued.max.request.bytes=104857599",
+        "requirement failed: queued.max.request.bytes must be larger or equal to socket.request.max.bytes",
+        "change either",
+    ),
+    (
+        "connections.max.idle.ms=100",
+        "requirement failed: connection.failed.authentication.delay.ms=100 should always be less than \
+         connections.max.idle.ms=100 to prevent failed authentication responses from timing out",
+        "change either",
+    ),
+    (
+        "replica.fetch.wait.max.ms=30001\nreplica.lag.time.max.ms=30001",
+        "requirement failed: replica.socket.timeout.ms should always be at least replica.fetch.wait.max.ms to \
+         prevent unnecessary socket timeouts",
+        "change either",
+    ),
+    (
+        "replica.lag.time.max.ms=499",
+        "requirement failed: replica.fetch.wait.max.ms should always be less than or equal to \
+         replica.lag.time.max.ms to prevent frequent changes in ISR",
+        "change either",
+    ),
     (
         "group.max.session.timeout.ms=5",
         "group.max.session.timeout.ms must be greater than or equal to group.min.session.timeout.ms",
@@ -340,6 +378,20 @@ fn secrets_are_not_shown() {
     assert!(!format!("{config:?}").contains("hunter2"));
     for entry in describe_broker(&config) {
         assert!(!format!("{entry:?}").contains("hunter2"), "{}", entry.name);
+    }
+}
+
+#[test]
+fn what_goes_together_starts() {
+    for file in [
+        "queued.max.request.bytes=104857600",
+        "queued.max.request.bytes=0",
+        "connections.max.idle.ms=101",
+        "connections.max.idle.ms=-1",
+        "replica.lag.time.max.ms=500\nreplica.socket.timeout.ms=500",
+        "max.connections.per.ip=0\nmax.connections.per.ip.overrides=127.0.0.1:1",
+    ] {
+        assert!(load(file).is_ok(), "{file}");
     }
 }
 
