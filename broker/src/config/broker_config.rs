@@ -24,6 +24,7 @@ pub use self::seed::{SeedConfig, TopicSeed};
 pub use self::transaction::TransactionConfig;
 pub(super) use self::values::Values;
 use crate::config::error::ConfigError;
+use crate::config::keys;
 use crate::config::raw::{Origin, RawConfig, Sources};
 use crate::config::topic_config::TopicConfig;
 use crate::config::value::Value;
@@ -150,6 +151,17 @@ impl BrokerConfig {
     /// The value of a broker key, set or default; `None` for null and for unknown names.
     pub fn value(&self, name: &str) -> Option<&Value> {
         self.values.get(name)
+    }
+
+    /// The value of a broker key for one listener: what is set for it below `listener.name.`, else for all.
+    pub fn listener_value(&self, listener: &str, base: &str) -> Option<Value> {
+        let name = format!("listener.name.{}.{base}", listener.to_lowercase());
+        let at_run_time = self.dynamic.broker.get(&name).or_else(|| self.dynamic.cluster.get(&name));
+        let text = at_run_time.or_else(|| self.written.get(&name).map(|raw| &raw.value));
+        match (text, keys::find(base)) {
+            (Some(text), Some(key)) => Value::parse(key, text).ok(),
+            _ => self.value(base).cloned(),
+        }
     }
 
     fn check(

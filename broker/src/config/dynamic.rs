@@ -19,11 +19,19 @@ const PER_LISTENER: &[&str] = &[
     "ssl.truststore.type",
 ];
 /// Keys of a listener that may be the same for all brokers.
-const LISTENER_CLUSTER_WIDE: &[&str] =
-    &["max.connection.creation.rate", "max.connections", "num.network.threads"];
+const LISTENER_CLUSTER_WIDE: &[&str] = &["max.connection.creation.rate", "max.connections", NETWORK_THREADS];
 /// Sizes of thread pools, which may at most double or halve in one step.
-const POOLS: &[&str] =
-    &["background.threads", "num.io.threads", "num.recovery.threads.per.data.dir", "num.replica.fetchers"];
+const POOLS: &[&str] = &[
+    "background.threads",
+    "num.io.threads",
+    "num.recovery.threads.per.data.dir",
+    "num.replica.fetchers",
+    "remote.log.manager.copier.thread.pool.size",
+    "remote.log.manager.expiration.thread.pool.size",
+    "remote.log.reader.threads",
+];
+/// The same for each listener.
+pub const NETWORK_THREADS: &str = "num.network.threads";
 
 /// Checks what shall be set at run time for one broker, or for all of them. The text is Kafka's.
 ///
@@ -80,22 +88,12 @@ pub fn usable(
 /// # Errors
 /// What is wrong, in one sentence.
 pub fn check_pools(value: impl Fn(&str) -> (Option<Value>, Option<Value>)) -> Result<(), String> {
-    let numbers = |name: &str| match value(name) {
-        (Some(Value::Int(before)), Some(Value::Int(after))) => Some((before, after)),
-        _ => None,
-    };
-    let is_doubled = |before: i32, after: i32| i64::from(after) > 2 * i64::from(before);
     for name in POOLS {
-        let Some((before, after)) = numbers(name) else { continue };
-        let limit = match after {
-            _ if after < before / 2 => "be at least half",
-            _ if is_doubled(before, after) => "not be greater than double",
-            _ => continue,
-        };
-        let failed = format!("Dynamic thread count update validation failed for {name}={after}");
-        return Err(format!("{failed}, value should {limit} the current value {before}"));
+        check_pool(name, value(name))?;
     }
-    let Some((before, after)) = numbers("log.cleaner.threads") else { return Ok(()) };
+    let (Some(Value::Int(before)), Some(Value::Int(after))) = value("log.cleaner.threads") else {
+        return Ok(());
+    };
     let limit = match after {
         _ if after == before => return Ok(()),
         ..=0 => return Err("Log cleaner threads should be at least 1".to_owned()),
@@ -104,6 +102,21 @@ pub fn check_pools(value: impl Fn(&str) -> (Option<Value>, Option<Value>)) -> Re
         _ => return Ok(()),
     };
     Err(format!("Log cleaner threads cannot be {limit} the current value {before}"))
+}
+
+/// The same for one pool, of which there is a value before and after the change.
+///
+/// # Errors
+/// What is wrong, in one sentence.
+pub fn check_pool(name: &str, sizes: (Option<Value>, Option<Value>)) -> Result<(), String> {
+    let (Some(Value::Int(before)), Some(Value::Int(after))) = sizes else { return Ok(()) };
+    let limit = match after {
+        _ if after < before / 2 => "be at least half",
+        _ if is_doubled(before, after) => "not be greater than double",
+        _ => return Ok(()),
+    };
+    let failed = format!("Dynamic thread count update validation failed for {name}={after}");
+    Err(format!("{failed}, value should {limit} the current value {before}"))
 }
 
 /// Checks that some connections stay possible: a limit of 0, which a start takes, would lock out whoever could lift it.
@@ -119,6 +132,10 @@ pub fn check_connections(settings: &BTreeMap<String, String>) -> Result<(), Stri
         }
     }
     Ok(())
+}
+
+fn is_doubled(before: i32, after: i32) -> bool {
+    i64::from(after) > 2 * i64::from(before)
 }
 
 fn is_read_only(name: &str) -> bool {
@@ -149,7 +166,6 @@ mod tests {
                 Some("Invalid max.connection.creation.rate 0"),
             ),
             ("max.connections", "1", None),
-            ("max.connections.per.ip", "0", None),
         ] {
             let settings = BTreeMap::from([(key.to_owned(), value.to_owned())]);
             assert_eq!(check_connections(&settings).err().as_deref(), refused, "{key}={value}");

@@ -148,7 +148,16 @@ impl Controller {
                 "Invalid value {exception}: {error} for configuration Invalid dynamic configuration"
             ))
         };
-        dynamic::check_pools(|key| (current.value(key).cloned(), changed.value(key).cloned()))
+        let network_threads = current.network.listeners.iter().try_for_each(|listener| {
+            let of = |config: &BrokerConfig| {
+                config.listener_value(&listener.endpoint.name, dynamic::NETWORK_THREADS)
+            };
+            dynamic::check_pool(dynamic::NETWORK_THREADS, (of(&current), of(&changed)))
+        });
+        network_threads
+            .and_then(|()| {
+                dynamic::check_pools(|key| (current.value(key).cloned(), changed.value(key).cloned()))
+            })
             .and(connections)
             .map_err(of_class)
     }

@@ -303,6 +303,45 @@ fn what_kafka_requires_of_its_own_settings() {
 }
 
 #[test]
+fn thread_pools_double_or_halve_in_one_step() {
+    let bench = Bench::new();
+    let (half, double) = ("be at least half", "not be greater than double");
+    let network = "num.network.threads";
+    let reader = "remote.log.reader.threads";
+    let copier = "remote.log.manager.copier.thread.pool.size";
+    let expiration = "remote.log.manager.expiration.thread.pool.size";
+    for (set, value, named, limit, now) in [
+        (network, "7", network, double, 3),
+        ("listener.name.plaintext.num.network.threads", "1000", network, double, 3),
+        (reader, "1000", reader, double, 10),
+        (reader, "4", reader, half, 10),
+        (copier, "21", copier, double, 10),
+        (expiration, "1", expiration, half, 10),
+    ] {
+        let expected = format!(
+            "Invalid value org.apache.kafka.common.config.ConfigException: Dynamic thread count update validation \
+             failed for {named}={value}, value should {limit} the current value {now} for configuration Invalid \
+             dynamic configuration"
+        );
+        for name in ["", "1"] {
+            let refused = refusal(alter(&bench, BROKER_RESOURCE, name, Some((set, value))));
+            assert_eq!(refused, (ResponseError::InvalidRequest, expected.clone()), "{set}={value}");
+        }
+    }
+    for (key, value) in [
+        (network, "6"),
+        ("listener.name.plaintext.num.network.threads", "12"),
+        // The one listener has a number of its own.
+        (network, "1000"),
+        ("listener.name.other.num.network.threads", "1000"),
+        (reader, "20"),
+        (copier, "5"),
+    ] {
+        alter(&bench, BROKER_RESOURCE, "1", Some((key, value))).unwrap();
+    }
+}
+
+#[test]
 fn configuration_changes_are_records() {
     let bench = Bench::new();
     create(&bench, configured("t", &[("retention.ms", "1"), ("segment.ms", "2")])).unwrap();
