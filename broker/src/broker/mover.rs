@@ -4,6 +4,11 @@ use super::Broker;
 use crate::partitions::{Move, Step};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// So often a mover that waits looks whether its rate is another one, or the broker stops.
+const SLICE: Duration = Duration::from_millis(50);
 
 /// Sees to it that the moves that are under way go on.
 pub(crate) fn start(broker: &Arc<Broker>) {
@@ -31,12 +36,30 @@ fn run(broker: &Arc<Broker>) {
             if broker.is_stopping() {
                 break;
             }
-            if broker.partitions.step_move(&moved) == Step::CaughtUp
-                && broker.partitions.flush_move(&moved) == Step::CaughtUp
-            {
+            let step = broker.partitions.step_move(&moved);
+            if let Step::Copied(bytes) = step {
+                pay(broker, bytes);
+            }
+            if step == Step::CaughtUp && broker.partitions.flush_move(&moved) == Step::CaughtUp {
                 finish(broker, &moved);
             }
         }
+    }
+}
+
+/// Waits until bytes that were copied were allowed to be, at the rate that is in force meanwhile: whoever raises it need
+/// not wait for what the lower one would have taken.
+fn pay(broker: &Broker, bytes: u64) {
+    let (mut owed, mut since) = (bytes as f64, Instant::now());
+    while !broker.is_stopping() {
+        let rate = broker.controller.config().log.move_bytes_per_second;
+        let now = Instant::now();
+        owed -= rate * (now - since).as_secs_f64();
+        since = now;
+        if owed < 1.0 {
+            return;
+        }
+        thread::sleep(SLICE.min(Duration::from_secs_f64((owed / rate).min(1.0))));
     }
 }
 

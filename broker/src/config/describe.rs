@@ -155,8 +155,13 @@ pub fn describe_client_metrics(settings: &BTreeMap<String, String>) -> Vec<Confi
 fn broker_entry(broker: &BrokerConfig, name: &str, keep: impl Fn(&ConfigSynonym) -> bool) -> ConfigEntry {
     let key = keys::find_or_base(name);
     let sensitive = key.is_none_or(Key::sensitive);
+    let mut synonyms = broker_synonyms(broker, name, sensitive);
     let value = match keys::find(name) {
         _ if sensitive => None,
+        // Kafka, which has no such key in its table, shows it as it was written.
+        Some(key) if keys::is_throttle(key.name) => {
+            synonyms.first().and_then(|synonym| synonym.value.clone())
+        }
         Some(_) => broker.values.get(name).map(Value::to_string),
         // A key for one listener is shown as it was written.
         None => broker.dynamic.broker.get(name).or(broker.dynamic.cluster.get(name)).cloned(),
@@ -165,18 +170,21 @@ fn broker_entry(broker: &BrokerConfig, name: &str, keep: impl Fn(&ConfigSynonym)
         let written = broker.written.get(name)?;
         (!sensitive && keys::find(name).is_none()).then(|| written.value.clone())
     });
-    let mut synonyms = broker_synonyms(broker, name, sensitive);
     synonyms.retain(keep);
     let mut entry = entry(name, key, value, is_described_read_only(name), synonyms);
     // Kafka documents the key itself and not its form for one listener.
-    entry.documentation = keys::find(name).map(|key| key.doc.to_owned());
+    entry.documentation =
+        keys::find(name).filter(|key| !keys::is_throttle(key.name)).map(|key| key.doc.to_owned());
     entry
 }
 
 /// `advertised.listeners` can be set at run time here and not in Kafka. It is described as Kafka describes it, because the
-/// suite of a client compares that; who sets it does not look.
+/// suite of a client compares that; who sets it does not look. What limits copying can be set at run time in Kafka, too,
+/// and is described as what cannot.
 fn is_described_read_only(name: &str) -> bool {
-    name == "advertised.listeners" || keys::find(name).is_none_or(|key| key.dynamic == Dynamic::ReadOnly)
+    name == "advertised.listeners"
+        || keys::is_throttle(name)
+        || keys::find(name).is_none_or(|key| key.dynamic == Dynamic::ReadOnly)
 }
 
 fn entry(
@@ -223,7 +231,8 @@ fn broker_synonyms(broker: &BrokerConfig, name: &str, sensitive: bool) -> Vec<Co
         add(name, broker.written.get(name).map(|raw| raw.value.as_str()), source::STATIC_BROKER);
     }
     for name in &names {
-        add(name, keys::find(name).and_then(|key| key.default), source::DEFAULT);
+        let key = keys::find(name).filter(|key| !keys::is_throttle(key.name));
+        add(name, key.and_then(|key| key.default), source::DEFAULT);
     }
     synonyms.into_iter().skip_while(|synonym| synonym.name != name).collect()
 }

@@ -17,6 +17,7 @@ mod quota;
 mod replication;
 mod sasl;
 mod share;
+mod throttle;
 mod tiered;
 mod tls;
 mod transaction;
@@ -38,6 +39,7 @@ static AREAS: &[&[Key]] = &[
     replication::KEYS,
     sasl::KEYS,
     share::KEYS,
+    throttle::KEYS,
     tiered::KEYS,
     tls::KEYS,
     transaction::KEYS,
@@ -60,6 +62,11 @@ pub fn all() -> impl Iterator<Item = &'static Key> {
 /// The row of a key.
 pub fn find(name: &str) -> Option<&'static Key> {
     AREAS.iter().find_map(|area| area.binary_search_by(|key| key.name.cmp(name)).ok().map(|at| &area[at]))
+}
+
+/// Whether a key limits how partitions are copied, and so has no place in a file.
+pub fn is_throttle(name: &str) -> bool {
+    throttle::KEYS.iter().any(|key| key.name == name)
 }
 
 /// The key that `listener.name.<listener>.<key>` or `listener.name.<listener>.<mechanism>.<key>` sets.

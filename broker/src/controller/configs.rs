@@ -126,6 +126,7 @@ impl Controller {
                     let NotAList { key, operation } = error;
                     let message = match row(BROKER_RESOURCE, &key) {
                         None => format!("Unknown config name: {key}"),
+                        Some(row) if keys::is_throttle(row.name) => format!("Unknown config name: {key}"),
                         Some(_) => {
                             let operation = operation.to_lowercase();
                             format!("Config value {operation} is not allowed for config key: {key}")

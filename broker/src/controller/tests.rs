@@ -303,6 +303,34 @@ fn what_kafka_requires_of_its_own_settings() {
 }
 
 #[test]
+fn limits_on_copying_are_numbers() {
+    let bench = Bench::new();
+    let keys = [
+        "leader.replication.throttled.rate",
+        "follower.replication.throttled.rate",
+        "replica.alter.log.dirs.io.max.bytes.per.second",
+    ];
+    let rate = || bench.controller.config().log.move_bytes_per_second;
+    for key in keys {
+        for (value, why) in [("x", "Not a number of type LONG"), ("-1", "Value must be at least 0")] {
+            let refused = refusal(alter(&bench, BROKER_RESOURCE, "1", Some((key, value))));
+            let expected = format!("Invalid value {value} for configuration {key}: {why}");
+            assert_eq!(refused, (ResponseError::InvalidRequest, expected));
+        }
+        let append = ConfigEdit::Keys(vec![(key.to_owned(), Operation::Append("5".to_owned()))]);
+        let change = ConfigChange { resource_type: BROKER_RESOURCE, name: "1".to_owned(), edit: append };
+        let refused = refusal(bench.controller.alter_configs(&[change], false).unwrap().remove(0));
+        assert_eq!(refused, (ResponseError::InvalidConfig, format!("Unknown config name: {key}")));
+        assert!(rate() > 1e18);
+        alter(&bench, BROKER_RESOURCE, "", Some((key, "1000"))).unwrap();
+        alter(&bench, BROKER_RESOURCE, "1", Some((key, "0"))).unwrap();
+    }
+    assert!((rate() - 1.0).abs() < 0.1, "none at all would stop the move for ever");
+    alter(&bench, BROKER_RESOURCE, "1", None).unwrap();
+    assert!((rate() - 1000.0).abs() < 0.1);
+}
+
+#[test]
 fn thread_pools_double_or_halve_in_one_step() {
     let bench = Bench::new();
     let (half, double) = ("be at least half", "not be greater than double");

@@ -40,8 +40,8 @@ pub(crate) struct Move {
 /// What a step of a move came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// More is to be copied.
-    Copied,
+    /// So many bytes were copied, and more are to be.
+    Copied(u64),
     /// The copy has nearly all: [`Partitions::finish_move`] may come, once the metadata log says so.
     CaughtUp,
     /// The move is over.
@@ -166,6 +166,7 @@ impl Partitions {
             return Step::Ended;
         }
         let source = moved.partition.log();
+        let before = moved.copy.size();
         let copied = moved.copy.copy_from(&source, CHUNK, self.clock.now_ms());
         let behind = source.size().saturating_sub(moved.copy.size());
         drop(ended);
@@ -174,7 +175,7 @@ impl Partitions {
             Ok(_) if behind <= CHUNK as u64 && source.end_offset() == moved.copy.end_offset() => {
                 Step::CaughtUp
             }
-            Ok(_) => Step::Copied,
+            Ok(_) => Step::Copied(moved.copy.size().saturating_sub(before)),
             Err(error) => {
                 self.fail_move(moved, &error);
                 Step::Ended

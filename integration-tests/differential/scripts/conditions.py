@@ -20,6 +20,11 @@ MASKED = {
     "clusterid", "host", "port", "finalizedfeaturesepoch", "totalbytes", "usablebytes", "producerid", "logdir", "apikeys", "supportedfeatures",
     "finalizedfeatures", "size",
 }
+THROTTLES = ("leader.replication.throttled.rate", "follower.replication.throttled.rate", "replica.alter.log.dirs.io.max.bytes.per.second")
+THREADS = (
+    "num.network.threads", "listener.name.plaintext.num.network.threads", "remote.log.reader.threads", "remote.log.manager.copier.thread.pool.size",
+    "remote.log.manager.expiration.thread.pool.size",
+)
 # What Kafka gives in the order of a hash table.
 UNORDERED = {
     "Metadata", "CreateTopics", "DeleteTopics", "DeleteGroups", "DescribeLogDirs", "CreatePartitions", "AlterReplicaLogDirs", "WriteTxnMarkers", "ListTransactions",
@@ -199,6 +204,10 @@ def configs_altered():
             [resource(4, "1", ("max.connections.per.ip.overrides", 0, "127.0.0.1:x"))], [resource(4, "1", ("compression.type", 0, "x"))], [resource(4, "1", ("message.max.bytes", 0, "-1"))],
             [resource(4, "1", ("log.message.timestamp.type", 0, "x"))], [resource(4, "1", ("remote.log.manager.copier.thread.pool.size", 0, "0"))], [resource(4, "1", ("producer.id.expiration.ms", 0, "0"))],
             [resource(4, "1", ("listener.name.plaintext.max.connections", 0, "x"))], [resource(4, "", ("max.connections.per.ip", 0, "x"))],
+            [resource(4, "1", ("max.connections.per.ip", 0, "0"))], [resource(4, "", ("max.connections.per.ip", 0, "0"))], [resource(4, "1", ("log.roll.ms", 0, "0"))], [resource(4, "", ("log.retention.ms", 0, "0"))],
+            [resource(4, "1", ("log.cleaner.dedupe.buffer.size", 0, "5"))], [resource(4, "1", ("metric.reporters", 0, "no.such.Class"))], [resource(4, "1", ("log.cleaner.min.compaction.lag.ms", 0, "x"))],
+            *([resource(4, who, (key, 0, value))] for who in ("1", "") for key in THROTTLES for value in ("x", "-1", "5")), [resource(4, "1", (THROTTLES[0], 2, "5"))],
+            *([resource(4, who, (key, 0, value))] for who in ("1", "") for key in THREADS for value in ("1000", "1", "0")),
             [resource(8, "1", ("none.such", 0, "DEBUG"))], [resource(8, "1", ("root", 0, "loud"))], [resource(8, "1", ("root", 1, None))], [resource(8, "1", ("root", 2, "DEBUG"))], [resource(8, "1", ("root", 3, "DEBUG"))],
             [resource(8, "2", ("root", 0, "DEBUG"))], [resource(8, "", ("root", 0, "DEBUG"))], [resource(8, "x", ("root", 0, "DEBUG"))], [resource(8, "1", ("root", 0, None))], [resource(8, "1")],
             [resource(16, "cm3", ("interval.ms", 0, "5"))], [resource(16, "cm3", ("interval.ms", 0, "99999999"))], [resource(16, "cm3", ("interval.ms", 2, "500"))], [resource(16, "cm3", ("none", 0, "5"))], [resource(16, "cm3", ("none", 1, None))],

@@ -1,6 +1,7 @@
 //! Several data directories: which broker may use them, what is served while one of them has failed, and partitions
 //! that move from one to another under load.
 
+use crate::configs::{BROKER, DELETE, SET, alter_one};
 use crate::rd::{Sending, consume, member, wait_until};
 use crate::transactions::Raw;
 use kafka_protocol::messages::alter_replica_log_dirs_request::{AlterReplicaLogDir, AlterReplicaLogDirTopic};
@@ -147,6 +148,30 @@ fn a_partition_moves_under_load_and_back() {
     assert_eq!(alter(&mut connection, &broker.directory().join("b"), "unknown", 0), 3);
     create_topic(&mut connection, "unknown", 1, &[]);
     assert_eq!(places(&mut connection, "unknown", 0)[0].0, "b", "it goes where it was wanted");
+}
+
+#[test]
+fn a_move_is_as_fast_as_is_allowed() {
+    let Some(broker) = start(&[]) else { return };
+    let mut connection = broker.connect();
+    let topic = unique("slowly");
+    create_topic(&mut connection, &topic, 1, &[]);
+    (0..8).for_each(|_| drop(append(&mut connection, &topic, 0, Batch::of([vec![b'x'; 500_000]]).encode())));
+    let key = "replica.alter.log.dirs.io.max.bytes.per.second";
+    assert_eq!(alter_one(&mut connection, BROKER, "1", &[(key, SET, Some("1"))]), (0, None));
+    let from = places(&mut connection, &topic, 0)[0].0.clone();
+    let to = if from == "a" { "b" } else { "a" };
+    assert_eq!(alter(&mut connection, &broker.directory().join(to), &topic, 0), 0);
+    wait_until("the first piece", || {
+        places(&mut connection, &topic, 0).iter().any(|(_, log)| log.is_future_key && log.partition_size > 0)
+    });
+    // Far longer than the rest of it takes without a limit.
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_millis(500) {
+        assert_eq!(places(&mut connection, &topic, 0).len(), 2, "it waits");
+    }
+    assert_eq!(alter_one(&mut connection, BROKER, "1", &[(key, DELETE, None)]), (0, None));
+    wait_until_moved(&broker, &topic, to);
 }
 
 #[test]

@@ -29,6 +29,8 @@ pub struct LogConfig {
     pub start_offset_checkpoint_interval: Duration,
     /// `replica.high.watermark.checkpoint.interval.ms`
     pub high_watermark_checkpoint_interval: Duration,
+    /// `replica.alter.log.dirs.io.max.bytes.per.second`: bytes copied of partitions that move, at least 1.
+    pub move_bytes_per_second: f64,
     /// Compaction.
     pub cleaner: CleanerConfig,
 }
@@ -105,6 +107,8 @@ impl LogConfig {
             high_watermark_checkpoint_interval: millis(
                 values.long("replica.high.watermark.checkpoint.interval.ms"),
             ),
+            move_bytes_per_second: values.long("replica.alter.log.dirs.io.max.bytes.per.second").max(1)
+                as f64,
             cleaner: CleanerConfig::new(effective, values)?,
         })
     }

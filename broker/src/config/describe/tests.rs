@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{ConfigEntry, describe_broker, describe_cluster_default, describe_topic, source};
+use super::{ConfigEntry, ConfigSynonym, describe_broker, describe_cluster_default, describe_topic, source};
 use crate::config::{BrokerConfig, DynamicConfigs, Sources, TopicOverrides};
 
 /// Tab-separated: resource, key, value (`\N` is null), source, ro/rw, sensitive/plain, type, and the synonyms as
@@ -168,4 +168,27 @@ fn this_broker_wins_over_all_brokers_and_keeps_their_value_visible() {
     let retention = topic.iter().find(|entry| entry.name == "retention.ms").unwrap();
     let sources: Vec<i8> = retention.synonyms.iter().map(|synonym| synonym.source).collect();
     assert_eq!(sources, [2, 3, 4, 5]);
+}
+
+#[test]
+fn limits_on_copying_are_described_where_they_are_set() {
+    let throttled = "leader.replication.throttled.rate";
+    let find = |entries: Vec<ConfigEntry>| entries.into_iter().find(|entry| entry.name == throttled);
+    assert_eq!(find(describe_broker(&broker())), None);
+    let dynamic =
+        DynamicConfigs { broker: map(&[(throttled, "1000")]), cluster: map(&[(throttled, "2000")]) };
+    let config = broker().with_dynamic(dynamic).unwrap();
+    let entry = find(describe_broker(&config)).unwrap();
+    let synonym = |value: &str, source| ConfigSynonym {
+        name: throttled.to_owned(),
+        value: Some(value.to_owned()),
+        source,
+    };
+    let (own, all) =
+        (synonym("1000", source::DYNAMIC_BROKER), synonym("2000", source::DYNAMIC_DEFAULT_BROKER));
+    assert_eq!((entry.value.as_deref(), entry.source), (Some("1000"), source::DYNAMIC_BROKER));
+    assert_eq!((entry.read_only, entry.sensitive, entry.config_type), (true, false, 5));
+    assert_eq!((entry.documentation, entry.synonyms), (None, vec![own, all.clone()]));
+    let entry = find(describe_cluster_default(&config)).unwrap();
+    assert_eq!((entry.value.as_deref(), entry.synonyms), (Some("2000"), vec![all]));
 }
