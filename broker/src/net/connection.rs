@@ -69,6 +69,8 @@ pub(crate) struct Connection {
     silence: Option<Pin<Box<Sleep>>>,
     idle: Pin<Box<Sleep>>,
     active: Instant,
+    /// The socket has taken a part of what there is to send.
+    unsent: bool,
 }
 
 impl Connection {
@@ -93,6 +95,7 @@ impl Connection {
             silence: None,
             idle,
             active,
+            unsent: false,
         }
     }
 
@@ -144,18 +147,24 @@ impl Connection {
     /// Sends what the socket takes; the task is woken when it takes more.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         while !self.outgoing.is_empty() {
-            let Poll::Ready(ready) = self.stream.poll_write_ready(cx) else { return Ok(()) };
+            let Poll::Ready(ready) = self.stream.poll_write_ready(cx) else {
+                self.unsent = true;
+                return Ok(());
+            };
             let sent = ready.and_then(|()| {
                 let (stream, outgoing) = (&self.stream, &mut self.outgoing);
                 stream.try_io(Interest::WRITABLE, || outgoing.send(stream.as_fd(), KEEP))
             });
             match sent {
+                // What leaves at once follows something that has set the time already.
+                Ok(()) if self.unsent => self.active = Instant::now(),
                 Ok(()) => {}
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
                 Err(e) if gone(&e) => return Err(End::Quiet),
                 Err(e) => return Err(End::Reason(format!("cannot send: {e}"))),
             }
         }
+        self.unsent = false;
         Ok(())
     }
 
@@ -286,7 +295,7 @@ impl Connection {
         Ok(true)
     }
 
-    /// Ends the connection when nothing was received for `connections.max.idle.ms`; a parked request is not idle.
+    /// Ends the connection when nothing came or went for `connections.max.idle.ms`; a parked request is not idle.
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         while self.idle.as_mut().poll(cx).is_ready() {
             let max = self.broker.idle_max();

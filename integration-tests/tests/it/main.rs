@@ -16,6 +16,7 @@ mod eos;
 mod fetching;
 mod groups;
 mod hostile;
+mod idle;
 mod lifecycle;
 mod marathon;
 mod orders;
