@@ -67,6 +67,7 @@ use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::{Decodable, Encodable};
 use milena_protocol::gather::Gather;
 use milena_protocol::{header, request};
+use std::cell::Cell;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -86,6 +87,8 @@ pub(crate) struct Context<'a> {
     pub(crate) client_id: &'a str,
     /// The connection it came by.
     pub(crate) connection: &'a ConnectionInfo,
+    /// For how many milliseconds the client must be silent because of the changes of metadata that it has asked for.
+    pub(crate) mutation_throttle: Cell<i64>,
 }
 
 impl Context<'_> {
@@ -104,18 +107,21 @@ impl Context<'_> {
     }
 
     /// Takes changes of so many partitions from the client's quota (KIP-599). Before version `strict_since` of the request
-    /// they are always allowed, and the client is told to be silent afterwards.
+    /// they are always allowed, and the client is told to be silent afterwards. From then on it is told so when it is
+    /// refused, and not when it takes the last there is and more.
     ///
     /// # Errors
     /// THROTTLING_QUOTA_EXCEEDED
     pub(crate) fn may_change(&self, partitions: usize, strict_since: i16) -> Result<(), Refusal> {
         let strict = self.version >= strict_since;
         let client = (ANONYMOUS, self.client_id);
-        if self.broker.quotas.may_change(client, partitions, strict, self.broker.clock.now_ms()) {
-            return Ok(());
-        }
-        let message = "The throttling quota has been exceeded.";
-        Err(Refusal::new(ResponseError::ThrottlingQuotaExceeded, message))
+        let changed = self.broker.quotas.may_change(client, partitions, strict, self.broker.clock.now_ms());
+        let (Ok(throttle) | Err(throttle)) = changed;
+        self.mutation_throttle.set(self.mutation_throttle.get().max(throttle));
+        changed.map(|_| ()).map_err(|_| {
+            let message = "The throttling quota has been exceeded.";
+            Refusal::new(ResponseError::ThrottlingQuotaExceeded, message)
+        })
     }
 
     /// Whether there is time for a change of metadata: one that may take no milliseconds is over before it has begun,
@@ -349,7 +355,9 @@ pub(crate) fn handle(
         Err(error) => return Outcome::Close(error.to_string()),
     };
     let client_id = String::from_utf8_lossy(header.client_id.unwrap_or_default());
-    let cx = Context { broker, version, correlation_id, client_id: &client_id, connection };
+    let mutation_throttle = Cell::new(0);
+    let cx =
+        Context { broker, version, correlation_id, client_id: &client_id, connection, mutation_throttle };
     tracing::debug!(
         target: REQUESTS,
         "{:?} v{version} of {client_id:?} from {}, correlation id {correlation_id}, {} bytes",
@@ -373,6 +381,7 @@ fn metered(cx: &Context<'_>, row: &Row, frame_len: usize, body: &[u8], out: &mut
         version: cx.version,
         client_id: cx.client_id.to_owned(),
         request_bytes: frame_len + 4,
+        mutation_throttle: cx.mutation_throttle.get(),
         spent: begun.elapsed(),
         silence: cx.connection.silence.clone(),
     };

@@ -137,14 +137,10 @@ impl Quotas {
         if resource == Resource::Request { throttle.min(self.window.sample_ms) } else { throttle }
     }
 
-    /// For how many milliseconds a client must be silent, whatever it does now.
+    /// For how many milliseconds a client must be silent, whatever it does now; not for changes of metadata.
     pub(crate) fn throttle(&self, resource: Resource, user: &str, client_id: &str, now_ms: i64) -> i64 {
         let Some((sharing, bound)) = self.quota_of(resource, user, client_id) else { return 0 };
         let mut measured = self.measured.lock();
-        if resource == Resource::Mutation {
-            let bucket = measured.buckets.get_mut(&sharing);
-            return bucket.map_or(0, |bucket| bucket.debt_ms(bound, self.mutation_window, now_ms));
-        }
         measured.rates.get_mut(&sharing).map_or(0, |rate| rate.excess_ms(bound, self.window, now_ms))
     }
 
@@ -156,14 +152,22 @@ impl Quotas {
         bound.map_or(usize::MAX, |bound| (bound * seconds) as usize)
     }
 
-    /// Takes changes of metadata from the quota of a client. With `strict` it is refused while the client has taken too
-    /// much; otherwise it is always allowed, and the client will have to be silent.
-    pub(crate) fn may_change(&self, client: (&str, &str), changes: usize, strict: bool, now_ms: i64) -> bool {
+    /// Takes changes of metadata from the quota of a client. With `strict` they are refused while it has taken too much,
+    /// and what takes too much is told nothing; otherwise they are always allowed (KIP-599).
+    ///
+    /// Returns for how many milliseconds the client must be silent, as an error where they are refused.
+    pub(crate) fn may_change(
+        &self,
+        client: (&str, &str),
+        changes: usize,
+        strict: bool,
+        now_ms: i64,
+    ) -> Result<i64, i64> {
         if !self.is_active() {
-            return true;
+            return Ok(0);
         }
         let Some((sharing, bound)) = self.quota_of(Resource::Mutation, client.0, client.1) else {
-            return true;
+            return Ok(0);
         };
         let mut measured = self.measured.lock();
         if measured.buckets.len() >= REMEMBERED && !measured.buckets.contains_key(&sharing) {
@@ -174,11 +178,12 @@ impl Quotas {
             .buckets
             .entry(sharing)
             .or_insert_with(|| Bucket::full(bound, self.mutation_window, now_ms));
-        if strict && bucket.debt_ms(bound, self.mutation_window, now_ms) > 0 {
-            return false;
+        let debt_ms = bucket.debt_ms(bound, self.mutation_window, now_ms);
+        if strict && debt_ms > 0 {
+            return Err(debt_ms);
         }
         bucket.take(changes as f64, bound, self.mutation_window, now_ms);
-        true
+        Ok(if strict { 0 } else { bucket.debt_ms(bound, self.mutation_window, now_ms) })
     }
 
     /// The quota that counts for a client, the most special there is, and who shares it with whom.

@@ -13,6 +13,7 @@ use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 use milena_protocol::records::Batches;
 use milena_protocol::stored::uuid_to_base64;
 use parking_lot::Mutex;
+use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -270,6 +271,7 @@ impl TestBroker {
             correlation_id: 7,
             client_id: "test",
             connection: &self.connection,
+            mutation_throttle: Cell::default(),
         }
     }
 }

@@ -24,6 +24,8 @@ pub(crate) struct Meter {
     pub(crate) client_id: String,
     /// Bytes of the request.
     pub(crate) request_bytes: usize,
+    /// Milliseconds of silence for the changes of metadata that it asked for.
+    pub(crate) mutation_throttle: i64,
     /// Time of the thread that handled it.
     pub(crate) spent: Duration,
     /// Where the connection learns for how many milliseconds it should not read.
@@ -67,9 +69,7 @@ impl Meter {
         let own = match self.key {
             ApiKey::Produce => record(Resource::Produce, self.request_bytes as f64),
             ApiKey::Fetch => record(Resource::Fetch, f64::from(response_bytes)),
-            ApiKey::CreateTopics | ApiKey::CreatePartitions | ApiKey::DeleteTopics => {
-                quotas.throttle(Resource::Mutation, ANONYMOUS, &self.client_id, now_ms)
-            }
+            ApiKey::CreateTopics | ApiKey::CreatePartitions | ApiKey::DeleteTopics => self.mutation_throttle,
             // Sent by brokers and by connections that begin.
             ApiKey::WriteTxnMarkers | ApiKey::ApiVersions => return 0,
             _ => 0,

@@ -84,15 +84,14 @@ fn changes_of_metadata_come_from_a_bucket() {
     let quotas = quotas(&[("client-id=-", "controller_mutation_rate", 2.0)]);
     let may = |changes, strict, at| quotas.may_change(("u", "c"), changes, strict, NOW + at);
     // 22 tokens, of which one request may take more than there are.
-    assert!(may(20, true, 0));
-    assert!(may(8, true, 0));
-    assert_eq!(quotas.throttle(Resource::Mutation, "u", "c", NOW), 3000);
-    assert!(may(2, false, 2000));
-    assert_eq!(quotas.throttle(Resource::Mutation, "u", "c", NOW + 2000), 2000);
-    assert!(!may(1, true, 3999));
-    assert!(!may(1, true, 3000), "a clock that is set back pays no debt");
-    assert!(may(1, true, 4000));
-    assert!(quotas.may_change(("u", "other"), 1, true, NOW));
+    assert_eq!(may(20, true, 0), Ok(0));
+    assert_eq!(may(8, true, 0), Ok(0), "who takes too much is not told");
+    assert_eq!(may(1, true, 0), Err(3000), "who comes next is");
+    assert_eq!(may(2, false, 2000), Ok(2000));
+    assert_eq!(may(1, true, 3999), Err(1));
+    assert_eq!(may(1, true, 3000), Err(1), "a clock that is set back pays no debt");
+    assert_eq!(may(1, true, 4000), Ok(0));
+    assert_eq!(quotas.may_change(("u", "other"), 1, true, NOW), Ok(0));
 }
 
 #[test]
