@@ -21,7 +21,7 @@
 //! | 13 | an error of the whole response, which is never set here |
 
 use super::{Answer, Context, operations};
-use crate::controller::outcome;
+use crate::controller::{NewTopic, outcome};
 use crate::metadata::topic_name::{self, CLUSTER_METADATA, SHARE_GROUP_STATE};
 use crate::metadata::{Image, NO_LEADER, PartitionInfo, Topic};
 use kafka_protocol::ResponseError;
@@ -120,6 +120,7 @@ fn create_missing(cx: &Context<'_>, asked: &[MetadataRequestTopic]) -> HashMap<S
     let controller = &cx.broker.controller;
     let image = controller.image();
     let mut names = HashSet::new();
+    let mut refused = HashMap::new();
     let missing: Vec<_> = asked
         .iter()
         .filter(|asked| asked.topic_id.is_nil())
@@ -127,15 +128,33 @@ fn create_missing(cx: &Context<'_>, asked: &[MetadataRequestTopic]) -> HashMap<S
         .filter(|name| image.topic(name).is_none() && may_be_created(name) && names.insert(*name))
         .filter(|name| !cx.connection.deleted.take(name))
         .map(|name| controller.default_topic(name))
+        .filter(|topic| {
+            let within = within_quota(cx, topic);
+            if !within {
+                refused.insert(topic.name.clone(), ResponseError::UnknownTopicOrPartition.code());
+            }
+            within
+        })
         .collect();
     if missing.is_empty() {
-        return HashMap::new();
+        return refused;
     }
     let names: Vec<String> = missing.iter().map(|topic| topic.name.clone()).collect();
     match tokio::task::block_in_place(|| controller.create_topics(missing, false)) {
-        Ok(results) => names.into_iter().zip(results.iter().map(|result| outcome(result).0)).collect(),
-        Err(refusal) => names.into_iter().map(|name| (name, refusal.code())).collect(),
+        Ok(results) => {
+            refused.extend(names.into_iter().zip(results.iter().map(|result| outcome(result).0)));
+        }
+        Err(refusal) => refused.extend(names.into_iter().map(|name| (name, refusal.code()))),
     }
+    refused
+}
+
+/// Whether the client's quota for changes of metadata has room for a topic. Kafka sends the creation on in the name of
+/// the client, and answers the Metadata before it hears that it was refused (`AutoTopicCreationManager`).
+fn within_quota(cx: &Context<'_>, topic: &NewTopic) -> bool {
+    let default = cx.broker.controller.config().num_partitions;
+    let partitions = if topic.partitions == -1 { default } else { topic.partitions };
+    cx.may_change(usize::try_from(partitions).unwrap_or(0), 0).is_ok()
 }
 
 /// There are no share groups here, so nothing would ever be in their topic.

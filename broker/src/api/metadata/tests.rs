@@ -4,6 +4,7 @@ use crate::controller::testing::{TestBroker, name, sent};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 use kafka_protocol::messages::{DeleteTopicsRequest, MetadataRequest, MetadataResponse};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -133,6 +134,20 @@ fn who_has_deleted_a_topic_is_told_so_before_it_is_made_anew() {
     let response = ask(&broker, 1, by_name(&names));
     assert_eq!(all_seen(&response)[..2], [("many0", 0, 1), ("many1", 3, 0)]);
     assert_eq!(seen(&response.topics[100]), ("many100", 3, 0));
+}
+
+#[test]
+fn topics_are_created_within_the_quota_of_the_client() {
+    let broker = TestBroker::new(&[("num.partitions", "12"), ("offsets.topic.num.partitions", "5")]);
+    let everybody = vec![("client-id".to_owned(), None)];
+    let rate = BTreeMap::from([("controller_mutation_rate".to_owned(), 1.0)]);
+    broker.broker.quotas.adopt(&BTreeMap::from([(everybody, rate)]));
+    // Eleven at first, of which the last may be too many.
+    let response = ask(&broker, 13, by_name(&["__consumer_offsets", "a", "b", "none/"]));
+    let expected = [("__consumer_offsets", 0, 5), ("a", 0, 12), ("b", 3, 0), ("none/", 17, 0)];
+    assert_eq!(all_seen(&response), expected);
+    assert_eq!(all_seen(&ask(&broker, 13, by_name(&["c"]))), [("c", 3, 0)]);
+    assert_eq!(broker.broker.controller.image().topic_count(), 2);
 }
 
 #[test]
