@@ -13,12 +13,13 @@ pub(crate) use meter::Meter;
 use crate::controller::quotas::{
     CLIENT_ID, CONSUMER_BYTE_RATE, CONTROLLER_MUTATION_RATE, IP, PRODUCER_BYTE_RATE, REQUEST_PERCENTAGE, USER,
 };
-use crate::metadata::QuotaEntity;
+use crate::metadata::{Image, QuotaEntity};
 use arc_swap::ArcSwap;
 use connections::ConnectionQuotas;
 use parking_lot::Mutex;
 use rate::{Bucket, Rate};
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Whom a client without authentication is taken for.
@@ -104,11 +105,23 @@ impl Quotas {
 
     /// Takes over what the metadata says.
     pub(crate) fn adopt(&self, rules: &Rules) {
-        self.rules.store(std::sync::Arc::new(rules.clone()));
+        self.rules.store(Arc::new(rules.clone()));
         self.connections.adopt(rules);
         // Quotas of addresses concern connections alone, and requests need not be measured for them.
         let of_requests = rules.keys().any(|entity| !entity.iter().any(|(kind, _)| kind == IP));
         self.active.store(of_requests, Ordering::Release);
+    }
+
+    /// Takes over what the newest image says, and again if it is not the newest any more: of two changes at the same time
+    /// the later one stays, whoever comes last.
+    pub(crate) fn adopt_newest(&self, newest: impl Fn() -> Arc<Image>) {
+        loop {
+            let image = newest();
+            self.adopt(image.quotas());
+            if Arc::ptr_eq(&image, &newest()) {
+                return;
+            }
+        }
     }
 
     /// Whether there is any quota on requests.

@@ -11,6 +11,7 @@ use kafka_protocol::messages::alter_client_quotas_response::{EntityData, EntryDa
 use kafka_protocol::messages::{AlterClientQuotasRequest, AlterClientQuotasResponse};
 use kafka_protocol::protocol::StrBytes;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 pub(crate) fn handle(
     cx: &Context<'_>,
@@ -21,7 +22,7 @@ pub(crate) fn handle(
     let results = results.unwrap_or_else(|refusal| {
         wanted.into_iter().map(|wanted| (wanted.entity, Err(refusal.clone()))).collect()
     });
-    cx.broker.quotas.adopt(cx.broker.controller.image().quotas());
+    cx.broker.quotas.adopt_newest(|| Arc::clone(&cx.broker.controller.image()));
     let entries = results.into_iter().map(|(entity, result)| {
         let (code, message) = outcome(&result);
         let entity = entity.into_iter().map(|(kind, name)| {

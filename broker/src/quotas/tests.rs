@@ -1,6 +1,9 @@
 use super::{Quotas, Resource, Window};
-use crate::metadata::QuotaEntity;
+use crate::metadata::{Image, QuotaEntity};
+use milena_protocol::stored::metadata::{ClientQuotaEntity, ClientQuotaRecord};
+use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 const WINDOW: Window = Window { sample_ms: 1000, samples: 11 };
 const NOW: i64 = 1_700_000_000_000;
@@ -92,6 +95,32 @@ fn changes_of_metadata_come_from_a_bucket() {
     assert_eq!(may(1, true, 3000), Err(1), "a clock that is set back pays no debt");
     assert_eq!(may(1, true, 4000), Ok(0));
     assert_eq!(quotas.may_change(("u", "other"), 1, true, NOW), Ok(0));
+}
+
+#[test]
+fn of_two_changes_at_once_the_later_one_stays() {
+    let image = |rate| {
+        let mut image = Image::default();
+        let entity =
+            ClientQuotaEntity { entity_type: "client-id".to_owned(), ..ClientQuotaEntity::default() };
+        let record = ClientQuotaRecord {
+            entity: vec![entity],
+            key: "consumer_byte_rate".to_owned(),
+            value: rate,
+            ..ClientQuotaRecord::default()
+        };
+        image.apply(0, &record.into()).unwrap();
+        Arc::new(image)
+    };
+    let (older, newer) = (image(1.0), image(2.0));
+    let quotas = quotas(&[]);
+    // The newer one is stored, and adopted by whoever has stored it, between the first look and the second.
+    let looks = Cell::new(0);
+    quotas.adopt_newest(|| {
+        looks.set(looks.get() + 1);
+        Arc::clone(if looks.get() == 1 { &older } else { &newer })
+    });
+    assert_eq!((quotas.fetch_max("u", "c"), looks.get()), (20, 4));
 }
 
 #[test]
