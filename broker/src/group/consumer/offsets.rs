@@ -24,7 +24,9 @@ impl ConsumerGroup {
         if member.profile.classic.is_none() && !in_transaction && !knows_epochs {
             return Err(ResponseError::UnsupportedVersion);
         }
+        // Clients of TxnOffsetCommit know no epochs of members: to them a code for those is fatal.
         validate_epoch(member, epoch)
+            .map_err(|error| if in_transaction { ResponseError::IllegalGeneration } else { error })
     }
 }
 

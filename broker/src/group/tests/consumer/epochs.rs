@@ -313,6 +313,17 @@ fn offsets_ask_for_the_epoch_of_the_member() {
         let commit = Commit { version, member_id, generation, ..Commit::default() };
         assert_eq!(script.harness.commit(commit), expected, "{version} {member_id} {generation}");
     }
+    // Clients of transactions do not know the code for epochs that are stale.
+    for (member, expected) in [
+        (("a", 1), None),
+        (("a", 2), Some(ResponseError::IllegalGeneration)),
+        (("a", 0), Some(ResponseError::IllegalGeneration)),
+        (("a", -1), Some(ResponseError::IllegalGeneration)),
+        (("b", 1), Some(ResponseError::UnknownMemberId)),
+        (("", -1), None),
+    ] {
+        assert_eq!(script.harness.commit_in(7, 5, member), expected, "{member:?}");
+    }
     let fetch =
         |id, epoch| script.harness.groups.fetch_offsets("g", Some((id, epoch)), None, true).map(|_| ());
     assert_eq!(fetch("a", 1), Ok(()));
