@@ -59,10 +59,29 @@ impl MemoryPartition {
 struct MemoryLog {
     partitions: Mutex<Vec<MemoryPartition>>,
     fails: AtomicBool,
+    /// How many appends it takes before it fails; None for all.
+    room: Mutex<Option<usize>>,
 }
 
 impl MemoryLog {
     const PARTITIONS: usize = 3;
+
+    /// Takes so many appends more and refuses the others.
+    fn refuse_after(&self, appends: usize) {
+        *self.room.lock() = Some(appends);
+    }
+
+    /// Refuses no more.
+    fn take_all(&self) {
+        *self.room.lock() = None;
+    }
+
+    fn has_room(&self) -> bool {
+        let mut room = self.room.lock();
+        let left = room.map(|left| left.checked_sub(1));
+        *room = left.map(|left| left.unwrap_or(0));
+        !self.fails.load(Ordering::Relaxed) && left != Some(None)
+    }
 
     /// Appends what is no part of a verified transaction.
     fn append(&self, partition: i32, batch: &[u8]) -> Result<i64, CoordinatorError> {
@@ -110,7 +129,7 @@ impl StateLog for MemoryLog {
     }
 
     fn append(&self, partition: i32, batch: &[u8], _: Verification) -> Result<i64, CoordinatorError> {
-        if self.fails.load(Ordering::Relaxed) {
+        if !self.has_room() {
             return Err(CoordinatorError::Storage { partition, source: "told so".into() });
         }
         let mut partitions = self.partitions.lock();

@@ -225,7 +225,8 @@ impl GroupShard {
             group.classic_member(&request.member_id, instance_id, request.generation_id)?;
         self.timers.schedule(session_key(&group.id, &member.id), now.saturating_add(timeout));
         let rejoins = match member.holding.state {
-            _ if member.holding.epoch < group.target_epoch => true,
+            // Not the epoch of the targets: perhaps only a member that joins has new ones computed.
+            _ if member.holding.epoch < group.epoch => true,
             MemberState::Unrevoked => true,
             MemberState::Unreleased => !group.waits_for_others(member),
             MemberState::Stable | MemberState::Unknown => false,

@@ -57,6 +57,18 @@ impl Script {
         id
     }
 
+    /// The member, which was alone until "new" came, has given up half of "t": a group of both protocols is stable.
+    fn settle_with_new(&self, old: &str) {
+        assert_eq!(self.join("new", &["t"]).member_epoch, 2);
+        for (owned, generation) in [(0..6, 1), (0..3, 2)] {
+            assert_eq!(self.harness.heartbeat(old, 1), code(ResponseError::RebalanceInProgress));
+            assert_eq!(self.join_classic(old, owned).generation_id, generation);
+            assert_eq!(now(self.harness.sync(old, generation, &[])).assignment, assignment(0..3));
+        }
+        assert_eq!(assigned(&self.beat("new", 2, None)), Some(holding(1, 3..6)));
+        assert_eq!(self.group_type(), "consumer Stable");
+    }
+
     fn group_type(&self) -> String {
         let groups = self.harness.groups.list(&crate::group::ListFilter::default()).unwrap();
         format!("{} {}", groups[0].group_type, groups[0].group_state)
@@ -181,6 +193,37 @@ fn the_policy_forbids_it() {
     let script = with(false, false);
     script.join("new", &["t"]);
     assert_eq!(script.join_classic("", 0..0).error_code, code(ResponseError::InconsistentGroupProtocol));
+}
+
+/// Where the group does not go back to the classic protocol, nobody of the new one comes to compute new targets.
+#[test]
+fn classic_members_join_again_when_only_the_group_has_moved() {
+    let refuses = |policy: bool, size: usize| GroupSettings {
+        max_size: size,
+        consumer: ConsumerSettings { may_downgrade: policy, ..ConsumerSettings::default() },
+        ..GroupSettings::default()
+    };
+    for (case, settings) in [
+        ("the policy forbids a classic group", refuses(false, 10)),
+        ("the log does not take the classic group", refuses(true, 10)),
+    ] {
+        let is_failure = settings.consumer.may_downgrade;
+        let script = Script::with(settings);
+        let old = script.classic();
+        script.settle_with_new(&old);
+        assert_eq!(script.harness.heartbeat(&old, 2), 0, "{case}");
+        if is_failure {
+            script.harness.log.refuse_after(1);
+        }
+        script.send(beating("new", -1));
+        script.harness.log.take_all();
+        assert_eq!(script.group_type(), "consumer Assigning", "{case}");
+        assert_eq!(script.harness.heartbeat(&old, 2), code(ResponseError::RebalanceInProgress), "{case}");
+        let joined = script.join_classic(&old, 0..3);
+        assert_eq!((joined.error_code, joined.generation_id), (0, 3), "{case}");
+        let synced = now(script.harness.sync(&old, 3, &[]));
+        assert_eq!((synced.error_code, &synced.assignment[..]), (0, &assignment(0..6)[..]), "{case}");
+    }
 }
 
 #[test]
