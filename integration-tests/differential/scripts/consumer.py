@@ -4,6 +4,7 @@ import time
 
 from scripts.commits import commit_values, fetch_values, part
 from scripts.produce import FAILS
+from scripts.transactions import Producer
 
 
 # What 4.1 does not do yet.
@@ -152,6 +153,12 @@ def commits(side, member):
     for version in side.versions("OffsetFetch"):
         for epoch, name in ((member.epoch, member.id), (member.epoch - 1, member.id), (member.epoch + 1, member.id), (member.epoch, "nobody"), (-1, ""), (-1, None)):
             side.call("OffsetFetch", version, fetch_values(side, member.group, [("single", [0, 1])], member=name, epoch=epoch))
+    producer = Producer(side, member.id)
+    producer.begin(), producer.offsets(member.group)
+    for version in side.versions("TxnOffsetCommit", 3):
+        for epoch, name in ((member.epoch, member.id), (member.epoch - 1, member.id), (member.epoch + 1, member.id), (0, member.id), (member.epoch, "nobody")):
+            producer.commit_offsets(member.group, [("single", [part()])], version, generationid=epoch, memberid=name)
+    producer.end(False)
 
 
 def classic_requests(side, member):
@@ -258,6 +265,21 @@ def patterns(side):
         answer = side.quietly("ConsumerGroupHeartbeat", 1, member.values(**member.joining()))
         answer["errormessage"] = (answer["errormessage"] or "").split(":")[0]
         side.note(f"the pattern {pattern}", {key: answer[key] for key in ("errorcode", "memberid", "errormessage")})
+
+
+def patterns_beside_names(side):
+    """Who comes with a pattern that is new, or with no topics, to a group that has members."""
+    side.topic("names-one", 6), side.topic("names-two", 2)
+    a, b, c = (Consumer(side, "names", name, 1, topics) for name, topics in (("a", ["names-one"]), ("b", []), ("c", [])))
+    a.join(), settle(side, a), b.join(), settle(side, a, b)
+    c.more = {"subscribedtopicregex": "names-.*"}
+
+    def resolved():
+        for member in (a, b, c):
+            member.quietly(topicpartitions=member.owned)
+        return sum(len(topic["partitions"]) for topic in c.owned) == 4
+    c.join(), side.until(resolved)
+    settle(side, a, b, c), c.leave(), settle(side, a, b), b.leave(), settle(side, a)
 
 
 def topics_that_come(side):
@@ -383,5 +405,5 @@ def revocations(side):
         a.join(), settle(side, a, b)
 
 
-SCRIPTS = [refused, single, reconciliation("uniform"), reconciliation("range"), lingering, static_members, patterns, topics_that_come,
+SCRIPTS = [refused, single, reconciliation("uniform"), reconciliation("range"), lingering, static_members, patterns, patterns_beside_names, topics_that_come,
            sessions, revocations]

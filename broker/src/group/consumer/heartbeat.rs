@@ -165,13 +165,13 @@ impl ConsumerGroup {
             updated.profile = Arc::new(profile);
         }
         let is_new = self.member(&member.id).is_none();
-        let mut subscription_changed = false;
-        let mut bumps = false;
+        let names_changed = member.profile.topics != updated.profile.topics;
+        let mut subscription_changed = is_new || names_changed;
+        // Who comes with an expression only moves the group when that is resolved.
+        let mut bumps = self.epoch == 0 || names_changed;
         if is_new || member.profile != updated.profile {
             let value = updated.profile.to_record();
             change.records.push(GroupRecord::ConsumerGroupMemberMetadata(self.key(&updated.id), Some(value)));
-            subscription_changed = member.profile.topics != updated.profile.topics || is_new;
-            bumps = subscription_changed;
         }
         let regex_change = self.update_regex(&member.profile, &updated.profile, change)?;
         subscription_changed |= regex_change.changed;

@@ -29,6 +29,28 @@ fn heartbeats_are_answered_with_the_assignment_so_far() {
     assert_eq!(script.harness.log.records().len(), records, "it was asked for once");
 }
 
+/// What it reads is not known yet, so there is nothing to assign anew.
+#[test]
+fn who_joins_by_a_new_expression_or_for_nothing_does_not_move_the_group() {
+    for (case, request, resolves) in
+        [("an expression", asking("b", "t|u"), true), ("no topics", joining("b", &[]), false)]
+    {
+        let script = Script::new();
+        script.topics.set("u", 2, 1);
+        assert_eq!(script.join("a", &["t"]).member_epoch, 1, "{case}");
+        let records = script.harness.log.records().len();
+        let joined = script.answer(request);
+        assert_eq!((joined.error_code, joined.member_epoch), (0, 1), "{case}");
+        assert_eq!(assigned(&joined), Some(Default::default()), "{case}");
+        assert_eq!(script.harness.log.records().len(), records + 2, "{case}: what it says, what it holds");
+        script.harness.groups.resolve_waiting();
+        let beat = script.answer(beating("b", 1));
+        let expected = if resolves { (2, Some(holding(2, 0..1))) } else { (1, None) };
+        assert_eq!((beat.member_epoch, assigned(&beat)), expected, "{case}: all of t is in other hands");
+        assert_eq!(script.describe().group_epoch, expected.0, "{case}");
+    }
+}
+
 #[test]
 fn what_is_found_for_nobody_is_dropped() {
     for (case, and_then) in [("the group is gone", "leave"), ("the member has turned to another", "turn")] {
