@@ -237,6 +237,8 @@ impl ClassicGroup {
         let was_leader = self.is_leader(old_id);
         let Some(mut member) = self.members.remove(old_id) else { return };
         member.id = Arc::clone(new_id);
+        // The deadline of a first join was that of the old id; this one waits without sending heartbeats.
+        member.is_new = false;
         if let Some(instance_id) = &member.instance_id {
             self.static_members.insert(Arc::clone(instance_id), Arc::clone(new_id));
         }

@@ -89,6 +89,23 @@ fn a_static_member_that_is_replaced_while_the_leader_assigns_rebalances() {
     assert_eq!(now(back).generation_id, 3);
 }
 
+/// It waits for the others as long as they may take, longer than its session.
+#[test]
+fn a_static_member_that_is_replaced_in_its_first_join_waits_for_the_others() {
+    let harness = Harness::new();
+    let first = harness.stable("a");
+    let _gone = waiting(harness.join(STATIC));
+    let back = waiting(harness.join(STATIC));
+    for second in [9, 18, 27] {
+        harness.at(second * 1000);
+        assert_eq!(harness.heartbeat(&first, 1), code(ResponseError::RebalanceInProgress));
+    }
+    let back = waiting(back);
+    now(harness.join(Join { member_id: &first, ..Join::default() }));
+    let back = now(back);
+    assert_eq!((back.error_code, back.generation_id), (0, 2));
+}
+
 #[test]
 fn a_takeover_that_cannot_be_stored_leaves_the_old_member_in_place() {
     let harness = Harness::new();
