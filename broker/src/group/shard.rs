@@ -52,6 +52,8 @@ pub(crate) enum Reply {
 pub(crate) enum Then {
     /// The state changes by replaying them.
     Replay,
+    /// As [`Replay`](Self::Replay), and the group has been compared with this version of the topics.
+    Seen { group: Arc<str>, version: i64 },
     /// The state is as they say already.
     Nothing,
     /// A group is on record; if it cannot be, this JoinGroup fails.
@@ -302,6 +304,10 @@ impl Machine for GroupShard {
         match step.then {
             Then::Nothing => {}
             Then::Replay => self.replay_step(step.records, producer_id, base_offset),
+            Then::Seen { group, version } => {
+                self.replay_step(step.records, producer_id, base_offset);
+                self.topics_seen(&group, version);
+            }
             Then::NewGroup { .. } => {
                 // The tombstones of a group of another protocol come first; the new group is in place already.
                 let (_, tombstones) = step.records.split_last().unzip();
@@ -334,7 +340,7 @@ impl Machine for GroupShard {
 
     fn not_stored(&mut self, step: Step<Self>, error: ResponseError, now: i64, effects: &mut Effects<Self>) {
         match step.then {
-            Then::Nothing | Then::Replay | Then::Fenced(_) | Then::Downgrade { .. } => {}
+            Then::Nothing | Then::Replay | Then::Seen { .. } | Then::Fenced(_) | Then::Downgrade { .. } => {}
             Then::PendingJoin(pending) => Self::pending_join_failed(&pending, error, effects),
             Then::Joined(joined) => Self::classic_join_failed(&joined, error, effects),
             Then::NewGroup { group, ticket } => {

@@ -114,6 +114,7 @@ impl GroupShard {
         let mut change = Change {
             now,
             topics: &*self.topics,
+            version: self.topics.version(),
             default_assignor: settings.default_assignor(),
             regex_refresh_ms: settings.regex_refresh_interval_ms,
             owned: Some(&owned),

@@ -29,6 +29,8 @@ pub(crate) struct Sender {
 pub(super) struct Change<'a> {
     pub(super) now: i64,
     pub(super) topics: &'a dyn Topics,
+    /// Of the topics, read before anything of them: what comes later is found by the next comparison.
+    pub(super) version: i64,
     pub(super) default_assignor: &'a str,
     pub(super) regex_refresh_ms: i64,
     pub(super) owned: Option<&'a [Owned]>,
@@ -97,9 +99,11 @@ impl GroupShard {
         };
         refuse_full(group, request, self.settings.consumer.max_size)?;
         let member = find_member(group, request)?;
+        let version = self.topics.version();
         let mut change = Change {
             now,
             topics: &*self.topics,
+            version,
             default_assignor: self.settings.consumer.default_assignor(),
             regex_refresh_ms: self.settings.consumer.regex_refresh_interval_ms,
             owned: request.topic_partitions.as_deref(),
@@ -121,11 +125,12 @@ impl GroupShard {
         }
         let timeout = self.settings.consumer.session_timeout_ms(&*self.topics, group_id);
         self.timers.schedule(session_key(&group.id, &updated.id), now.saturating_add(timeout));
-        let resolves = resolves.then(|| Arc::clone(&group.id));
-        effects.store(records, Then::Replay);
-        let version = self.topics.version();
-        if let Some(group) = self.consumers.get_mut(group_id) {
-            group.seen_topics = version;
+        let id = Arc::clone(&group.id);
+        let resolves = resolves.then(|| Arc::clone(&id));
+        if records.is_empty() {
+            self.topics_seen(&id, version);
+        } else {
+            effects.store(records, Then::Seen { group: id, version });
         }
         if let Some(group) = resolves {
             self.await_regexes(&group);
@@ -139,6 +144,13 @@ impl GroupShard {
             .with_member_epoch(updated.holding.epoch)
             .with_heartbeat_interval_ms(self.settings.consumer.heartbeat_interval_ms(&*self.topics, group_id))
             .with_assignment(tells.then(|| told(&updated.holding.assigned))))
+    }
+
+    /// What a group makes of this version of the topics is on record.
+    pub(in crate::group) fn topics_seen(&mut self, group: &str, version: i64) {
+        if let Some(group) = self.consumers.get_mut(group) {
+            group.seen_topics = version;
+        }
     }
 
     /// A group of another protocol cannot become a consumer group.
@@ -182,7 +194,7 @@ impl ConsumerGroup {
                 self.preferred_assignor(Some(&updated), default) != self.preferred_assignor(None, default);
         }
         let mut epoch = self.epoch;
-        if bumps || self.seen_topics != change.topics.version() {
+        if bumps || self.seen_topics != change.version {
             let replaced = (!is_new).then_some(&*member.profile);
             let hash = self.compute_hash(change.topics, replaced, Some(&updated.profile));
             if bumps || hash != self.metadata_hash {

@@ -142,7 +142,7 @@ impl ConsumerGroup {
         is_older(LEAST_REFRESH_MS)
             && (is_unresolved
                 || self.regex_counts.len() != self.regexes.len()
-                || version < change.topics.version()
+                || version < change.version
                 || is_older(change.regex_refresh_ms))
     }
 

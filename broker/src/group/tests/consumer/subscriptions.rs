@@ -95,6 +95,30 @@ fn the_assignor_is_the_one_that_most_members_ask_for() {
     }
 }
 
+/// Whatever comes between: a group compares until it has stored what it found.
+#[test]
+fn a_change_of_the_topics_is_not_missed() {
+    let wide = (2, Some(holding(1, 0..8)));
+    let beat = |script: &Script| {
+        let answer = script.beat("a", 1, None);
+        (answer.member_epoch, assigned(&answer))
+    };
+
+    let script = Script::new();
+    script.join("a", &["t"]);
+    script.topics.set("t", 1, 8);
+    script.harness.log.refuse_after(0);
+    assert_eq!(script.beat("a", 1, None).error_code, code(ResponseError::NotCoordinator));
+    script.harness.log.take_all();
+    assert_eq!(beat(&script), wide, "the log did not take it at first");
+
+    let script = Script::new();
+    script.join("a", &["t"]);
+    *script.topics.after_a_look.lock() = Some(("t", 1, 8));
+    assert_eq!(beat(&script), (1, None));
+    assert_eq!(beat(&script), wide, "it came during a heartbeat");
+}
+
 /// Kafka before 4.1 kept the partition counts of the topics in a record, in place of the hash.
 #[test]
 fn what_an_earlier_kafka_kept_of_the_topics_goes_with_the_first_heartbeat() {
