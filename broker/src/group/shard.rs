@@ -12,6 +12,7 @@ use super::GroupSettings;
 use super::classic::{ClassicGroup, State};
 use super::consumer::ConsumerGroup;
 use super::consumer::classic::{Joined, PendingJoin};
+use super::consumer::fence::Fenced;
 use super::consumer::regex::Waiting;
 use super::join::Takeover;
 use super::offsets::{CommittedOffset, Offsets};
@@ -63,7 +64,7 @@ pub(crate) enum Then {
     /// A static member is replaced.
     Takeover(Box<Takeover>),
     /// Members of a consumer group are gone; perhaps it becomes a classic group.
-    Fenced(Arc<str>),
+    Fenced(Fenced),
     /// A consumer group is a classic group from now on.
     Downgrade { classic: Box<ClassicGroup>, rebalances: bool },
     /// A static member of a consumer group made room for this JoinGroup.
@@ -314,9 +315,9 @@ impl Machine for GroupShard {
                 let tombstones = tombstones.map(<[GroupRecord]>::to_vec).unwrap_or_default();
                 self.replay_step(tombstones, producer_id, base_offset);
             }
-            Then::Fenced(group) => {
+            Then::Fenced(fenced) => {
                 self.replay_step(step.records, producer_id, base_offset);
-                self.maybe_downgrade(&group, true, now, effects);
+                self.fenced(&fenced, now, effects);
             }
             Then::Downgrade { classic, rebalances } => {
                 let mut records = step.records;
@@ -340,7 +341,8 @@ impl Machine for GroupShard {
 
     fn not_stored(&mut self, step: Step<Self>, error: ResponseError, now: i64, effects: &mut Effects<Self>) {
         match step.then {
-            Then::Nothing | Then::Replay | Then::Seen { .. } | Then::Fenced(_) | Then::Downgrade { .. } => {}
+            Then::Nothing | Then::Replay | Then::Seen { .. } | Then::Downgrade { .. } => {}
+            Then::Fenced(fenced) => self.not_fenced(fenced, now),
             Then::PendingJoin(pending) => Self::pending_join_failed(&pending, error, effects),
             Then::Joined(joined) => Self::classic_join_failed(&joined, error, effects),
             Then::NewGroup { group, ticket } => {

@@ -97,9 +97,10 @@ impl GroupShard {
         if let Some(instance_id) = instance_id {
             match group.static_member(instance_id) {
                 Some(old) if id.is_empty() => {
+                    let at = now.saturating_add(request.session_timeout_ms.into());
+                    self.timers.schedule(session_key(&group.id, &new_id), at);
                     let request = request.clone().with_member_id(text(&new_id));
                     let pending = PendingJoin { joiner: joiner.clone(), request, ticket };
-                    self.timers.cancel(&session_key(&group.id, &old.id));
                     effects.store(group.replace(old, &new_id), Then::PendingJoin(Box::new(pending)));
                     return Ok(());
                 }
@@ -267,7 +268,7 @@ impl GroupShard {
                     .with_error_code(error)
             })
             .collect();
-        self.fence(group_id, &leaving, effects);
+        self.fence(group_id, leaving, None, effects);
         responses
     }
 
@@ -278,10 +279,11 @@ impl GroupShard {
         member: &Arc<str>,
         effects: &mut Effects<Self>,
     ) {
-        let known = self.consumers.get(group).and_then(|group| group.member(member));
-        if known.is_some_and(|known| known.profile.classic.is_some()) {
+        let Some(known) = self.consumers.get(group) else { return };
+        if known.member(member).is_some_and(|known| known.profile.classic.is_some()) {
             tracing::info!(group, %member, "the member did not join or sync in time");
-            self.fence(group, &BTreeSet::from([Arc::clone(member)]), effects);
+            let due = rejoin_key(&known.id, member);
+            self.fence(group, BTreeSet::from([Arc::clone(member)]), Some(due), effects);
         }
     }
 }

@@ -15,8 +15,19 @@ use super::member::{Holding, LEAVING_FOR_A_WHILE, Member, MemberState};
 use crate::coordinator::Topics;
 use crate::coordinator::runtime::Effects;
 use crate::error::Refusal;
-use crate::group::shard::{GroupShard, Then};
+use crate::group::shard::{GroupShard, Then, TimerKey};
 use crate::group::text;
+
+/// Until a deadline that could not be acted upon is tried again, in ms: the backoff of Kafka's coordinators.
+const RETRY_MS: i64 = 500;
+
+/// Members that are out as soon as that is on record.
+pub(crate) struct Fenced {
+    group: Arc<str>,
+    members: BTreeSet<Arc<str>>,
+    /// The deadline that has passed, if it was one.
+    due: Option<TimerKey>,
+}
 
 impl GroupShard {
     /// A member leaves; a static member perhaps for a while only, and keeps its partitions.
@@ -49,7 +60,7 @@ impl GroupShard {
         }
         tracing::info!(group = group_id, member = id, "the member leaves");
         let members = BTreeSet::from([Arc::clone(&member.id)]);
-        self.fence(group_id, &members, effects);
+        self.fence(group_id, members, None, effects);
         Ok(response)
     }
 
@@ -60,9 +71,11 @@ impl GroupShard {
         member: &Arc<str>,
         effects: &mut Effects<Self>,
     ) {
-        if self.consumers.get(group).is_some_and(|group| group.member(member).is_some()) {
+        let Some(known) = self.consumers.get(group) else { return };
+        if known.member(member).is_some() {
             tracing::info!(group, %member, "the member's session ended");
-            self.fence(group, &BTreeSet::from([Arc::clone(member)]), effects);
+            let due = session_key(&known.id, member);
+            self.fence(group, BTreeSet::from([Arc::clone(member)]), Some(due), effects);
         }
     }
 
@@ -73,27 +86,46 @@ impl GroupShard {
         member: &Arc<str>,
         effects: &mut Effects<Self>,
     ) {
-        let known = self.consumers.get(group).and_then(|group| group.member(member));
+        let Some(known) = self.consumers.get(group) else { return };
         // Who has left for a while has given up everything; until somebody takes the place the session counts.
         let owes = |holding: &Holding| {
             holding.state == MemberState::Unrevoked && holding.epoch != LEAVING_FOR_A_WHILE
         };
-        if known.is_some_and(|known| owes(&known.holding)) {
+        if known.member(member).is_some_and(|known| owes(&known.holding)) {
             tracing::info!(group, %member, "the member did not give its partitions up in time");
-            self.fence(group, &BTreeSet::from([Arc::clone(member)]), effects);
+            let due = revocation_key(&known.id, member);
+            self.fence(group, BTreeSet::from([Arc::clone(member)]), Some(due), effects);
         }
     }
 
-    /// Takes members out of a group.
-    pub(super) fn fence(&mut self, group: &str, members: &BTreeSet<Arc<str>>, effects: &mut Effects<Self>) {
+    /// Takes members out of a group, because a deadline is `due` or because they are to go.
+    pub(super) fn fence(
+        &mut self,
+        group: &str,
+        members: BTreeSet<Arc<str>>,
+        due: Option<TimerKey>,
+        effects: &mut Effects<Self>,
+    ) {
         let Some(group) = self.consumers.get(group).filter(|_| !members.is_empty()) else { return };
-        for member in members {
-            self.timers.cancel(&session_key(&group.id, member));
-            self.timers.cancel(&revocation_key(&group.id, member));
-            self.timers.cancel(&rejoin_key(&group.id, member));
+        let records = group.without(&members, &*self.topics);
+        effects.store(records, Then::Fenced(Fenced { group: Arc::clone(&group.id), members, due }));
+    }
+
+    /// Members are out.
+    pub(in crate::group) fn fenced(&mut self, fenced: &Fenced, now: i64, effects: &mut Effects<Self>) {
+        for member in &fenced.members {
+            self.timers.cancel(&session_key(&fenced.group, member));
+            self.timers.cancel(&revocation_key(&fenced.group, member));
+            self.timers.cancel(&rejoin_key(&fenced.group, member));
         }
-        let records = group.without(members, &*self.topics);
-        effects.store(records, Then::Fenced(Arc::clone(&group.id)));
+        self.maybe_downgrade(&fenced.group, true, now, effects);
+    }
+
+    /// Members could not be taken out: a deadline that has passed must not be the last one they had.
+    pub(in crate::group) fn not_fenced(&mut self, fenced: Fenced, now: i64) {
+        if let Some(due) = fenced.due {
+            self.timers.schedule(due, now.saturating_add(RETRY_MS));
+        }
     }
 
     /// Sessions begin after a start.

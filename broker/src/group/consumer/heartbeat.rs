@@ -65,9 +65,10 @@ impl GroupShard {
         }
         let new_id: Arc<str> = Arc::from(request.member_id.as_str());
         tracing::info!(group = group_id, instance_id, old = %old.id, new = %new_id, "a static member takes its place again");
+        // The deadlines of the old one stay: they find nobody once it is replaced.
+        let timeout = self.settings.consumer.session_timeout_ms(&*self.topics, group_id);
+        self.timers.schedule(session_key(&group.id, &new_id), now.saturating_add(timeout));
         effects.store(group.replace(old, &new_id), Then::Replay);
-        self.timers.cancel(&session_key(&group.id, &old.id));
-        self.timers.cancel(&revocation_key(&group.id, &old.id));
         Ok(false)
     }
 
@@ -113,15 +114,10 @@ impl GroupShard {
         let profile = updated_profile(&member.profile, sender, request);
         let updated = group.change(&member, profile, &mut change)?;
         let Change { records, resolves, .. } = change;
-        if updated.holding != member.holding {
-            let key = revocation_key(&group.id, &updated.id);
-            match updated.holding.state {
-                MemberState::Unrevoked => {
-                    let timeout = i64::from(updated.profile.rebalance_timeout_ms);
-                    self.timers.schedule(key, now.saturating_add(timeout));
-                }
-                _ => self.timers.cancel(&key),
-            }
+        if updated.holding != member.holding && updated.holding.state == MemberState::Unrevoked {
+            // It is never taken back: the log may not take that there is nothing left to give up.
+            let timeout = i64::from(updated.profile.rebalance_timeout_ms);
+            self.timers.schedule(revocation_key(&group.id, &updated.id), now.saturating_add(timeout));
         }
         let timeout = self.settings.consumer.session_timeout_ms(&*self.topics, group_id);
         self.timers.schedule(session_key(&group.id, &updated.id), now.saturating_add(timeout));

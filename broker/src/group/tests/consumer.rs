@@ -5,6 +5,7 @@ mod cost;
 mod epochs;
 mod migration;
 mod model;
+mod refusals;
 mod regex;
 mod subscriptions;
 

@@ -5,6 +5,7 @@ use crate::group::tests::{GROUP, Join, code, name, now};
 use crate::group::{ConsumerSettings, GroupSettings};
 use bytes::BufMut;
 use kafka_protocol::ResponseError;
+use kafka_protocol::messages::JoinGroupResponse;
 
 /// Partitions of "t" as an assignment, and as the owned partitions of a subscription, have them.
 fn by_topic(partitions: std::ops::Range<i32>) -> Vec<u8> {
@@ -38,14 +39,18 @@ fn assignment(partitions: std::ops::Range<i32>) -> Vec<u8> {
 }
 
 impl Script {
-    fn join_classic(
-        &self,
-        id: &str,
-        owned: std::ops::Range<i32>,
-    ) -> kafka_protocol::messages::JoinGroupResponse {
+    pub(super) fn join_classic(&self, id: &str, owned: std::ops::Range<i32>) -> JoinGroupResponse {
+        self.join_with(Join { member_id: id, ..Join::default() }, owned)
+    }
+
+    /// A static member joins without an id.
+    pub(super) fn join_classic_as(&self, instance: &str, owned: std::ops::Range<i32>) -> JoinGroupResponse {
+        self.join_with(Join { instance_id: Some(instance), ..Join::default() }, owned)
+    }
+
+    fn join_with(&self, join: Join<'_>, owned: std::ops::Range<i32>) -> JoinGroupResponse {
         let metadata = subscription(owned);
-        let protocols: &[(&str, &[u8])] = &[("cooperative-sticky", &metadata)];
-        now(self.harness.join(Join { member_id: id, protocols, ..Join::default() }))
+        now(self.harness.join(Join { protocols: &[("cooperative-sticky", &metadata)], ..join }))
     }
 
     /// A stable classic group whose only member has all of "t".
