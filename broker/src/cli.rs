@@ -6,6 +6,7 @@
 //! * [`kafka`] are Kafka's tools, [`own`] are milena's own commands, made of [`verbs`].
 
 mod admin;
+mod argparse;
 mod args;
 mod compat;
 mod connect;

@@ -22,3 +22,4 @@ pub(super) mod storage;
 mod table;
 pub(super) mod times;
 pub(super) mod topics;
+pub(super) mod transactions;

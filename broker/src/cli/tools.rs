@@ -1,5 +1,6 @@
 //! The tools that `milena` is under other names, in one table: dispatch, help and links derive from it.
 
+use super::argparse::{Parsed, Parser, Words};
 use super::failure::Failure;
 use super::flags::{self, Flag, Given};
 use super::screen::Screen;
@@ -32,6 +33,8 @@ pub(crate) enum Run {
     Flags(&'static [Flag], fn(&mut Screen, &Given) -> Result<(), Failure>),
     /// With a verb and the flags of that.
     Verbs(&'static [Verb]),
+    /// With options, a command and the options of that.
+    Commands(&'static Parser, fn(&mut Screen, &Parsed) -> Result<(), Failure>),
     /// With words that it reads itself.
     Words(fn(&mut Screen, &[String]) -> Result<(), Failure>),
     /// It is the broker; with `-daemon` it begins one in the background.
@@ -50,6 +53,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     script("kafka-log-dirs", "Print the data directories of brokers.", kafka::log_dirs::RUN),
     script("kafka-leader-election", "Elect leaders of partitions.", kafka::leader_election::RUN),
     script("kafka-metadata-quorum", "Describe the quorum of controllers.", kafka::metadata_quorum::RUN),
+    script("kafka-transactions", "List, describe and abort transactions.", kafka::transactions::RUN),
     script("kafka-broker-api-versions", "Print the APIs that brokers support.", kafka::api_versions::RUN),
     script("kafka-cluster", "Print a cluster's id and its nodes.", kafka::cluster::RUN),
     script("kafka-storage", "Format data directories, make ids.", kafka::storage::RUN),
@@ -133,6 +137,16 @@ pub(crate) fn run(tool: &Tool, words: &[String]) -> ExitCode {
 fn attempt(tool: &Tool, screen: &mut Screen, words: &[String]) -> Result<(), Failure> {
     let (table, run) = match tool.run {
         Run::Flags(table, run) => (table, run),
+        Run::Commands(parser, run) => {
+            return match parser.read(words)? {
+                Words::Run(parsed) => run(screen, &parsed),
+                Words::Version => version(screen),
+                Words::Help(text) => {
+                    screen.put(text.as_bytes())?;
+                    Err(Failure::Said)
+                }
+            };
+        }
         Run::Words(run) => return run(screen, words),
         Run::Verbs(all) => return verbs::run(tool.name, all, screen, words),
         Run::Serve => return server::start_daemon(words),
@@ -142,10 +156,13 @@ fn attempt(tool: &Tool, screen: &mut Screen, words: &[String]) -> Result<(), Fai
         return Err(Failure::Usage(tool.summary.to_owned()));
     }
     if given.has("version") {
-        screen.say(format_args!("{KAFKA_VERSION} (milena {})", env!("CARGO_PKG_VERSION")))?;
-        return Ok(());
+        return version(screen);
     }
     run(screen, &given)
+}
+
+fn version(screen: &mut Screen) -> Result<(), Failure> {
+    Ok(screen.say(format_args!("{KAFKA_VERSION} (milena {})", env!("CARGO_PKG_VERSION")))?)
 }
 
 /// Says why. Where nobody listens any more, nothing is left to be said.
@@ -156,7 +173,7 @@ fn explain(tool: &Tool, screen: &mut Screen, failure: &Failure) {
         Failure::Usage(text) => {
             let table = match tool.run {
                 Run::Flags(table, _) => flags::help(table),
-                Run::Verbs(_) | Run::Words(_) | Run::Serve => String::new(),
+                Run::Verbs(_) | Run::Commands(..) | Run::Words(_) | Run::Serve => String::new(),
             };
             let ours = INSTEAD.iter().find(|(name, _)| *name == tool.name);
             let table = match ours {

@@ -23,6 +23,8 @@ const BOOTSTRAP: i32 = -1;
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
 /// What kind of key a group's name is.
 const OF_GROUP: i8 = 0;
+/// What kind of key a transactional id is.
+const OF_TRANSACTION: i8 = 1;
 /// From this version on, FindCoordinator takes a list of keys.
 const FIND_MANY: i16 = 4;
 
@@ -37,6 +39,8 @@ pub(crate) enum To<'a> {
     Node(i32),
     /// The coordinator of a group.
     Group(&'a str),
+    /// The coordinator of a transactional id.
+    Transaction(&'a str),
 }
 
 /// A broker as Metadata tells of it.
@@ -90,7 +94,7 @@ pub(crate) struct Client {
     controller: i32,
     cluster_id: Option<String>,
     leaders: HashMap<TopicPartition, (i32, i32)>,
-    coordinators: HashMap<String, i32>,
+    coordinators: HashMap<(i8, String), i32>,
     warned: bool,
 }
 
@@ -180,7 +184,8 @@ impl Client {
                     _ => self.any().await?,
                 }
             }
-            To::Group(group) => self.coordinator(group).await?,
+            To::Group(group) => self.coordinator(OF_GROUP, group).await?,
+            To::Transaction(id) => self.coordinator(OF_TRANSACTION, id).await?,
         };
         self.connections
             .get_mut(&key)
@@ -223,6 +228,11 @@ impl Client {
             code: 5,
             message: Some(format!("{tp} has no leader")),
         })
+    }
+
+    /// The number of the coordinator of a transactional id.
+    pub(crate) async fn transaction_coordinator(&mut self, id: &str) -> Result<i32, ClientError> {
+        self.coordinator(OF_TRANSACTION, id).await
     }
 
     /// Drops what is known of leaders: one of them was not.
@@ -335,12 +345,13 @@ impl Client {
         Ok(id)
     }
 
-    async fn coordinator(&mut self, key: &str) -> Result<i32, ClientError> {
-        if let Some(id) = self.coordinators.get(key).copied() {
+    async fn coordinator(&mut self, kind: i8, key: &str) -> Result<i32, ClientError> {
+        let known = (kind, key.to_owned());
+        if let Some(id) = self.coordinators.get(&known).copied() {
             return self.node(id).await;
         }
         let make = |version| {
-            let request = FindCoordinatorRequest::default().with_key_type(OF_GROUP);
+            let request = FindCoordinatorRequest::default().with_key_type(kind);
             match version {
                 FIND_MANY.. => request.with_coordinator_keys(vec![string(key)]),
                 _ => request.with_key(string(key)),
@@ -352,7 +363,7 @@ impl Client {
         let node = found.inspect_err(|error| self.forget(to, error))?;
         let id = node.id;
         self.nodes.insert(id, node);
-        self.coordinators.insert(key.to_owned(), id);
+        self.coordinators.insert(known, id);
         self.node(id).await
     }
 

@@ -1,7 +1,9 @@
 //! Kafka's command line tools, as the binary has them: against milena, and against Apache Kafka where the tests run
 //! against that.
 
+use crate::transactions::{Raw, patiently};
 use milena_integration_tests::broker::{Broker, binary, free_port, unique};
+use milena_integration_tests::requests::PRODUCE;
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
@@ -188,6 +190,47 @@ fn configurations_and_quotas() {
     let (code, _, err) = tool(&broker, &format!("kafka-configs --alter --topic {topic} --add-config nope=1"));
     assert_eq!(code, 1);
     assert!(err.contains("InvalidConfigurationException: Unknown topic config name: nope"), "{err}");
+}
+
+#[test]
+fn a_transaction_that_hangs_is_found_and_aborted() {
+    let Some(broker) = Broker::own(&[("transaction.partition.verification.enable", "false")]) else { return };
+    let (topic, id) = (unique("hangs"), unique("hangs"));
+    tool(&broker, &format!("kafka-topics --create --topic {topic} --partitions 1"));
+    let mut connection = broker.connect();
+    let producer = Raw::init(&mut connection, id.clone());
+    // Behind the coordinator's back.
+    let append = || producer.append_as(&mut connection, PRODUCE, (&topic, 0), "lost");
+    assert_eq!(patiently(&broker, append), 0);
+    let rows = |line: &str| {
+        let (code, out, err) = tool(&broker, &format!("kafka-transactions {line}"));
+        assert_eq!((code, err.as_str()), (0, ""), "{line}");
+        let rows = out.lines().skip(1).map(|line| line.split_whitespace().map(str::to_owned).collect());
+        rows.collect::<Vec<Vec<String>>>()
+    };
+    let (number, epoch) = (producer.producer_id.to_string(), producer.epoch.to_string());
+    assert_eq!(rows(&format!("list --transactional-id-pattern {id}")), [[&id, "1", &number, "Empty"]]);
+    assert_eq!(rows("list --transactional-id-pattern none").len(), 0);
+    let described = rows(&format!("describe --transactional-id {id}"));
+    assert_eq!(described[0][..5], ["1", &id, &number, &epoch, "Empty"]);
+    assert_eq!(described[0][6..], ["None", "None"], "no partitions");
+    let partition = format!("--topic {topic} --partition 0");
+    let producers = rows(&format!("describe-producers {partition}"));
+    assert_eq!(producers[0].last().map(String::as_str), Some("0"), "{producers:?}");
+    for scope in [partition.clone(), format!("--topic {topic} --broker-id 1"), "--broker-id 1".to_owned()] {
+        let hanging = rows(&format!("find-hanging {scope}"));
+        assert_eq!(hanging[0][..6], [&topic, "0", &number, &epoch, "-1", "0"], "{scope}");
+    }
+    let (code, _, err) = tool(&broker, &format!("kafka-transactions abort {partition} --start-offset 1"));
+    let expected =
+        format!("Could not find any open transactions starting at offset 1 on partition {topic}-0\n");
+    assert_eq!((code, err), (1, expected));
+    assert_eq!(rows(&format!("abort {partition} --start-offset 0")).len(), 0);
+    assert_eq!(rows(&format!("describe-producers {partition}"))[0].last().map(String::as_str), Some("None"));
+    assert_eq!(rows(&format!("find-hanging --topic {topic}")).len(), 0);
+    assert_eq!(rows(&format!("forceTerminateTransaction --transactionalId {id}")).len(), 0);
+    let next = (producer.epoch + 1).to_string();
+    assert_eq!(rows(&format!("describe --transactional-id {id}"))[0][3], next, "its producer is fenced");
 }
 
 #[test]

@@ -51,7 +51,7 @@ fn send(producer: &Transactional, topic: &str, values: impl IntoIterator<Item = 
 
 /// Asks until the answer is no request for patience: Kafka loads its coordinators behind the start, and writes markers
 /// behind the answer. milena has no such excuse.
-fn patiently(broker: &Broker, mut ask: impl FnMut() -> i16) -> i16 {
+pub(crate) fn patiently(broker: &Broker, mut ask: impl FnMut() -> i16) -> i16 {
     let started = Instant::now();
     loop {
         let error = ask();

@@ -1,5 +1,6 @@
 //! `milena completions`: what shells complete, out of the tables that the words are read by.
 
+use crate::cli::argparse::Opt;
 use crate::cli::args::OPTIONS;
 use crate::cli::failure::Failure;
 use crate::cli::flags::{Flag, Given};
@@ -95,6 +96,14 @@ fn rows() -> Rows {
                 let names = verbs.iter().map(|verb| (verb.name.to_owned(), verb.help));
                 rows.push((tool.name.to_owned(), names.collect()));
                 rows.extend(verbs.iter().map(|verb| (format!("{} {}", tool.name, verb.name), of_verb(verb))));
+            }
+            Run::Commands(parser, _) => {
+                let commands = parser.commands.iter().map(|command| (command.name.to_owned(), command.help));
+                let options = |table: &'static [Opt]| table.iter().map(|option| dashed(&option.flag));
+                rows.push((tool.name.to_owned(), commands.chain(options(parser.options)).collect()));
+                rows.extend(parser.commands.iter().map(|command| {
+                    (format!("{} {}", tool.name, command.name), options(command.options).collect())
+                }));
             }
             Run::Words(_) | Run::Serve => {}
         }
