@@ -9,6 +9,7 @@ pub(super) mod console_producer;
 pub(super) mod consume;
 pub(super) mod consumer_groups;
 pub(super) mod delete_records;
+pub(super) mod features;
 mod filter;
 pub(super) mod get_offsets;
 pub(crate) mod groups;

@@ -234,6 +234,30 @@ fn a_transaction_that_hangs_is_found_and_aborted() {
 }
 
 #[test]
+fn features_are_shown_and_moved() {
+    let Some(broker) = Broker::own(&[]) else { return };
+    let level = || {
+        let (code, out, _) = tool(&broker, "kafka-features describe");
+        assert_eq!(code, 0);
+        let row = out.lines().find(|line| line.starts_with("Feature: transaction.version\t")).expect("a row");
+        let (_, level) = row.split_once("FinalizedVersionLevel: ").expect("a level");
+        level.split('\t').next().map(str::to_owned)
+    };
+    assert_eq!(level().as_deref(), Some("2"));
+    let (code, out, _) = tool(&broker, "kafka-features downgrade --feature transaction.version=1");
+    assert_eq!((code, out.as_str()), (0, "transaction.version was downgraded to 1.\n"));
+    assert_eq!(level().as_deref(), Some("1"));
+    let (code, out, _) = tool(&broker, "kafka-features upgrade --feature transaction.version=2 --dry-run");
+    assert_eq!((code, out.as_str()), (0, "transaction.version can be upgraded to 2.\n"));
+    assert_eq!(level().as_deref(), Some("1"));
+    let (code, out, err) = tool(&broker, "kafka-features upgrade --feature transaction.version=9");
+    assert!(out.starts_with("Could not upgrade transaction.version to 9. "), "{out}");
+    assert_eq!((code, err.as_str()), (1, "1 out of 1 operation(s) failed.\n"));
+    let (code, out, _) = tool(&broker, "kafka-features version-mapping --release-version 4.0");
+    assert_eq!((code, out.lines().next()), (0, Some("metadata.version=25 (4.0)")));
+}
+
+#[test]
 fn a_broker_that_is_not_there() {
     let nobody = format!("127.0.0.1:{}", free_port());
     let run = |words: &[&str]| done(Command::new(binary()).args(words).output().expect("the tool runs"));
