@@ -18,6 +18,7 @@ pub(super) mod leader_election;
 mod line_reader;
 pub(super) mod log_dirs;
 pub(super) mod metadata_quorum;
+pub(super) mod reassign_partitions;
 mod record_writer;
 pub(super) mod storage;
 mod table;

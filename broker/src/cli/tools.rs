@@ -53,6 +53,11 @@ pub(crate) const TOOLS: &[Tool] = &[
     script("kafka-log-dirs", "Print the data directories of brokers.", kafka::log_dirs::RUN),
     script("kafka-leader-election", "Elect leaders of partitions.", kafka::leader_election::RUN),
     script("kafka-metadata-quorum", "Describe the quorum of controllers.", kafka::metadata_quorum::RUN),
+    script(
+        "kafka-reassign-partitions",
+        "This tool helps to move topic partitions between replicas.",
+        kafka::reassign_partitions::RUN,
+    ),
     script("kafka-features", "Show and change the levels of features.", kafka::features::RUN),
     script("kafka-transactions", "List, describe and abort transactions.", kafka::transactions::RUN),
     script("kafka-broker-api-versions", "Print the APIs that brokers support.", kafka::api_versions::RUN),

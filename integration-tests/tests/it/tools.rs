@@ -258,6 +258,47 @@ fn features_are_shown_and_moved() {
 }
 
 #[test]
+fn moves_are_proposed_begun_and_verified() {
+    let Some(broker) = Broker::own(&[]) else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("a file");
+        path.display().to_string()
+    };
+    let reassign = |line: &str| tool(&broker, &format!("kafka-reassign-partitions {line}"));
+    tool(&broker, "kafka-topics --create --topic moved --partitions 2");
+    let topics = file("topics.json", r#"{"version": 1, "topics": [{"topic": "moved"}]}"#);
+    let (code, out, _) = reassign(&format!("--generate --topics-to-move-json-file {topics} --broker-list 1"));
+    assert_eq!((code, out.lines().nth(1)), (0, out.lines().last()), "one broker has no choice: {out}");
+    let proposed = file("proposed.json", out.lines().last().expect("a proposal"));
+    let (code, out, _) = reassign(&format!("--execute --reassignment-json-file {proposed} --throttle 5000"));
+    assert_eq!(code, 0, "{out}");
+    assert_eq!(out.lines().last(), Some("Successfully started partition reassignments for moved-0,moved-1"));
+    let (_, configs, _) = tool(&broker, "kafka-configs --describe --topic moved");
+    assert!(configs.contains("leader.replication.throttled.replicas=0:1,1:1 "), "{configs}");
+    let (code, out, _) = reassign(&format!("--verify --reassignment-json-file {proposed}"));
+    let expected = "Status of partition reassignment:\nReassignment of partition moved-0 is completed.\n\
+                    Reassignment of partition moved-1 is completed.\n\nClearing broker-level throttles on broker 1\n\
+                    Clearing topic-level throttles on topic moved\n";
+    assert_eq!((code, out.as_str()), (0, expected));
+    let (_, configs, _) = tool(&broker, "kafka-configs --describe --topic moved");
+    assert!(!configs.contains("throttled"), "{configs}");
+    assert_eq!(reassign("--list").1, "No partition reassignments found.\n");
+    for (row, expected) in [
+        (r#"{"topic": "moved", "partition": 0, "replicas": [2]}"#, "Error: Unknown broker id 2\n"),
+        (
+            r#"{"topic": "none", "partition": 0, "replicas": [1]}"#,
+            "Error: org.apache.kafka.common.errors.UnknownTopicOrPartitionException: Topic none not found.\n",
+        ),
+    ] {
+        let wrong = file("wrong.json", &format!("{{\"partitions\": [{row}]}}"));
+        let (code, out, _) = reassign(&format!("--execute --reassignment-json-file {wrong}"));
+        assert!(code == 1 && out.starts_with(expected.trim_end()), "{out}");
+    }
+}
+
+#[test]
 fn a_broker_that_is_not_there() {
     let nobody = format!("127.0.0.1:{}", free_port());
     let run = |words: &[&str]| done(Command::new(binary()).args(words).output().expect("the tool runs"));
