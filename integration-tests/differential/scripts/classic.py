@@ -199,7 +199,7 @@ def static_members(side):
         changed.send_join()
         reach(side, group, "PreparingRebalance")
         leader_again.send_join(), leader_again.joined(), changed.joined(), changed.send_sync()
-        leader_again.sync([(changed, b"5")]), changed.synced(), describe(side, group)
+        leader_again.sync([(changed, b"5")], protocolname="roundrobin"), changed.synced(), describe(side, group)
         leave = {"groupid": group, "members": [
             {"memberid": "", "groupinstanceid": "i-b"}, {"memberid": "", "groupinstanceid": "i-x"}, {"memberid": "nobody", "groupinstanceid": "i-a"},
             {"memberid": "nobody"}, {"memberid": ""}, {"memberid": "", "groupinstanceid": "i-b"},
@@ -245,6 +245,14 @@ def timeouts(side):
     third.send_join(), third.joined(), describe(side, group)
     reach(side, group, "Empty")
     second.beat(), describe(side, group)
+    # The SyncGroup of a leader that is refused counts as none: the leader is removed, who waits for it has to join again.
+    group = "leaderless"
+    first, second = (Member(side, group, name, 9, rebalance=2000) for name in "ab")
+    first.join(), first.sync([(first, b"all")])
+    second.send_join(), second.joined(), second.send_join()
+    reach(side, group, "PreparingRebalance")
+    first.send_join(), first.joined(), second.joined(), second.send_sync()
+    first.sync([(second, b"2")], protocolname="roundrobin"), second.synced(), describe(side, group)
 
 
 def steps_of_three(side):
