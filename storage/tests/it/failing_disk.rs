@@ -4,7 +4,7 @@ use crate::random::{for_seeds, note};
 use crate::world::{Action, Promised, World};
 use milena_storage::error::Error;
 use milena_storage::file::{Faults, Op};
-use nix::libc::{EIO, ENOSPC};
+use nix::libc::{EIO, EMFILE, ENOSPC};
 use parking_lot::Mutex;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -20,11 +20,12 @@ struct Failure {
     short: bool,
 }
 
-const FAILURES: [Failure; 4] = [
+const FAILURES: [Failure; 5] = [
     Failure { errno: EIO, short: false },
     Failure { errno: EIO, short: true },
     Failure { errno: ENOSPC, short: false },
     Failure { errno: ENOSPC, short: true },
+    Failure { errno: EMFILE, short: false },
 ];
 
 /// Lets the `n`-th operation fail.
@@ -36,7 +37,13 @@ fn fail_at(
 ) -> Box<Faults> {
     let (calls, promised) = (calls.clone(), promised.clone());
     Box::new(move |op, path| {
-        if promised.lock().checking || calls.fetch_add(1, Ordering::Relaxed) != n {
+        // Only an opening needs a descriptor, and none needs space that only reads.
+        let can_fail = match failure.errno {
+            EMFILE => matches!(op, Op::Open | Op::OpenRead),
+            ENOSPC => op != Op::OpenRead,
+            _ => true,
+        };
+        if !can_fail || promised.lock().checking || calls.fetch_add(1, Ordering::Relaxed) != n {
             return Ok(());
         }
         if failure.short && op == Op::Write {
@@ -75,6 +82,7 @@ fn run(seed: u64, steps: usize, n: usize, failure: Failure) -> bool {
             // The broker is started again.
             Err(Error::Offline(_) | Error::Io { .. }) if failure.errno == EIO => world.kill(),
             Err(Error::Full(_) | Error::Offline(_) | Error::Io { .. }) if failure.errno == ENOSPC => {}
+            Err(error) if failure.errno == EMFILE && error.is_shortage() => {}
             Err(error) => panic!("{error}"),
         }
     }
@@ -95,11 +103,13 @@ fn run(seed: u64, steps: usize, n: usize, failure: Failure) -> bool {
 fn every_operation_may_fail_once() {
     for_seeds(1, |seed| {
         for failure in FAILURES {
+            // Few operations open a file.
+            let steps = if failure.errno == EMFILE { 50 } else { 25 };
             let mut n = 0;
-            while run(seed, 25, n, failure) {
+            while run(seed, steps, n, failure) {
                 n += 1;
             }
-            assert!(n > 20, "a run of {n} operations");
+            assert!(n > if failure.errno == EMFILE { 5 } else { 20 }, "a run of {n} operations");
         }
     });
 }
