@@ -12,8 +12,8 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// One read brings in this much when batch headers are walked.
 const WALK: usize = 4096;
@@ -108,6 +108,8 @@ pub(crate) struct Segment {
     indexes: RwLock<Indexes>,
     /// The index files were found whole, or written by this process.
     checked: Mutex<bool>,
+    /// What takes the place of index files that are not whole and cannot be made anew, as long as they are not `checked`.
+    made: OnceLock<Box<ActiveIndexes>>,
     /// Largest timestamp of a closed segment, -1 unknown or none.
     largest_timestamp: AtomicI64,
     /// Bytes whose CRCs are known to be right.
@@ -167,6 +169,7 @@ impl Segment {
             published: AtomicU64::new(0),
             indexes: RwLock::new(indexes),
             checked: Mutex::new(false),
+            made: OnceLock::new(),
             largest_timestamp: AtomicI64::new(-1),
             verified,
         };
@@ -235,6 +238,24 @@ impl Segment {
         Ok(())
     }
 
+    /// Lets go of what [`Segment::pin`] has opened: the files keep their names after all.
+    pub(crate) fn unpin(&self) {
+        let mut indexes = self.indexes.write();
+        if let Indexes::Pinned(_) = *indexes {
+            *indexes = Indexes::Closed;
+        }
+    }
+
+    /// Looks something up in the indexes that are in memory, if they are.
+    fn in_memory<R>(&self, find: impl FnOnce(&ActiveIndexes) -> R) -> Option<R> {
+        match &*self.indexes.read() {
+            Indexes::Active(indexes) => Some(find(indexes)),
+            Indexes::Closed | Indexes::Pinned(_) => {
+                self.made.get().filter(|_| !*self.checked.lock()).map(|indexes| find(indexes))
+            }
+        }
+    }
+
     /// An index file, if it is there; one that cannot be opened is an error and not the same. It is opened under the lock that [`Segment::pin`] takes, so that the name still
     /// means this segment.
     fn index_file(&self, disk: &Disk, kind: SegmentFileKind) -> Result<Option<Arc<File>>> {
@@ -248,19 +269,20 @@ impl Segment {
             },
             _ => {
                 let _named = self.home.read();
-                if kind != SegmentFileKind::TransactionIndex {
-                    self.check_index_files(disk)?;
+                if kind != SegmentFileKind::TransactionIndex && !self.check_index_files(disk)? {
+                    return Ok(None);
                 }
                 disk.open_if_there(&self.path(kind))?.map(Arc::new)
             }
         })
     }
 
-    /// Before the first use of index files that an earlier process wrote: makes them anew if they are not whole.
-    fn check_index_files(&self, disk: &Disk) -> Result<()> {
+    /// Before the first use of index files that an earlier process wrote: makes them anew if they are not whole. `false`:
+    /// there is no room for them, or no descriptor, and they are in memory from now on.
+    fn check_index_files(&self, disk: &Disk) -> Result<bool> {
         let mut checked = self.checked.lock();
-        if *checked {
-            return Ok(());
+        if *checked || self.made.get().is_some() {
+            return Ok(*checked);
         }
         let end = self.published();
         if end.position > 0 && !self.index_files_fit(disk, end)? {
@@ -270,11 +292,19 @@ impl Segment {
             );
             let mut indexes = self.index_anew(disk, IndexLimits::default())?;
             let (offsets, times) = indexes.encode();
-            disk.write_atomically(&self.path(SegmentFileKind::OffsetIndex), &offsets, false)?;
-            disk.write_atomically(&self.path(SegmentFileKind::TimeIndex), &times, false)?;
+            let write = |kind, bytes: &[u8]| disk.write_atomically(&self.path(kind), bytes, false);
+            let written = write(SegmentFileKind::OffsetIndex, &offsets)
+                .and_then(|()| write(SegmentFileKind::TimeIndex, &times));
+            match written {
+                Err(error) if matches!(error, Error::Full(_)) || error.is_shortage() => {
+                    let _ = self.made.set(Box::new(indexes));
+                    return Ok(false);
+                }
+                other => other?,
+            }
         }
         *checked = true;
-        Ok(())
+        Ok(true)
     }
 
     /// A cheap look: it finds files that are missing, cut short or end in zeros, but not every damage.
@@ -447,8 +477,8 @@ impl Segment {
 
     /// A position at or before the batch that holds `offset`, from the offset index.
     fn floor(&self, disk: &Disk, wanted: i64) -> Result<u32> {
-        if let Indexes::Active(indexes) = &*self.indexes.read() {
-            return Ok(indexes.position_of(wanted).position);
+        if let Some(at) = self.in_memory(|indexes| indexes.position_of(wanted).position) {
+            return Ok(at);
         }
         let kind = SegmentFileKind::OffsetIndex;
         // Without its index a segment is searched from its start: slower, never wrong.
@@ -499,8 +529,7 @@ impl Segment {
     /// The last batch bound at or before `to`, at least the end of `first`.
     pub(crate) fn cut(&self, disk: &Disk, first: Place, to: u32, end: u32) -> Result<u32> {
         let mut cut = first.position + first.size;
-        if let Indexes::Active(indexes) = &*self.indexes.read()
-            && let Some(at) = indexes.offsets().floor_position(to)
+        if let Some(Some(at)) = self.in_memory(|indexes| indexes.offsets().floor_position(to))
             && at > cut
         {
             return Ok(at);
@@ -522,8 +551,10 @@ impl Segment {
     /// The offset of the first index entry at or behind a position: no batch that begins before the position has a
     /// larger last offset. `None` if there is no entry there.
     pub(crate) fn offset_behind(&self, disk: &Disk, position: u64) -> Result<Option<i64>> {
-        if let Indexes::Active(indexes) = &*self.indexes.read() {
-            return Ok(indexes.offsets().first_at_or_behind(position).map(|at| at.offset));
+        let found =
+            |indexes: &ActiveIndexes| indexes.offsets().first_at_or_behind(position).map(|at| at.offset);
+        if let Some(found) = self.in_memory(found) {
+            return Ok(found);
         }
         let kind = SegmentFileKind::OffsetIndex;
         let Some(file) = self.index_file(disk, kind)? else { return Ok(None) };
@@ -533,15 +564,16 @@ impl Segment {
 
     /// The largest timestamp of the segment, or `None` if it has no record with one.
     pub(crate) fn largest_timestamp(&self, disk: &Disk) -> Result<Option<i64>> {
-        if let Indexes::Active(indexes) = &*self.indexes.read() {
-            return Ok(Some(indexes.max_timestamp().timestamp).filter(|t| *t >= 0));
+        let in_memory = || self.in_memory(|indexes| indexes.max_timestamp().timestamp);
+        if let Some(largest) = in_memory() {
+            return Ok(Some(largest).filter(|t| *t >= 0));
         }
         let known = self.largest_timestamp.load(Ordering::Relaxed);
         if known >= 0 {
             return Ok(Some(known));
         }
         let kind = SegmentFileKind::TimeIndex;
-        let Some(file) = self.index_file(disk, kind)? else { return Ok(None) };
+        let Some(file) = self.index_file(disk, kind)? else { return Ok(in_memory().filter(|t| *t >= 0)) };
         let largest = match time::last(&*file, self.base_offset) {
             Ok(last) => last.timestamp,
             Err(_) => self.index_anew(disk, IndexLimits::default())?.max_timestamp().timestamp,
@@ -553,11 +585,7 @@ impl Segment {
     /// A position at or before the first batch whose largest timestamp is `timestamp` or later.
     pub(crate) fn floor_of_time(&self, disk: &Disk, timestamp: i64) -> Result<u32> {
         let kind = SegmentFileKind::TimeIndex;
-        let growing = match &*self.indexes.read() {
-            Indexes::Active(indexes) => Some(indexes.times().lookup(timestamp)),
-            Indexes::Closed | Indexes::Pinned(_) => None,
-        };
-        let entry = match growing {
+        let entry = match self.in_memory(|indexes| indexes.times().lookup(timestamp)) {
             Some(entry) => entry,
             None => {
                 let Some(file) = self.index_file(disk, kind)? else { return Ok(0) };

@@ -61,7 +61,21 @@ impl Log {
         }
         self.disk.check_online()?;
         let _removing = self.removing.lock();
-        let Some((found, removed)) = self.take_out(&segments, &published, found, &config, now_ms)? else {
+        // What needs a descriptor comes first: nothing has changed when there is none.
+        let going = &segments[..found.segments()];
+        if !starts_with(&self.segments(), going) {
+            return Ok(Retained::default());
+        }
+        let pinned = going.iter().try_for_each(|segment| segment.pin(&self.disk));
+        let pinned = pinned.and_then(|()| match segments.get(found.segments()) {
+            Some(next) => self.keep_producers(next.base_offset),
+            None => Ok(()),
+        });
+        let taken = pinned.and_then(|()| self.take_out(&segments, &published, found, &config, now_ms));
+        if !matches!(taken, Ok(Some(_))) {
+            going.iter().for_each(|segment| segment.unpin());
+        }
+        let Some((found, removed)) = taken? else {
             return Ok(Retained::default());
         };
         // A full disk must not keep anybody from freeing some. It is written again with the next flush or stop, and a
@@ -69,7 +83,9 @@ impl Log {
         if let Err(error) = self.write_epochs() {
             tracing::debug!("{error}");
         }
-        self.keep_producers(self.first_base_offset())?;
+        if removed.len() == segments.len() {
+            self.keep_producers(self.first_base_offset())?;
+        }
         self.doom(&removed, now_ms)?;
         self.doom_snapshots(&removed, now_ms)?;
         Ok(found)
@@ -95,7 +111,15 @@ impl Log {
                     if is_active && end.position == 0 {
                         break;
                     }
-                    let age = now_ms.saturating_sub(self.newest_ms(segment, is_active)?);
+                    let newest_ms = match self.newest_ms(segment, is_active) {
+                        // What goes in any case goes, and makes room perhaps.
+                        Err(error) if found.segments() > 0 => {
+                            tracing::debug!("{error}");
+                            break;
+                        }
+                        newest_ms => newest_ms?,
+                    };
+                    let age = now_ms.saturating_sub(newest_ms);
                     if age <= config.retention_ms {
                         break;
                     }

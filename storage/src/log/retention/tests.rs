@@ -305,3 +305,95 @@ fn a_full_disk_frees_what_needs_no_new_file() {
     assert_eq!(log.retain(NOW).unwrap().segments(), 1);
     assert_eq!((log.start_offset(), log.end_offset()), (3, 3));
 }
+
+/// An index that must be made anew has no place on a full disk: reads go on, and so does what makes room.
+#[test]
+fn a_full_disk_frees_segments_whose_indexes_are_damaged() {
+    for errno in [ENOSPC, nix::libc::EMFILE] {
+        let dir = tempfile::tempdir().unwrap();
+        let failing = Arc::new(AtomicBool::new(false));
+        let fails = failing.clone();
+        let fault = move |op: Op, path: &Path| {
+            let needs = match op {
+                Op::Open => errno != ENOSPC || !path.exists(),
+                Op::Write => errno == ENOSPC,
+                _ => false,
+            };
+            if needs && fails.load(Ordering::Relaxed) {
+                Err(io::Error::from_raw_os_error(errno))
+            } else {
+                Ok(())
+            }
+        };
+        let disk = Disk::with_faults(dir.path(), Box::new(fault));
+        let config = LogConfig {
+            segment_bytes: 10 * batch_size(),
+            index_interval_bytes: 1,
+            retention_bytes: i64::from(25 * batch_size()),
+            retention_ms: 1000,
+            ..config()
+        };
+        let log = open_on(&disk, dir.path(), LogConfig { retention_bytes: -1, ..config.clone() }, true);
+        for n in 0..60 {
+            append_at(&log, NOW + n, 0, NOW);
+        }
+        log.close().unwrap();
+        drop(log);
+        for name in names(dir.path()).iter().filter(|name| name.ends_with("index")) {
+            let file = std::fs::File::options().write(true).open(dir.path().join(name)).unwrap();
+            file.set_len(10_000).unwrap();
+        }
+        let log = open_on(&disk, dir.path(), config.clone(), true);
+        for segment in log.segments().iter() {
+            segment.file(&disk).unwrap();
+        }
+        failing.store(true, Ordering::Relaxed);
+        for _ in 0..2 {
+            for offset in 0..60 {
+                let bytes = log.read_batches(offset, 1).unwrap();
+                assert_eq!(BatchHeader::read(&bytes).unwrap().base_offset, offset, "{errno}");
+                let found = log.offset_for_timestamp(NOW + offset).unwrap().unwrap();
+                assert_eq!((found.timestamp, found.offset), (NOW + offset, offset), "{errno}");
+            }
+        }
+        assert_eq!(log.offset_of_max_timestamp().unwrap().unwrap().offset, 59);
+        if errno != ENOSPC {
+            assert!(log.retain(NOW + 1040).unwrap_err().is_shortage());
+            assert_eq!(log.start_offset(), 0, "nothing has changed");
+            failing.store(false, Ordering::Relaxed);
+        }
+        // By size three segments, by time one of those that are left: 0 to 39 are old enough.
+        let done = log.retain(NOW + 1040).unwrap();
+        assert_eq!((done.by_size, done.by_time, log.start_offset()), (3, 1, 40), "{errno}");
+        failing.store(false, Ordering::Relaxed);
+        // The last segment grows again, with all that its indexes lack.
+        assert_eq!(append_at(&log, NOW + 500, 0, NOW), 60);
+        log.close().unwrap();
+        assert_eq!(log.offset_of_max_timestamp().unwrap().unwrap().offset, 60);
+        assert!(!disk.is_offline());
+        drop(log);
+        let log = open_on(&disk, dir.path(), config, true);
+        for offset in 40..61 {
+            assert_eq!(BatchHeader::read(&log.read_batches(offset, 1).unwrap()).unwrap().base_offset, offset);
+        }
+    }
+}
+
+/// What is found before the failure goes.
+#[test]
+fn a_segment_whose_age_cannot_be_told_stays_and_those_before_it_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let keep = LogConfig { retention_bytes: -1, ..config() };
+    let log = filled(dir.path(), keep, &[NOW, NOW, NOW, NOW, NOW]);
+    log.close().unwrap();
+    drop(log);
+    let fault = |op: Op, path: &Path| {
+        let of_third = path.to_str().unwrap().contains("00000002.timeindex");
+        if op == Op::OpenRead && of_third { Err(io::Error::from_raw_os_error(5)) } else { Ok(()) }
+    };
+    let disk = Disk::with_faults(dir.path(), Box::new(fault));
+    let log = open_on(&disk, dir.path(), LogConfig { retention_ms: 10, ..config() }, true);
+    assert_eq!(log.retain(NOW + 100).unwrap().by_time, 2);
+    assert!(log.retain(NOW + 100).is_err(), "and that is said");
+    assert_eq!(log.start_offset(), 2);
+}
