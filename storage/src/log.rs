@@ -286,10 +286,11 @@ impl Log {
             return;
         }
         let mut at_rest = self.rest(now_ms);
-        if !self.mapped.load(Ordering::Relaxed) {
-            for segment in self.segments().iter() {
-                at_rest &= !segment.close_idle_file();
-            }
+        let segments = self.segments();
+        // A mapped tail needs its file with every step.
+        let needed = usize::from(self.mapped.load(Ordering::Relaxed));
+        for segment in &segments[..segments.len() - needed] {
+            at_rest &= !segment.close_idle_file();
         }
         if !at_rest {
             self.stir();

@@ -29,6 +29,9 @@ const LINGER: Duration = Duration::from_secs(1);
 /// less than an `fdatasync` of each from 2 or 3 files on.
 const MANY: usize = 3;
 
+/// Files that a pass opens before it syncs them, about: a log with more than these has them open all the same.
+const FILES_AT_ONCE: usize = 256;
+
 /// What is called when a request is done, on the worker: it must not block.
 pub(crate) type Done = Box<dyn FnOnce(Result<()>) + Send>;
 
@@ -156,10 +159,43 @@ fn pass(requests: Vec<Request>, costs: &mut Costs) {
         group.upto = group.upto.max(upto);
         group.waiting.extend(done.map(|done| (upto, done)));
     }
-    let mut planned = Vec::new();
-    for group in groups.into_values() {
+    let (mut groups, mut done) = (groups.into_values(), Vec::new());
+    // In portions, because each file is open from its plan to its sync.
+    loop {
+        let planned = plan_some(&mut groups);
+        if planned.is_empty() {
+            break;
+        }
+        let synced = sync(&planned, costs);
+        for ((group, plan), synced) in planned.into_iter().zip(synced) {
+            if synced {
+                group.log.flushed(&plan);
+            }
+            done.push(group);
+        }
+    }
+    // All of them before anybody is answered: who was answered finds what was asked for before him done as well.
+    for Group { log, waiting, .. } in done {
+        let reached = log.recovery_point();
+        answer(waiting, |upto| match upto <= reached {
+            true => Ok(()),
+            false => Err(Error::Offline(log.disk().root().to_path_buf())),
+        });
+    }
+}
+
+/// What is to be synced of the next groups, until it is many files; nothing when no group is left. Groups of which there is
+/// nothing to sync are answered.
+fn plan_some(groups: &mut impl Iterator<Item = Group>) -> Vec<(Group, FlushPlan)> {
+    let (mut planned, mut files) = (Vec::new(), 0);
+    while files < FILES_AT_ONCE
+        && let Some(group) = groups.next()
+    {
         match group.log.plan_flush(group.upto) {
-            Ok(Some(plan)) => planned.push((group, plan)),
+            Ok(Some(plan)) => {
+                files += plan.len();
+                planned.push((group, plan));
+            }
             Ok(None) => answer(group.waiting, |_| Ok(())),
             Err(Error::Closed) => answer(group.waiting, |_| Err(Error::Closed)),
             Err(error) => {
@@ -169,18 +205,7 @@ fn pass(requests: Vec<Request>, costs: &mut Costs) {
             }
         }
     }
-    let synced = sync(&planned, costs);
-    // All of them before anybody is answered: who was answered finds what was asked for before him done as well.
-    for ((group, plan), _) in planned.iter().zip(synced).filter(|(_, synced)| *synced) {
-        group.log.flushed(plan);
-    }
-    for (Group { log, waiting, .. }, _) in planned {
-        let reached = log.recovery_point();
-        answer(waiting, |upto| match upto <= reached {
-            true => Ok(()),
-            false => Err(Error::Offline(log.disk().root().to_path_buf())),
-        });
-    }
+    planned
 }
 
 fn answer(waiting: Vec<(i64, Done)>, outcome: impl Fn(i64) -> Result<()>) {

@@ -1,4 +1,4 @@
-use super::{Costs, Done, Request, Syncer, pass};
+use super::{Costs, Done, FILES_AT_ONCE, Request, Syncer, pass};
 use crate::config::LogConfig;
 use crate::error::{Error, Result};
 use crate::file::{Disk, Op, WholeSync};
@@ -401,4 +401,44 @@ fn a_panic_in_a_pass_is_the_end_of_its_directory_and_not_of_the_worker() {
     let (asked, outcome) = request(&other, 1);
     disk.syncer().request(asked.log, asked.upto, asked.done);
     assert!(outcome.recv().unwrap().is_ok(), "the worker serves other directories");
+}
+
+#[test]
+fn a_pass_over_many_logs_has_few_files_open_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    // Openings since the last sync, and the most of them.
+    let (opened, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let hook = {
+        let (opened, most) = (opened.clone(), most.clone());
+        move |op, _: &Path| {
+            match op {
+                Op::Open | Op::OpenRead => drop(opened.fetch_add(1, Ordering::Relaxed)),
+                Op::Sync | Op::SyncAll => {
+                    most.fetch_max(opened.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+                }
+                _ => {}
+            }
+            Ok(())
+        }
+    };
+    let disk = Disk::with_faults(dir.path(), Box::new(hook));
+    let open = |n: i32| {
+        let dir = dir.path().join(n.to_string());
+        std::fs::create_dir(&dir).unwrap();
+        Arc::new(Log::open(&disk, &dir, LogConfig::default(), &Start::default()).unwrap())
+    };
+    let logs: Vec<_> = (0..300).map(open).collect();
+    let (requests, outcomes): (Vec<_>, Vec<_>) = logs
+        .iter()
+        .map(|log| {
+            append(log, 10).unwrap();
+            request(log, 1)
+        })
+        .unzip();
+    opened.store(0, Ordering::Relaxed);
+    pass(requests, &mut Costs::default());
+    // Some openings find nothing, or are over at once; all logs together have more than a thousand.
+    assert!((100..2 * FILES_AT_ONCE).contains(&most.load(Ordering::Relaxed)), "{most:?}");
+    assert!(outcomes.iter().all(|outcome| outcome.try_recv().unwrap().is_ok()));
+    assert!(logs.iter().all(|log| log.recovery_point() == 1));
 }

@@ -5,6 +5,9 @@ use crate::file_name::SegmentFileKind;
 use crate::segment::Segment;
 use std::sync::Arc;
 
+/// Segments of a group, at most: while they are exchanged each has its four files open.
+const SEGMENTS_MAX: usize = 100;
+
 /// What counts of a segment.
 #[derive(Clone, Copy, Debug)]
 struct Size {
@@ -48,7 +51,8 @@ fn counts(sizes: &[Size], config: &LogConfig, behind: i64) -> Vec<usize> {
         let last = sizes.get(at + 1).map_or(behind, |s| s.base_offset) - 1;
         match (&mut open, counts.last_mut()) {
             (Some(sum), Some(count))
-                if sum.log + next.log <= bytes
+                if *count < SEGMENTS_MAX
+                    && sum.log + next.log <= bytes
                     && sum.offsets + next.offsets <= index_bytes
                     && sum.times + next.times <= index_bytes
                     && last - sum.base_offset <= i64::from(i32::MAX) =>
@@ -92,5 +96,7 @@ mod tests {
         for (at, (sizes, behind, expected)) in cases.into_iter().enumerate() {
             assert_eq!(counts(&sizes, &config, behind), expected, "case {at}");
         }
+        let many: Vec<_> = (0..250).map(|base| size(base, 0, 0, 0)).collect();
+        assert_eq!(counts(&many, &config, 250), [100, 100, 50]);
     }
 }

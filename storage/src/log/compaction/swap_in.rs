@@ -39,6 +39,9 @@ impl Log {
         let _removing = self.removing.lock();
         let prepared = self.prepare(dir, old, new);
         if let Err(error) = prepared {
+            if self.position_of(old).is_some() {
+                old.iter().for_each(|segment| segment.unpin());
+            }
             // Under the old name of a deleted log there may be another by now.
             if **self.dir.read() == *dir {
                 for segment in new {

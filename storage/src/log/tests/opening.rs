@@ -13,6 +13,7 @@ use nix::libc::{EACCES, EIO, EMFILE, ENFILE};
 use parking_lot::Mutex;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const NOW: i64 = 1_000_000;
 const ERRNOS: [i32; 4] = [EMFILE, ENFILE, EIO, EACCES];
@@ -163,4 +164,51 @@ fn the_age_of_a_segment_is_not_guessed() {
         assert_eq!(log.retain(NOW + 500).unwrap().segments(), 0);
         assert!(log.retain(NOW + 1001).unwrap().segments() > 5);
     }
+}
+
+/// Open files below a directory.
+fn open_files(dir: &Path) -> usize {
+    let links = std::fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| {
+        let link = std::fs::read_link(entry.unwrap().path()).ok()?;
+        link.starts_with(dir).then_some(())
+    });
+    links.count()
+}
+
+#[test]
+fn a_log_that_is_busy_holds_its_last_file_alone() {
+    let temp = tempfile::tempdir().unwrap();
+    let disk = Disk::new(temp.path());
+    let busy = LogConfig { segment_bytes: 100_000, ..LogConfig::default() };
+    let log = open(&disk, &busy);
+    (0..2000).for_each(|n| put(&log, &n.to_string(), None));
+    assert!(log.segments().len() > 4 && log.mapped.load(Ordering::Relaxed));
+    log.release_idle(NOW + 1);
+    assert_eq!(open_files(temp.path()), 1);
+    (0..2000).for_each(|offset| drop(log.read(offset, 1, true, Bound::End).unwrap()));
+    assert!(open_files(temp.path()) > 4);
+    log.release_idle(NOW + 2);
+    assert_eq!(open_files(temp.path()), 1);
+}
+
+/// What a pass has opened to keep it is let go when it comes to nothing.
+#[test]
+fn a_pass_that_fails_lets_go_of_its_files() {
+    let memory = CleanerMemory { map_bytes: 1 << 20, load_factor: 0.9, io_bytes: 64 << 10 };
+    let temp = tempfile::tempdir().unwrap();
+    let armed = Arc::new(AtomicBool::new(false));
+    let fails = armed.clone();
+    let fault = move |op: Op, _: &Path| match op == Op::Rename && fails.load(Ordering::Relaxed) {
+        true => Err(std::io::Error::from_raw_os_error(EACCES)),
+        false => Ok(()),
+    };
+    let disk = Disk::with_faults(temp.path(), Box::new(fault));
+    let log = with_transactions(&disk);
+    let work = log.cleanable(NOW).unwrap().unwrap();
+    armed.store(true, Ordering::Relaxed);
+    assert!(log.clean(&work, &memory, NOW, &mut |_| true).is_err());
+    armed.store(false, Ordering::Relaxed);
+    log.release_idle(NOW + 100_000);
+    assert_eq!(open_files(temp.path()), 0);
+    assert!(aborted(&log, 0).is_ok());
 }
