@@ -56,6 +56,8 @@ struct Inner {
     /// The root, open since before the first write: the kernel tells a file handle only of errors that happened after
     /// it was opened.
     handle: OnceLock<File>,
+    /// `st_dev` of the root.
+    device: OnceLock<Option<u64>>,
     /// What `syncfs` does here.
     whole: OnceLock<WholeSync>,
     /// Bytes of logs that recovery has read.
@@ -89,6 +91,7 @@ impl Disk {
             offline: AtomicBool::new(false),
             faults,
             handle: OnceLock::new(),
+            device: OnceLock::new(),
             whole: OnceLock::new(),
             scanned: AtomicU64::new(0),
             syncer: OnceLock::new(),
@@ -130,6 +133,13 @@ impl Disk {
     pub(crate) fn syncer(&self) -> &Arc<Syncer> {
         let device = || if self.0.faults.is_some() { None } else { device::id_of(&self.0.root) };
         self.0.syncer.get_or_init(|| Syncer::of_device(device()))
+    }
+
+    /// Whether a directory in this one lies on another file system: behind a symbolic link, or a mount point itself. What
+    /// holds of the file system of this one need not hold there.
+    pub(crate) fn is_elsewhere(&self, path: &Path) -> bool {
+        let root = *self.0.device.get_or_init(|| device::id_of(&self.0.root));
+        root != device::id_of(path)
     }
 
     /// Whether both are the same directory.

@@ -55,6 +55,8 @@ type Segments = Arc<Vec<Arc<Segment>>>;
 pub struct Log {
     disk: Disk,
     dir: Arc<Home>,
+    /// The directory is on another file system than the data directory.
+    elsewhere: bool,
     config: RwLock<Arc<LogConfig>>,
     segments: RwLock<Segments>,
     log_start: AtomicI64,
@@ -147,6 +149,7 @@ impl Log {
         Ok(Self {
             disk: disk.clone(),
             dir: loaded.home,
+            elsewhere: disk.is_elsewhere(dir),
             config: RwLock::new(Arc::new(config)),
             segments: RwLock::new(Arc::new(loaded.segments)),
             log_start: AtomicI64::new(loaded.log_start),
@@ -169,6 +172,13 @@ impl Log {
     #[must_use]
     pub fn dir(&self) -> PathBuf {
         self.dir.read().clone()
+    }
+
+    /// Whether the log is on another file system than its data directory: a sync of that one as a whole
+    /// ([`Disk::sync_all`]) says nothing of it.
+    #[must_use]
+    pub fn is_elsewhere(&self) -> bool {
+        self.elsewhere
     }
 
     /// The settings in force.

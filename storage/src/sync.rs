@@ -224,7 +224,8 @@ fn sync(planned: &[(Group, FlushPlan)], costs: &mut Costs) -> Vec<bool> {
         }
     }
     let whole = disks.first().map_or(WholeSync::Never, |disk| disk.whole_sync());
-    let as_whole = whole != WholeSync::Never && costs.prefers_whole(files);
+    let elsewhere = planned.iter().any(|(group, _)| group.log.is_elsewhere());
+    let as_whole = whole != WholeSync::Never && !elsewhere && costs.prefers_whole(files);
     let began = Instant::now();
     let synced = if as_whole {
         let done = Disk::sync_together(&disks).and_then(|()| match (whole, planned.first()) {

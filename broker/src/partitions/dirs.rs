@@ -246,11 +246,13 @@ impl Partitions {
 
     fn sync_closed(&self, at: usize) -> Result<()> {
         let disk = self.dirs.online[at].disk();
-        if disk.syncs_as_a_whole() {
-            return disk.sync_all();
+        let whole = disk.syncs_as_a_whole();
+        if whole {
+            disk.sync_all()?;
         }
         let logs = self.all().into_iter().map(|partition| partition.log());
-        logs.filter(|log| self.dirs.of(log) == Some(at)).try_for_each(|log| log.sync_closed())
+        let left = logs.filter(|log| self.dirs.of(log) == Some(at) && !(whole && !log.is_elsewhere()));
+        left.into_iter().try_for_each(|log| log.sync_closed())
     }
 
     pub(super) fn left_unclean(&self, at: usize, error: &Error) {

@@ -264,7 +264,7 @@ impl Log {
             writer.tail = Tail::Cold { since_ms: now_ms, bytes: HOT_BYTES };
         }
         let Tail::Cold { since_ms, bytes } = &mut writer.tail else { return Ok(()) };
-        if *since_ms == NEVER_MAP || !config.mapped {
+        if *since_ms == NEVER_MAP || !config.mapped || self.elsewhere {
             return Ok(());
         }
         if now_ms - *since_ms > HOT_WINDOW_MS {

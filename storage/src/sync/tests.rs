@@ -442,3 +442,38 @@ fn a_pass_over_many_logs_has_few_files_open_at_a_time() {
     assert!(outcomes.iter().all(|outcome| outcome.try_recv().unwrap().is_ok()));
     assert!(logs.iter().all(|log| log.recovery_point() == 1));
 }
+
+/// A partition directory may be a symbolic link to another file system: `syncfs` of ours does not reach it.
+#[test]
+fn a_log_on_another_file_system_is_synced_by_its_files_and_not_mapped() {
+    let watched = Watched::new();
+    let other = tempfile::tempdir_in("/dev/shm").unwrap();
+    if !watched.disk.is_elsewhere(other.path()) {
+        eprintln!("/dev/shm is no other file system here");
+        return;
+    }
+    let far = watched.dir.path().join("far-0");
+    std::os::unix::fs::symlink(other.path(), &far).unwrap();
+    let start = Start { clean: true, ..Start::default() };
+    let far = Arc::new(Log::open(&watched.disk, &far, LogConfig::default(), &start).unwrap());
+    let near: Vec<_> = (0..5).map(|n| watched.log(&format!("near-{n}"), 1)).collect();
+    assert!(far.is_elsewhere() && near.iter().all(|log| !log.is_elsewhere()));
+    let (mut requests, mut outcomes) = (Vec::new(), Vec::new());
+    for log in near.iter().chain([&far]) {
+        append(log, 10).unwrap();
+        let (request, outcome) = request(log, 1);
+        requests.push(request);
+        outcomes.push(outcome);
+    }
+    // Nobody would sync so many files one by one.
+    pass(requests, &mut known(1_000_000, 1));
+    assert!(outcomes.iter().all(|outcome| outcome.try_recv().unwrap().is_ok()));
+    let synced = watched.synced();
+    for name in ["far-0/00000000000000000000.log", "near-3/00000000000000000000.log"] {
+        assert!(synced.iter().any(|path| path == name), "{name}: {synced:?}");
+    }
+    for _ in 0..50 {
+        append(&far, 10_000).unwrap();
+    }
+    assert_eq!(std::fs::metadata(far.dir().join("00000000000000000000.log")).unwrap().len(), far.size());
+}
