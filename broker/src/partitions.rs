@@ -45,7 +45,7 @@ pub(crate) struct Partitions {
     clock: Arc<Clock>,
     /// Hot tails may be mapped on the file systems of all directories.
     mapped: bool,
-    /// Directories of deleted partitions, and when their time is up.
+    /// Directories of deleted partitions, and when their time is up, by the steady clock.
     doomed: Mutex<Vec<(i64, usize, PathBuf)>>,
     /// Deleted logs whose directories still have their names, and the data directories of those.
     unretired: Mutex<Vec<(Arc<Log>, usize, PathBuf)>>,
@@ -164,7 +164,7 @@ impl Partitions {
 
     fn doom(&self, at: usize, path: PathBuf) {
         let delay = self.config.load().topic_defaults.file_delete_delay_ms;
-        self.doomed.lock().push((self.clock.now_ms().saturating_add(delay), at, path));
+        self.doomed.lock().push((self.clock.steady_ms().saturating_add(delay), at, path));
     }
 
     /// Tries again what a full disk, for example, has refused.
@@ -176,7 +176,8 @@ impl Partitions {
         ended.for_each(|(_, at, to)| self.doom(at, to));
     }
 
-    /// Removes the directories of deleted partitions whose time is up. What cannot be removed is tried again.
+    /// Removes the directories of deleted partitions whose time is up. What cannot be removed is tried again. `now_ms` is
+    /// the steady clock.
     pub(crate) fn remove_doomed(&self, now_ms: i64) {
         self.retire_again();
         let due: Vec<_> = {

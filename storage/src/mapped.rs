@@ -31,6 +31,8 @@ use std::fs::File;
 use std::path::Path;
 
 const PAGE: usize = 4096;
+/// No file is longer than Kafka takes it, 2^31 - 1, whatever is kept ready behind its end.
+pub(crate) const LIMIT_MAX: usize = i32::MAX as usize / PAGE * PAGE;
 /// Zeros are written ahead in steps of this size at first ...
 const STEP_MIN: usize = 64 << 10;
 /// ... which double up to this.
@@ -54,12 +56,12 @@ pub(crate) struct MappedTail {
 }
 
 impl MappedTail {
-    /// Maps `limit` bytes of a file whose first `end` bytes are published.
+    /// Maps `limit` bytes, up to [`LIMIT_MAX`], of a file whose first `end` bytes are published.
     ///
     /// # Errors
     /// [`Error::Io`] if the kernel refuses the mapping (the caller goes on with `pwrite`).
     pub(crate) fn new(file: &File, path: &Path, end: usize, limit: usize) -> Result<Self> {
-        let limit = limit.next_multiple_of(PAGE);
+        let limit = limit.next_multiple_of(PAGE).min(LIMIT_MAX);
         let map = MmapOptions::new().len(limit).map_raw(file).map_err(|e| Error::io("map", path, e))?;
         let page = end / PAGE * PAGE;
         Ok(Self { map, limit, reserved: end, ready: end, released: page, step: STEP_MIN })
@@ -112,8 +114,9 @@ impl MappedTail {
         };
         if done != 0 {
             let error = std::io::Error::last_os_error();
-            // A kernel before 5.14 does not know the advice: the stores fault the pages in, which only costs time.
-            if error.raw_os_error() != Some(libc::EINVAL) {
+            // A kernel before 5.14 does not know the advice, and one that is short of memory does not take it: the stores
+            // fault the pages in, which only costs time.
+            if speaks_of_device(&error) {
                 return Err(disk.fail(Error::io("populate", path, error)));
             }
         }
@@ -169,9 +172,14 @@ impl MappedTail {
     }
 }
 
+/// Whether pages could not be brought in because of what is under the file.
+fn speaks_of_device(error: &std::io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EFAULT | libc::EHWPOISON | libc::EIO))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{MappedTail, PAGE};
+    use super::{MappedTail, PAGE, speaks_of_device};
     use crate::error::Error;
     use crate::file::Disk;
 
@@ -196,6 +204,22 @@ mod tests {
             tail.prepare(&disk, &file, &path, (3 << 20) + PAGE),
             Err(Error::BatchTooLarge { .. })
         ));
+    }
+
+    #[test]
+    fn a_shortage_of_memory_says_nothing_of_the_device() {
+        use nix::libc::{EAGAIN, EFAULT, EHWPOISON, EINTR, EINVAL, EIO, ENOMEM};
+        for (errno, of_device) in [
+            (EFAULT, true),
+            (EHWPOISON, true),
+            (EIO, true),
+            (ENOMEM, false),
+            (EAGAIN, false),
+            (EINTR, false),
+            (EINVAL, false),
+        ] {
+            assert_eq!(speaks_of_device(&std::io::Error::from_raw_os_error(errno)), of_device, "{errno}");
+        }
     }
 
     #[test]

@@ -118,7 +118,7 @@ fn chores(broker: &Broker, due: &Due, saved: &mut Saved) {
         }
         log.remove_doomed(now_ms);
     }
-    broker.partitions.remove_doomed(now_ms);
+    broker.partitions.remove_doomed(broker.clock.steady_ms());
     broker.controller.keep_snapshots();
     if let Some(reason) = broker.partitions.check_dirs() {
         broker.failure.send_replace(Some(reason));

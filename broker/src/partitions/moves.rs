@@ -220,6 +220,14 @@ impl Partitions {
             self.retire_log(&old, from, &partition.topic, partition.index);
             self.dirs.subtract(from);
         }
+        // Where it is now nobody knows yet how far it was cleaned.
+        if let Err(error) = self.save_cleaned() {
+            tracing::warn!(
+                "{error}; the cleaner checkpoint does not name {}-{}",
+                partition.topic,
+                partition.index
+            );
+        }
         tracing::info!("{}-{} has moved to {}", partition.topic, partition.index, live.display());
         true
     }

@@ -136,6 +136,24 @@ fn what_a_death_left_of_a_deletion_or_a_creation_goes() {
     assert!(temp.path().join(CLEAN_SHUTDOWN_FILE).exists());
 }
 
+#[test]
+fn deleted_partitions_wait_by_the_steady_clock() {
+    let temp = tempfile::tempdir().unwrap();
+    let clock = Arc::new(Clock::Manual(1_000_000.into()));
+    let partitions = start_on(temp.path(), Disk::new, clock.clone());
+    let delay = partitions.config().topic_defaults.file_delete_delay_ms;
+    fill(&partitions);
+    partitions.delete(&topic());
+    for jump in [delay * 2, -delay * 4] {
+        clock.jump(jump);
+        partitions.remove_doomed(clock.steady_ms());
+        assert_eq!(dirs(temp.path()).len(), 1, "a wall clock that is set, by {jump} ms");
+    }
+    clock.set(clock.now_ms() + delay);
+    partitions.remove_doomed(clock.steady_ms());
+    assert!(dirs(temp.path()).is_empty());
+}
+
 /// On a full disk not even a name can be changed.
 #[test]
 fn a_topic_that_is_made_again_gets_nothing_of_one_whose_directory_could_not_be_renamed() {
@@ -153,7 +171,7 @@ fn a_topic_that_is_made_again_gets_nothing_of_one_whose_directory_could_not_be_r
     fill(&partitions);
     full.store(true, Ordering::Relaxed);
     partitions.delete(&topic());
-    partitions.remove_doomed(clock.now_ms());
+    partitions.remove_doomed(clock.steady_ms());
     let again = Arc::new(Topic { id: Uuid::from_u128(8), ..Topic::clone(&topic()) });
     assert!(partitions.create(&again, 0).is_err(), "there is no place for it");
     assert!(partitions.get(again.id, 0).is_none());

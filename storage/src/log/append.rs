@@ -7,7 +7,7 @@ use crate::file::Disk;
 use crate::file_name::{SegmentFile, SegmentFileKind};
 use crate::index::aborted::{self, AbortedTransaction};
 use crate::index::{ActiveIndexes, IndexLimits, IndexedBatch};
-use crate::mapped::MappedTail;
+use crate::mapped::{LIMIT_MAX, MappedTail};
 use crate::producers::{Checked, Origin, ProducerError, Producers};
 use crate::segment::{Published, Segment};
 use milena_protocol::records::{BatchHeader, EndTransactionMarker, HEADER_LEN};
@@ -255,6 +255,13 @@ impl Log {
     /// Goes over to a mapped tail when enough bytes come.
     fn map_if_hot(&self, writer: &mut Writer, size: usize, config: &LogConfig, now_ms: i64) -> Result<()> {
         let reach = writer.end as usize + size + TERMINATOR.len();
+        if reach > LIMIT_MAX {
+            if let Tail::Mapped(_) = writer.tail {
+                self.unmap(writer)?;
+            }
+            writer.tail = Tail::Cold { since_ms: NEVER_MAP, bytes: 0 };
+            return Ok(());
+        }
         if let Tail::Mapped(tail) = &writer.tail {
             if tail.holds(reach) {
                 return Ok(());

@@ -435,3 +435,31 @@ fn every_failing_call_leaves_a_log_that_opens_with_what_was_acknowledged() {
         }
     }
 }
+
+/// Near the largest size of a segment: nothing is kept ready behind what another reader takes for a file.
+#[test]
+fn a_file_is_never_longer_than_it_may_be() {
+    let dir = tempfile::tempdir().unwrap();
+    let largest = i32::MAX as u32;
+    let log = open(dir.path(), &LogConfig { segment_bytes: largest, ..LogConfig::default() }, true);
+    let one = batch(10, 1, 100_000);
+    append(&log, &one, &HOW).unwrap();
+    let path = dir.path().join("00000000000000000000.log");
+    // A file with a hole in place of all that was appended meanwhile.
+    let end = largest - 3 * one.len() as u32;
+    std::fs::File::options().write(true).open(&path).unwrap().set_len(end.into()).unwrap();
+    {
+        let mut writer = log.writer.lock();
+        writer.end = end;
+        writer.tail = crate::log::Tail::COLD;
+    }
+    for _ in 0..3 {
+        append(&log, &one, &HOW).unwrap();
+        assert!(std::fs::metadata(&path).unwrap().len() <= u64::from(largest));
+    }
+    let size = log.active().published().position;
+    assert_eq!(size, end + 3 * one.len() as u32, "all of them are in the one segment");
+    append(&log, &one, &HOW).unwrap();
+    assert!(log.active().base_offset > 0);
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), u64::from(size));
+}

@@ -53,9 +53,7 @@ impl Loader<'_> {
     /// Keeps what is about to be cut off a segment although it was on the device once, and no crash explains it: a file
     /// beside it, named after the segment and the byte, which no broker reads.
     pub(super) fn set_tail_aside(&self, file: &File, base: i64, from: u32, length: u64) -> Result<()> {
-        let mut to = self.path(base, SegmentFileKind::Log).into_os_string();
-        to.push(format!(".{from}{QUARANTINED}"));
-        let to = PathBuf::from(to);
+        let to = aside(&self.path(base, SegmentFileKind::Log), &format!(".{from}"));
         let mut tmp = to.clone().into_os_string();
         tmp.push(file_name::TEMPORARY_SUFFIX);
         let tmp = PathBuf::from(tmp);
@@ -82,10 +80,9 @@ impl Loader<'_> {
     pub(super) fn quarantine(&self, bases: &[i64], why: &str) -> Result<()> {
         for &base in bases {
             let from = self.path(base, SegmentFileKind::Log);
-            let mut to = from.clone().into_os_string();
-            to.push(QUARANTINED);
+            let to = aside(&from, "");
             tracing::error!("{} {why} and is set aside as .quarantined", from.display());
-            self.disk.rename(&from, Path::new(&to))?;
+            self.disk.rename(&from, &to)?;
             for kind in
                 [SegmentFileKind::OffsetIndex, SegmentFileKind::TimeIndex, SegmentFileKind::TransactionIndex]
             {
@@ -119,4 +116,16 @@ impl Loader<'_> {
         }
         Ok(())
     }
+}
+
+/// A name beside a file for what is set aside of it, which nothing has that was set aside before.
+fn aside(path: &Path, part: &str) -> PathBuf {
+    let named = |suffix: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!("{part}{suffix}{QUARANTINED}"));
+        PathBuf::from(name)
+    };
+    let numbered = (1..).map(|n: u32| named(&format!(".again-{n}")));
+    let mut names = std::iter::once(named("")).chain(numbered);
+    names.find(|name| !name.exists()).unwrap_or_else(|| named(""))
 }

@@ -100,3 +100,37 @@ fn a_tail_that_never_held_a_batch_is_cut_off() {
         }
     }
 }
+
+#[test]
+fn what_is_set_aside_twice_is_there_twice() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path();
+    let clean = Start { clean: true, ..Start::default() };
+    let path = dir.join("00000000000000000000.log");
+    let mut lost = Vec::new();
+    for _ in 0..3 {
+        let log = open(dir, &clean);
+        while log.end_offset() < 3 {
+            put(&log);
+        }
+        log.close().unwrap();
+        drop(log);
+        let mut bytes = fs::read(&path).unwrap();
+        let second = one().len();
+        // Bytes that tell them apart, and a length that is wrong.
+        bytes[second + 80] = lost.len() as u8;
+        bytes[second + 9] ^= 1;
+        fs::write(&path, &bytes).unwrap();
+        lost.push(bytes[second..].to_vec());
+        assert_eq!(open(dir, &clean).end_offset(), 1);
+    }
+    let mut found: Vec<_> = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.to_str().unwrap().ends_with(".quarantined"))
+        .map(|path| fs::read(path).unwrap())
+        .collect();
+    found.sort();
+    lost.sort();
+    assert!(found == lost, "{} of {}", found.len(), lost.len());
+}
