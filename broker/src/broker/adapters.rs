@@ -7,6 +7,7 @@ use crate::controller::partition_count;
 use crate::coordinator::{CoordinatorError, StateLog, Topics, Verification};
 use crate::error::response_error;
 use crate::group::GroupCoordinator;
+use crate::metadata::topic_name::CONSUMER_OFFSETS;
 use crate::metadata::{GROUP_RESOURCE, topic_name};
 use crate::partition::Partition;
 use crate::partitions::Partitions;
@@ -71,7 +72,24 @@ impl StateLog for InternalTopic {
     }
 
     fn read(&self, partition: i32, from_offset: i64, max_bytes: usize) -> Result<Vec<u8>, CoordinatorError> {
-        let read = self.partition(partition)?.on_log(|log| log.read_batches(from_offset, max_bytes));
+        let mut from = from_offset;
+        let read = self.partition(partition)?.on_log(|log| {
+            loop {
+                let error = match log.read_batches(from, max_bytes) {
+                    Err(error @ Error::Corrupt { .. }) if self.name == CONSUMER_OFFSETS => error,
+                    read => return read,
+                };
+                // Offsets that were committed before are better than none for all groups of the partition, and Kafka
+                // goes on, too. A transaction's outcome must not be guessed.
+                let Ok(Some(next)) = log.offset_behind_batch(from) else { return Err(error) };
+                tracing::error!(
+                    "{error}; what groups have committed in offsets {from} to {} of {}-{partition} is lost",
+                    next - 1,
+                    self.name
+                );
+                from = next;
+            }
+        });
         read.map_err(|source| CoordinatorError::Storage { partition, source: source.into() })
     }
 

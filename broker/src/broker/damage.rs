@@ -2,12 +2,15 @@
 //! what was there, and nothing that was not. No checksum covers base offset and leader epoch of a batch.
 
 use super::Broker;
+use super::adapters::InternalTopic;
 use crate::clock::Clock;
 use crate::config::BrokerConfig;
 use crate::controller::NewTopic;
 use crate::controller::testing::config;
+use crate::coordinator::{StateLog, Verification};
+use crate::metadata::topic_name::{CONSUMER_OFFSETS, TRANSACTION_STATE};
 use crate::partition::append_batches;
-use milena_protocol::records::BatchBuilder;
+use milena_protocol::records::{BatchBuilder, BatchHeader};
 use milena_storage::log::Append;
 use milena_storage::producers::Origin;
 use std::collections::BTreeMap;
@@ -211,4 +214,48 @@ fn check(root: &Path, name: &str, served: &Served) -> Result<(), String> {
 
 pub(super) fn scratch() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+/// Offsets of the batches that a coordinator gets of partition 0 of its topic.
+fn replayed(broker: &Broker, name: &'static str) -> Result<Vec<i64>, String> {
+    let topic = internal(broker, name);
+    let (mut found, mut from) = (Vec::new(), 0);
+    loop {
+        let bytes = topic.read(0, from, 1).map_err(|error| error.to_string())?;
+        let Ok(header) = BatchHeader::read(&bytes) else { return Ok(found) };
+        found.push(header.base_offset);
+        from = header.next_offset();
+    }
+}
+
+fn internal(broker: &Broker, name: &'static str) -> InternalTopic {
+    let (controller, partitions) = (broker.controller.clone(), broker.partitions.clone());
+    InternalTopic { name, controller, partitions, clock: broker.clock.clone() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_batch_of_committed_offsets_takes_nothing_else_along() {
+    for (name, found) in [(CONSUMER_OFFSETS, Ok(vec![0, 2, 3])), (TRANSACTION_STATE, Err(()))] {
+        let temp = scratch();
+        let broker = open(temp.path()).unwrap();
+        let topic = internal(&broker, name);
+        topic.ensure().unwrap();
+        let mut batch = BatchBuilder::new();
+        batch.append(NOW_MS, Some(b"key"), Some(&[7; 100]), &[]);
+        let batch = batch.build().unwrap();
+        let append = || topic.append(0, &batch, Verification::Skipped).unwrap();
+        assert_eq!([append(), append(), append()], [0, 1, 2]);
+        let id = broker.controller.image().topic(name).unwrap().id;
+        broker.partitions.get(id, 0).unwrap().log().begin_segment(NOW_MS).unwrap();
+        assert_eq!(append(), 3);
+        assert_eq!(replayed(&broker, name).unwrap(), [0, 1, 2, 3]);
+        broker.close_logs();
+        drop((topic, broker));
+        let path = temp.path().join(format!("{name}-0/00000000000000000000.log"));
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[batch.len() + 100] ^= 1;
+        fs::write(&path, bytes).unwrap();
+        let broker = open(temp.path()).unwrap();
+        assert_eq!(replayed(&broker, name).map_err(drop), found, "{name}");
+    }
 }

@@ -184,6 +184,22 @@ impl Log {
         Ok(bytes)
     }
 
+    /// The offset behind the batch that holds `offset`, or that comes next, as its header says: for whoever has rather a
+    /// gap than nothing behind a batch that cannot be read. `None` at the end.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if there is no header either, [`Error::Io`].
+    pub fn offset_behind_batch(&self, offset: i64) -> Result<Option<i64>> {
+        let segments = self.segments();
+        let first = segments.partition_point(|s| s.base_offset <= offset).saturating_sub(1);
+        for segment in &segments[first..] {
+            if let Some(place) = segment.find(&self.disk, offset, segment.published())? {
+                return Ok(Some(place.last_offset.saturating_add(1)));
+            }
+        }
+        Ok(None)
+    }
+
     /// The first record whose timestamp is `timestamp` or later, at or behind the log start.
     ///
     /// # Errors
