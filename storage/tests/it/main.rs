@@ -8,6 +8,7 @@ mod failing_disk;
 mod fuzz;
 mod golden;
 mod model;
+mod moves;
 mod random;
 mod recorder;
 mod runs;

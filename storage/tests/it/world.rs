@@ -18,7 +18,7 @@ use uuid::Uuid;
 pub(crate) const TOPIC: &str = "t";
 /// When every run begins.
 pub(crate) const BEGIN_MS: i64 = 1_700_000_000_000;
-const TOPIC_ID: Uuid = Uuid::from_u128(7);
+pub(crate) const TOPIC_ID: Uuid = Uuid::from_u128(7);
 
 /// What has been promised so far, for whoever looks at the directory at any moment.
 #[derive(Clone, Debug, Default)]
@@ -122,8 +122,8 @@ pub(crate) struct World {
     /// Every append is synced.
     syncs: bool,
     epoch: i32,
-    now_ms: i64,
-    open: Option<(LogDir, Arc<Log>)>,
+    pub(crate) now_ms: i64,
+    pub(crate) open: Option<(LogDir, Arc<Log>)>,
     /// The last append that failed, which a start may find.
     failed: Option<Batch>,
 }
