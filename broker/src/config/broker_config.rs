@@ -143,6 +143,45 @@ impl BrokerConfig {
         BrokerConfig::check(effective, self.written.clone(), dynamic, &self.default_log_dir)
     }
 
+    /// The same broker with these dynamic settings, as far as they can be in force together, and what of them cannot be,
+    /// with the reason: one that no longer fits, such as the address of a listener that has another name since, does not
+    /// take the others along.
+    pub fn with_what_fits(&self, dynamic: DynamicConfigs) -> (BrokerConfig, Vec<String>) {
+        if let Ok(config) = self.with_dynamic(dynamic.clone()) {
+            return (config, Vec::new());
+        }
+        let of = |settings: BTreeMap<String, String>, per_broker| {
+            settings.into_iter().map(move |(name, value)| (per_broker, name, value))
+        };
+        let mut left: Vec<_> = of(dynamic.cluster, false).chain(of(dynamic.broker, true)).collect();
+        let mut config = self.with_dynamic(DynamicConfigs::default()).unwrap_or_else(|_| self.clone());
+        // One may need another one that comes later.
+        loop {
+            let (before, mut refused, mut reasons) = (left.len(), Vec::new(), Vec::new());
+            for (per_broker, name, value) in left {
+                let mut more = config.dynamic.clone();
+                let settings = if per_broker { &mut more.broker } else { &mut more.cluster };
+                settings.insert(name.clone(), value.clone());
+                match self.with_dynamic(more) {
+                    Ok(fitting) => config = fitting,
+                    Err(error) => {
+                        reasons.push(format!("{name}: {}", error.reason()));
+                        refused.push((per_broker, name, value));
+                    }
+                }
+            }
+            if refused.is_empty() || refused.len() == before {
+                return (config, reasons);
+            }
+            left = refused;
+        }
+    }
+
+    /// What was set at run time and is in force.
+    pub fn dynamic(&self) -> &DynamicConfigs {
+        &self.dynamic
+    }
+
     /// Everything that was written, with its origin.
     pub fn written(&self) -> &RawConfig {
         &self.written

@@ -119,6 +119,23 @@ pub fn check_pool(name: &str, sizes: (Option<Value>, Option<Value>)) -> Result<(
     Err(format!("{failed}, value should {limit} the current value {before}"))
 }
 
+/// Checks that classes which are to report metrics can be loaded: of those that Kafka knows there is one, which is its
+/// default. `changed` are the keys that get another value.
+///
+/// # Errors
+/// What is wrong, in one sentence.
+pub fn check_reporters(settings: &BTreeMap<String, String>, changed: &[&str]) -> Result<(), String> {
+    const KEY: &str = "metric.reporters";
+    const KNOWN: &str = "org.apache.kafka.common.metrics.JmxReporter";
+    let classes = settings.get(KEY).map_or("", String::as_str);
+    let are_known = classes.split(',').map(str::trim).all(|class| class.is_empty() || class == KNOWN);
+    if are_known || !changed.contains(&KEY) {
+        return Ok(());
+    }
+    let (names, class) = (changed.join(", "), "class kafka.server.DynamicMetricsReporters");
+    Err(format!("Validation of dynamic config update of Set({names}) failed with class {class}"))
+}
+
 /// Checks that some connections stay possible: a limit of 0, which a start takes, would lock out whoever could lift it.
 ///
 /// # Errors

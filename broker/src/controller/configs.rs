@@ -117,12 +117,13 @@ impl Controller {
                 return Err(invalid(message));
             }
         }
-        let stored = settings(image, BROKER_RESOURCE, name);
-        let (before, _) = dynamic::usable(&stored, per_broker);
+        let current = self.config.load();
+        let mut configs = current.with_what_fits(self.dynamic_configs(image)).0.dynamic().clone();
+        let before = if per_broker { &configs.broker } else { &configs.cluster };
         let after = match &change.edit {
             ConfigEdit::All(after) => after.clone(),
-            ConfigEdit::Keys(operations) => {
-                alter::apply(&before, operations, |key| row(BROKER_RESOURCE, key)).map_err(|error| {
+            ConfigEdit::Keys(operations) => alter::apply(before, operations, |key| row(BROKER_RESOURCE, key))
+                .map_err(|error| {
                     let NotAList { key, operation } = error;
                     let message = match row(BROKER_RESOURCE, &key) {
                         None => format!("Unknown config name: {key}"),
@@ -133,14 +134,14 @@ impl Controller {
                         }
                     };
                     Refusal::new(ResponseError::InvalidConfig, message)
-                })?
-            }
+                })?,
         };
         dynamic::check(&after, per_broker).map_err(invalid)?;
         let connections = dynamic::check_connections(&after);
-        let mut configs = self.dynamic_configs(image);
+        let is_changed = |name: &&str| before.get(*name) != after.get(*name);
+        let changed = after.keys().map(String::as_str).filter(is_changed).collect::<Vec<_>>();
+        let reporters = dynamic::check_reporters(&after, &changed);
         *(if per_broker { &mut configs.broker } else { &mut configs.cluster }) = after;
-        let current = self.config.load();
         let changed = current.with_dynamic(configs).map_err(|error| invalid(error.reason()))?;
         // What Kafka makes of an exception in place of a value.
         let of_class = |error| {
@@ -156,10 +157,11 @@ impl Controller {
             dynamic::check_pool(dynamic::NETWORK_THREADS, (of(&current), of(&changed)))
         });
         network_threads
+            .and(connections)
+            .and(reporters)
             .and_then(|()| {
                 dynamic::check_pools(|key| (current.value(key).cloned(), changed.value(key).cloned()))
             })
-            .and(connections)
             .map_err(of_class)
     }
 
@@ -210,16 +212,17 @@ impl Controller {
     /// Puts what the image says of this broker and of all brokers into effect. What this build cannot take, from a
     /// directory of somebody else, is left out.
     pub(super) fn adopt_configs(&self, image: &Image) {
-        let configs = self.dynamic_configs(image);
-        match self.config.load().with_dynamic(configs) {
-            Ok(config) => self.config.store(Arc::new(config)),
-            Err(error) => {
-                tracing::warn!(
-                    "what was configured at run time cannot be used, remove or correct it: {}",
-                    error.reason()
-                );
-            }
+        let before = self.config.load();
+        let (config, refused) = before.with_what_fits(self.dynamic_configs(image));
+        for reason in refused {
+            tracing::warn!(
+                "configured at run time, but it cannot be in force, remove or correct it: {reason}"
+            );
         }
+        for warning in config.warnings.iter().filter(|warning| !before.warnings.contains(warning)) {
+            tracing::warn!("{warning}");
+        }
+        self.config.store(Arc::new(config));
     }
 
     /// What of the stored settings of this broker and of all brokers can be in force.

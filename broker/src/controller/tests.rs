@@ -296,6 +296,12 @@ fn what_kafka_requires_of_its_own_settings() {
             assert_eq!(refused, (ResponseError::InvalidRequest, expected), "{key}={value}");
         }
     }
+    let reporter = refusal(alter(&bench, BROKER_RESOURCE, "1", Some(("metric.reporters", "no.such.Class"))));
+    let expected = "Validation of dynamic config update of Set(metric.reporters) failed with class class \
+                    kafka.server.DynamicMetricsReporters";
+    assert!(reporter.1.contains(expected), "{}", reporter.1);
+    let jmx = "org.apache.kafka.common.metrics.JmxReporter";
+    alter(&bench, BROKER_RESOURCE, "1", Some(("metric.reporters", jmx))).unwrap();
     for (key, value) in [("max.connections.per.ip.overrides", "127.0.0.1:5"), ("max.connections.per.ip", "0")]
     {
         alter(&bench, BROKER_RESOURCE, "1", Some((key, value))).unwrap();
@@ -328,6 +334,39 @@ fn limits_on_copying_are_numbers() {
     assert!((rate() - 1.0).abs() < 0.1, "none at all would stop the move for ever");
     alter(&bench, BROKER_RESOURCE, "1", None).unwrap();
     assert!((rate() - 1000.0).abs() < 0.1);
+}
+
+#[test]
+fn one_setting_that_no_longer_fits_takes_no_other_along() {
+    let bench = Bench::new();
+    for (name, key, value) in [
+        ("1", "log.retention.ms", "7"),
+        ("1", "advertised.listeners", "PLAINTEXT://kafka.example:1"),
+        ("", "max.connections.per.ip.overrides", "127.0.0.1:5"),
+        // Fits only with the one before, which comes behind it.
+        ("", "max.connections.per.ip", "0"),
+    ] {
+        alter(&bench, BROKER_RESOURCE, name, Some((key, value))).unwrap();
+    }
+    // The listener has another name in the file of the next start.
+    let keys = [("listeners", "CLIENTS://:9092"), ("listener.security.protocol.map", "CLIENTS:PLAINTEXT")];
+    let log = Arc::new(MemoryLog::holding(&bench.log.bytes()));
+    let bench = Bench::configured(&config(&keys), log, Start::default()).unwrap();
+    let in_force = || {
+        let config = bench.controller.config();
+        let network = &config.network;
+        (
+            config.topic_defaults.retention_ms,
+            network.advertised_listeners.len(),
+            network.max_connections_per_ip,
+            network.max_connections_per_ip_overrides.len(),
+        )
+    };
+    assert_eq!(in_force(), (7, 0, 0, 1));
+    alter(&bench, BROKER_RESOURCE, "1", Some(("log.retention.ms", "8"))).unwrap();
+    assert_eq!(in_force(), (8, 0, 0, 1));
+    alter(&bench, BROKER_RESOURCE, "1", Some(("advertised.listeners", "CLIENTS://kafka.example:1"))).unwrap();
+    assert_eq!(in_force(), (8, 1, 0, 1));
 }
 
 #[test]
