@@ -1,6 +1,7 @@
 //! What a stop leaves in a data directory. Kafka opens every partition directory it finds, deleted and stray ones, too,
 //! and trusts all of them where the mark of a clean stop is.
 
+mod dynamic_keys;
 mod several_dirs;
 
 use super::Partitions;

@@ -1,9 +1,11 @@
 //! Client quotas over the wire: the answer comes at once and says for how long to be silent; then nothing is read.
 
 use kafka_protocol::messages::alter_client_quotas_request::{EntityData, EntryData, OpData};
+use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::{
-    AlterClientQuotasRequest, CreateTopicsRequest, CreateTopicsResponse, MetadataRequest,
+    AlterClientQuotasRequest, ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest,
+    CreateTopicsResponse, DeleteTopicsRequest, MetadataRequest,
 };
 use milena_integration_tests::broker::Broker;
 use milena_integration_tests::raw::Connection;
@@ -13,7 +15,12 @@ use std::time::{Duration, Instant};
 
 /// Sets a quota for every client id, or with 0 takes it back.
 fn set_quota(connection: &mut Connection, key: &str, value: f64) {
-    let entity = EntityData::default().with_entity_type(text("client-id")).with_entity_name(None);
+    set_quota_of(connection, "client-id", key, value);
+}
+
+/// The same for every one of a kind.
+fn set_quota_of(connection: &mut Connection, kind: &str, key: &str, value: f64) {
+    let entity = EntityData::default().with_entity_type(text(kind)).with_entity_name(None);
     let op = OpData::default().with_key(text(key)).with_value(value).with_remove(value == 0.0);
     let entry = EntryData::default().with_entity(vec![entity]).with_ops(vec![op]);
     let request = AlterClientQuotasRequest::default().with_entries(vec![entry]);
@@ -62,6 +69,67 @@ fn producers_and_consumers_are_silenced() {
     let mut third = broker.connect();
     let throttled = third.call(12, &fetch("t", 0, 0, 1 << 20));
     assert!(throttled.throttle_time_ms > 0 && throttled.responses.is_empty(), "{throttled:?}");
+}
+
+#[test]
+fn a_produce_without_an_answer_is_silenced_by_its_bytes_and_not_by_its_time() {
+    let Some(broker) = Broker::milena(&[]) else { return };
+    let mut connection = broker.connect();
+    create_topic(&mut connection, "t", 1, &[]);
+    // A user's default is shared by all of its clients.
+    set_quota_of(&mut connection, "user", "producer_byte_rate", 100_000.0);
+    connection.send(9, &produce("t", 0, 0, batch(900_000)));
+    connection.send(9, &produce("t", 0, 0, batch(200_000)));
+    is_silent(&mut connection, 900);
+    let mut other = broker.connect();
+    let answer = other.call(9, &produce("t", 0, 1, batch(1000)));
+    assert!(answer.throttle_time_ms > 0, "the rate is that of all connections");
+
+    let mut other = broker.connect();
+    set_quota_of(&mut other, "user", "producer_byte_rate", 0.0);
+    // A millionth of a thread's time, which every request takes more than.
+    set_quota(&mut other, "request_percentage", 0.0001);
+    let (mut quiet, begun) = (broker.connect(), Instant::now());
+    (0..100).for_each(|_| drop(quiet.send(9, &produce("t", 0, 0, batch(1000)))));
+    let answer = broker.connect().call(1, &ApiVersionsRequest::default());
+    assert!(answer.throttle_time_ms <= 1000, "no more than a sample: {}", answer.throttle_time_ms);
+    let answer = quiet.call(1, &ApiVersionsRequest::default());
+    // Each of the hundred would have cost a second.
+    assert!(begun.elapsed() < Duration::from_secs(50), "{:?}", begun.elapsed());
+    assert!(answer.throttle_time_ms > 0, "time counts where there is an answer");
+    assert_eq!(answer.error_code, 0);
+}
+
+#[test]
+fn deleting_topics_and_adding_partitions_take_from_the_same_quota() {
+    let Some(broker) = Broker::milena(&[("controller.quota.window.num", "2")]) else { return };
+    let mut connection = broker.connect();
+    create_topic(&mut connection, "a", 8, &[]);
+    create_topic(&mut connection, "b", 1, &[]);
+    set_quota(&mut connection, "controller_mutation_rate", 1.0);
+    let grow = |connection: &mut Connection, version, count| {
+        let topic = CreatePartitionsTopic::default().with_name(name("b")).with_count(count);
+        let topic = topic.with_assignments(None);
+        let request = CreatePartitionsRequest::default().with_topics(vec![topic]).with_timeout_ms(1000);
+        let answer = connection.call(version, &request);
+        (answer.results[0].error_code, answer.throttle_time_ms)
+    };
+    let delete = |connection: &mut Connection, version| {
+        let request = DeleteTopicsRequest::default().with_topic_names(vec![name("a")]).with_timeout_ms(1000);
+        let answer = connection.call(version, &request);
+        (answer.responses[0].error_code, answer.throttle_time_ms)
+    };
+    // Two are free, and the last may take more than there is.
+    assert_eq!(grow(&mut connection, 3, 9), (0, 0));
+    let (code, throttle_ms) = delete(&mut connection, 5);
+    assert_eq!(code, 89);
+    assert!((3000..=6000).contains(&throttle_ms), "{throttle_ms}");
+    let mut other = broker.connect();
+    let (code, throttle_ms) = grow(&mut other, 3, 10);
+    assert!(code == 89 && throttle_ms > 0);
+    let mut third = broker.connect();
+    let (code, longer_ms) = delete(&mut third, 4);
+    assert!(code == 0 && longer_ms > throttle_ms, "{code}: {longer_ms} after {throttle_ms}");
 }
 
 #[test]

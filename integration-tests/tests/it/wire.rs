@@ -1,5 +1,6 @@
 //! Frames, versions and the order of answers.
 
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse, MetadataRequest};
 use milena_integration_tests::broker::{Broker, unique};
 use milena_integration_tests::raw::{Connection, frame, frame_of};
@@ -250,4 +251,33 @@ fn an_announced_length_takes_no_memory() {
     drop(connections);
     let grown = after.resident.saturating_sub(before.resident) >> 20;
     assert!(grown < 32, "100 connections that announced 90 MiB each took {grown} MiB");
+}
+
+#[test]
+fn the_largest_request_is_served_and_one_byte_more_is_not() {
+    const LARGEST: usize = 20_000;
+    let Some(broker) = Broker::own(&[("socket.request.max.bytes", "20000")]) else { return };
+    // One long topic name more or less: names are asked for so that the frame has the length that is wanted.
+    let request = |wanted: usize| {
+        let of = |topics: Vec<MetadataRequestTopic>| {
+            frame(7, 1, &MetadataRequest::default().with_topics(Some(topics)))
+        };
+        let topic =
+            |len: usize| MetadataRequestTopic::default().with_name(Some(requests::name(&"x".repeat(len))));
+        let full = 90;
+        let bare = of((0..full).map(|_| topic(200)).chain([topic(0)]).collect()).len() - 4;
+        let bytes = of((0..full).map(|_| topic(200)).chain([topic(wanted - bare)]).collect());
+        assert_eq!(bytes.len() - 4, wanted);
+        bytes
+    };
+    let mut connection = broker.connect();
+    connection.send_bytes(&request(LARGEST)).expect("it is taken");
+    assert!(connection.receive_frame().is_ok(), "the largest is answered");
+    let mut connection = broker.connect();
+    // The length alone is enough; the rest may meet a closed socket.
+    let _ = connection.send_bytes(&request(LARGEST + 1));
+    assert!(connection.receive_frame().is_err(), "one byte more is not");
+    let mut other = broker.connect();
+    other.send_bytes(&request(LARGEST)).expect("it is taken");
+    assert!(other.receive_frame().is_ok(), "others are served");
 }

@@ -28,7 +28,12 @@ fn request(offset: i64, member: (&str, i32)) -> OffsetCommitRequest {
 }
 
 impl Harness {
-    pub(super) fn commit_in(&self, producer_id: i64, offset: i64, member: (&str, i32)) -> Option<ResponseError> {
+    pub(super) fn commit_in(
+        &self,
+        producer_id: i64,
+        offset: i64,
+        member: (&str, i32),
+    ) -> Option<ResponseError> {
         let verification = Verification::Skipped;
         let transaction = InTransaction { producer_id, producer_epoch: EPOCH, verification };
         let errors = self.groups.commit_offsets_in_transaction(&request(offset, member), |_| Ok(transaction));
