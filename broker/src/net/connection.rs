@@ -151,17 +151,20 @@ impl Connection {
                 self.unsent = true;
                 return Ok(());
             };
+            let before = self.outgoing.sent();
             let sent = ready.and_then(|()| {
                 let (stream, outgoing) = (&self.stream, &mut self.outgoing);
                 stream.try_io(Interest::WRITABLE, || outgoing.send(stream.as_fd(), KEEP))
             });
             match sent {
-                // What leaves at once follows something that has set the time already.
-                Ok(()) if self.unsent => self.active = Instant::now(),
                 Ok(()) => {}
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
                 Err(e) if gone(&e) => return Err(End::Quiet),
                 Err(e) => return Err(End::Reason(format!("cannot send: {e}"))),
+            }
+            // What leaves at once follows something that has set the time already.
+            if self.unsent && self.outgoing.sent() != before {
+                self.active = Instant::now();
             }
         }
         self.unsent = false;

@@ -33,6 +33,11 @@ impl Outgoing {
         self.gather.is_empty()
     }
 
+    /// How much has left: inline bytes, file ranges, and bytes of the range after those. Nothing once all has.
+    pub(crate) fn sent(&self) -> (usize, usize, usize) {
+        (self.inline, self.ranges, self.of_range)
+    }
+
     /// Memory that answers take: inline bytes, those that were sent included, because they are only let go when everything
     /// has left, and the places of file ranges.
     pub(crate) fn held_bytes(&self) -> usize {
