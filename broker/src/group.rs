@@ -297,15 +297,7 @@ impl GroupCoordinator {
             shard.consumer_heartbeat(now, sender, request, effects)
         };
         match request.member_epoch {
-            JOINING => {
-                // A group that was upgraded may have a static member whose place is taken.
-                while self
-                    .runtime
-                    .write(group, |shard, now, effects| shard.prepare_join(now, request, effects))??
-                {
-                }
-                self.runtime.write(group, beat)?
-            }
+            JOINING => self.runtime.write(group, beat)?,
             LEAVING | LEAVING_FOR_A_WHILE => {
                 let leave =
                     |shard: &mut GroupShard, _, effects: &mut _| shard.consumer_leave(request, effects);

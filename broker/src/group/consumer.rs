@@ -49,7 +49,7 @@ pub(super) struct Resolved {
 }
 
 /// A group of the consumer protocol. Records change it, and nothing else.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct ConsumerGroup {
     pub(super) id: Arc<str>,
     /// Grows whenever the targets must be computed anew.

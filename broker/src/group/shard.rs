@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::GroupSettings;
 use super::classic::{ClassicGroup, State};
 use super::consumer::ConsumerGroup;
-use super::consumer::classic::{Joined, PendingJoin};
+use super::consumer::classic::Joined;
 use super::consumer::fence::Fenced;
 use super::consumer::regex::Waiting;
 use super::join::Takeover;
@@ -67,8 +67,6 @@ pub(crate) enum Then {
     Fenced(Fenced),
     /// A consumer group is a classic group from now on.
     Downgrade { classic: Box<ClassicGroup>, rebalances: bool },
-    /// A static member of a consumer group made room for this JoinGroup.
-    PendingJoin(Box<PendingJoin>),
     /// This JoinGroup to a consumer group is answered.
     Joined(Box<Joined>),
 }
@@ -306,6 +304,7 @@ impl Machine for GroupShard {
             Then::Nothing => {}
             Then::Replay => self.replay_step(step.records, producer_id, base_offset),
             Then::Seen { group, version } => {
+                self.upgraded(&group, now, effects);
                 self.replay_step(step.records, producer_id, base_offset);
                 self.topics_seen(&group, version);
             }
@@ -326,10 +325,6 @@ impl Machine for GroupShard {
                 self.replay_step(records, producer_id, base_offset);
                 self.downgraded(*classic, rebalances, now, effects);
             }
-            Then::PendingJoin(pending) => {
-                self.replay_step(step.records, producer_id, base_offset);
-                self.continue_join(&pending, now, effects);
-            }
             Then::Joined(joined) => {
                 self.replay_step(step.records, producer_id, base_offset);
                 self.classic_joined(*joined, now, effects);
@@ -343,7 +338,6 @@ impl Machine for GroupShard {
         match step.then {
             Then::Nothing | Then::Replay | Then::Seen { .. } | Then::Downgrade { .. } => {}
             Then::Fenced(fenced) => self.not_fenced(fenced, now),
-            Then::PendingJoin(pending) => Self::pending_join_failed(&pending, error, effects),
             Then::Joined(joined) => Self::classic_join_failed(&joined, error, effects),
             Then::NewGroup { group, ticket } => {
                 self.groups.remove(&group);

@@ -203,7 +203,7 @@ impl Transaction {
             ..TransactionLogValue::default()
         };
         if value_version >= 1 {
-            // Told where it is news, as in the records that Kafka 4.1 writes.
+            // Kafka 4.1 reads these two and writes neither: with them a producer id that is due outlives a restart.
             if self.previous_producer_id != self.producer_id {
                 value.previous_producer_id = self.previous_producer_id;
             }

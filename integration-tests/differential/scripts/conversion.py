@@ -67,6 +67,8 @@ def classic_joins(side):
         new.join(), settle(side, new), old.join(), old.sync(), look(side, group), settle(side, new), follow(old), look(side, group)
         for odd in (Member(side, group, "odd", version, kind="connect"), Member(side, group, "odd", version, protocols=[])):
             odd.join()
+            odd.id = "nobody"
+            odd.join()
         old.beat(), old.leave(memberid="nobody", members=[{"memberid": "nobody"}]), old.leave(), look(side, group), settle(side, new), new.leave()
 
 
@@ -98,6 +100,23 @@ def empty_groups(side):
     again.join(), again.sync([(again, assigned(topic, 0, 1))]), look(side, group), side.call("OffsetFetch", 8, fetch), again.leave()
 
 
+def moved_by_a_pattern(side):
+    """A consumer joins a classic group by a pattern: the group moves when that is resolved, and not before."""
+    topic = group = "pattern-upgrade"
+    side.topic(topic, 6)
+    old, new = classic(side, group, "old", topic), Consumer(side, group, "new", 1)
+    new.more = {"subscribedtopicregex": "pattern-upgrad."}
+    old.join(), old.sync([(old, assigned(topic, *range(6)))])
+    new.join()
+
+    def moved():
+        new.quietly(topicpartitions=new.owned)
+        return new.epoch == 2
+    side.until(moved), look(side, group)
+    old.protocols = [("range", subscription([topic], 1, [(topic, [0, 1, 2])]))]
+    follow(old), settle(side, new), follow(old), settle(side, new), look(side, group)
+
+
 def static_members(side):
     """An instance that comes back with the other protocol."""
     topic = group = "instance-converted"
@@ -115,4 +134,4 @@ def static_members(side):
     back.join(), back.sync(), look(side, group), follow(b), back.beat(), b.beat(), look(side, group)
 
 
-SCRIPTS = [upgrade, classic_joins, not_convertible, empty_groups, static_members]
+SCRIPTS = [upgrade, classic_joins, not_convertible, empty_groups, moved_by_a_pattern, static_members]

@@ -8,6 +8,8 @@ use kafka_protocol::messages::leave_group_response::MemberResponse;
 use kafka_protocol::messages::{
     HeartbeatRequest, JoinGroupRequest, JoinGroupResponse, SyncGroupRequest, SyncGroupResponse,
 };
+use milena_protocol::stored::group::GroupRecord;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -23,13 +25,6 @@ use crate::group::member::Protocol;
 use crate::group::rebalance::join_error;
 use crate::group::shard::{GroupShard, Reply, Then, TimerKey};
 use crate::group::text;
-
-/// A JoinGroup that goes on when a static member has made room.
-pub(crate) struct PendingJoin {
-    joiner: Joiner,
-    request: JoinGroupRequest,
-    ticket: Ticket,
-}
 
 /// A JoinGroup that is answered when the member is on record.
 pub(crate) struct Joined {
@@ -57,7 +52,7 @@ impl GroupShard {
         effects: &mut Effects<Self>,
     ) {
         if let Err(error) = self.try_join_consumer(now, joiner, request, ticket, effects) {
-            effects.reply(ticket, join_error(&request.member_id, error));
+            effects.reply(ticket, join_error("", error));
         }
     }
 
@@ -94,22 +89,8 @@ impl GroupShard {
             effects.reply(ticket, join_error(&new_id, ResponseError::MemberIdRequired));
             return Ok(());
         }
-        if let Some(instance_id) = instance_id {
-            match group.static_member(instance_id) {
-                Some(old) if id.is_empty() => {
-                    let at = now.saturating_add(request.session_timeout_ms.into());
-                    self.timers.schedule(session_key(&group.id, &new_id), at);
-                    let request = request.clone().with_member_id(text(&new_id));
-                    let pending = PendingJoin { joiner: joiner.clone(), request, ticket };
-                    effects.store(group.replace(old, &new_id), Then::PendingJoin(Box::new(pending)));
-                    return Ok(());
-                }
-                None if id.is_empty() => {}
-                _ => {
-                    known_static_member(group, id, instance_id).map_err(|refusal| refusal.error)?;
-                }
-            }
-        }
+        let mut records = Vec::new();
+        let group = group.with_room(request, &new_id, &mut records)?;
         let member = group.member(&new_id).cloned().unwrap_or_else(|| Member::new(Arc::clone(&new_id)));
         let owned = owned_on_wire(&subscription, &*self.topics);
         let mut change = Change {
@@ -119,7 +100,7 @@ impl GroupShard {
             default_assignor: settings.default_assignor(),
             regex_refresh_ms: settings.regex_refresh_interval_ms,
             owned: Some(&owned),
-            records: Vec::new(),
+            records,
             resolves: false,
         };
         let profile = profile_of(&member.profile, joiner, request, &protocols, subscription);
@@ -144,25 +125,6 @@ impl GroupShard {
             effects.store(records, Then::Joined(Box::new(joined)));
         }
         Ok(())
-    }
-
-    /// The place of the static member is free.
-    pub(in crate::group) fn continue_join(
-        &mut self,
-        pending: &PendingJoin,
-        now: i64,
-        effects: &mut Effects<Self>,
-    ) {
-        self.join_consumer(now, &pending.joiner, &pending.request, pending.ticket, effects);
-    }
-
-    /// A JoinGroup cannot be stored.
-    pub(in crate::group) fn pending_join_failed(
-        pending: &PendingJoin,
-        error: ResponseError,
-        effects: &mut Effects<Self>,
-    ) {
-        effects.reply(pending.ticket, join_error(&pending.request.member_id, error));
     }
 
     /// A member is on record.
@@ -289,6 +251,25 @@ impl GroupShard {
 }
 
 impl ConsumerGroup {
+    /// The group with room for who joins: a static member that does not know its id takes the place of the one before.
+    fn with_room(
+        &self,
+        request: &JoinGroupRequest,
+        new_id: &Arc<str>,
+        records: &mut Vec<GroupRecord>,
+    ) -> Result<Cow<'_, Self>, ResponseError> {
+        let id = request.member_id.as_str();
+        let Some(instance_id) = request.group_instance_id.as_deref() else { return Ok(Cow::Borrowed(self)) };
+        match self.static_member(instance_id) {
+            Some(old) if id.is_empty() => return Ok(Cow::Owned(self.replaced(old, new_id, records))),
+            None if id.is_empty() => {}
+            _ => {
+                known_static_member(self, id, instance_id).map_err(|refusal| refusal.error)?;
+            }
+        }
+        Ok(Cow::Borrowed(self))
+    }
+
     /// Whether the members that speak the classic protocol share one of these, if there are any.
     fn speaks_one_of(&self, protocols: &[Protocol]) -> bool {
         protocols.iter().any(|protocol| {

@@ -5,6 +5,7 @@ use kafka_protocol::messages::consumer_group_heartbeat_request::TopicPartitions 
 use kafka_protocol::messages::consumer_group_heartbeat_response::{Assignment, TopicPartitions};
 use kafka_protocol::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse};
 use milena_protocol::stored::group::{ConsumerGroupMetadataValue, GroupRecord};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -40,38 +41,6 @@ pub(super) struct Change<'a> {
 }
 
 impl GroupShard {
-    /// What must be on record before a member can join: a classic group becomes a consumer group, and a static member
-    /// that has left makes room. Whether there is more to prepare when this is on record.
-    pub(in crate::group) fn prepare_join(
-        &mut self,
-        now: i64,
-        request: &ConsumerGroupHeartbeatRequest,
-        effects: &mut Effects<Self>,
-    ) -> Result<bool, Refusal> {
-        if let Some(regex) = request.subscribed_topic_regex.as_deref() {
-            super::regex::compile(regex)?;
-        }
-        let group_id = request.group_id.as_str();
-        self.refuse_other_kinds(group_id)?;
-        if self.groups.contains_key(group_id) {
-            self.upgrade(now, group_id, effects)?;
-            return Ok(true);
-        }
-        let Some(group) = self.consumers.get(group_id) else { return Ok(false) };
-        let Some(instance_id) = request.instance_id.as_deref() else { return Ok(false) };
-        let Some(old) = group.static_member(instance_id) else { return Ok(false) };
-        if old.profile.classic.is_none() {
-            refuse_unreleased(old, &request.member_id, instance_id)?;
-        }
-        let new_id: Arc<str> = Arc::from(request.member_id.as_str());
-        tracing::info!(group = group_id, instance_id, old = %old.id, new = %new_id, "a static member takes its place again");
-        // The deadlines of the old one stay: they find nobody once it is replaced.
-        let timeout = self.settings.consumer.session_timeout_ms(&*self.topics, group_id);
-        self.timers.schedule(session_key(&group.id, &new_id), now.saturating_add(timeout));
-        effects.store(group.replace(old, &new_id), Then::Replay);
-        Ok(false)
-    }
-
     /// A heartbeat of a member that does not leave.
     pub(in crate::group) fn consumer_heartbeat(
         &mut self,
@@ -82,24 +51,11 @@ impl GroupShard {
     ) -> Result<ConsumerGroupHeartbeatResponse, Refusal> {
         let group_id = request.group_id.as_str();
         let joins = request.member_epoch == JOINING;
-        self.refuse_other_kinds(group_id)?;
-        let new_group;
-        let group = match self.consumers.get(group_id) {
-            Some(group) => group,
-            None if !joins && self.groups.contains_key(group_id) => {
-                return Err(not_a_consumer_group(group_id));
-            }
-            None if !joins => {
-                let message = format!("Consumer group {group_id} not found.");
-                return Err(Refusal::new(ResponseError::GroupIdNotFound, message));
-            }
-            None => {
-                new_group = ConsumerGroup::new(Arc::from(group_id));
-                &new_group
-            }
-        };
-        refuse_full(group, request, self.settings.consumer.max_size)?;
-        let member = find_member(group, request)?;
+        let mut records = Vec::new();
+        let group = self.group_of(request, &mut records)?;
+        let id = Arc::clone(&group.id);
+        refuse_full(&group, request, self.settings.consumer.max_size)?;
+        let member = find_member(&group, request)?;
         let version = self.topics.version();
         let mut change = Change {
             now,
@@ -108,7 +64,7 @@ impl GroupShard {
             default_assignor: self.settings.consumer.default_assignor(),
             regex_refresh_ms: self.settings.consumer.regex_refresh_interval_ms,
             owned: request.topic_partitions.as_deref(),
-            records: Vec::new(),
+            records,
             resolves: false,
         };
         let profile = updated_profile(&member.profile, sender, request);
@@ -117,11 +73,10 @@ impl GroupShard {
         if updated.holding != member.holding && updated.holding.state == MemberState::Unrevoked {
             // It is never taken back: the log may not take that there is nothing left to give up.
             let timeout = i64::from(updated.profile.rebalance_timeout_ms);
-            self.timers.schedule(revocation_key(&group.id, &updated.id), now.saturating_add(timeout));
+            self.timers.schedule(revocation_key(&id, &updated.id), now.saturating_add(timeout));
         }
         let timeout = self.settings.consumer.session_timeout_ms(&*self.topics, group_id);
-        self.timers.schedule(session_key(&group.id, &updated.id), now.saturating_add(timeout));
-        let id = Arc::clone(&group.id);
+        self.timers.schedule(session_key(&id, &updated.id), now.saturating_add(timeout));
         let resolves = resolves.then(|| Arc::clone(&id));
         if records.is_empty() {
             self.topics_seen(&id, version);
@@ -140,6 +95,41 @@ impl GroupShard {
             .with_member_epoch(updated.holding.epoch)
             .with_heartbeat_interval_ms(self.settings.consumer.heartbeat_interval_ms(&*self.topics, group_id))
             .with_assignment(tells.then(|| told(&updated.holding.assigned))))
+    }
+
+    /// The group that a heartbeat is about. For a member that joins it is what `records` make of it: a classic group is a
+    /// consumer group then, and a static member that has left has made room. They are stored with what comes of the
+    /// heartbeat, or not at all.
+    fn group_of(
+        &self,
+        request: &ConsumerGroupHeartbeatRequest,
+        records: &mut Vec<GroupRecord>,
+    ) -> Result<Cow<'_, ConsumerGroup>, Refusal> {
+        let group_id = request.group_id.as_str();
+        self.refuse_other_kinds(group_id)?;
+        let known = self.consumers.get(group_id).map(Cow::Borrowed);
+        if request.member_epoch != JOINING {
+            return known.ok_or_else(|| match self.groups.contains_key(group_id) {
+                true => not_a_consumer_group(group_id),
+                false => {
+                    let message = format!("Consumer group {group_id} not found.");
+                    Refusal::new(ResponseError::GroupIdNotFound, message)
+                }
+            });
+        }
+        if let Some(regex) = request.subscribed_topic_regex.as_deref() {
+            super::regex::compile(regex)?;
+        }
+        let group = match known {
+            Some(group) => group,
+            None => Cow::Owned(self.upgrade(group_id, records)?),
+        };
+        let Some(instance_id) = request.instance_id.as_deref() else { return Ok(group) };
+        let Some(old) = group.static_member(instance_id) else { return Ok(group) };
+        if old.profile.classic.is_none() {
+            refuse_unreleased(old, &request.member_id, instance_id)?;
+        }
+        Ok(Cow::Owned(group.replaced(old, &Arc::from(request.member_id.as_str()), records)))
     }
 
     /// What a group makes of this version of the topics is on record.
@@ -253,8 +243,11 @@ impl ConsumerGroup {
         GroupRecord::ConsumerGroupMetadata(self.id.to_string(), Some(value))
     }
 
-    /// Gives the place of a static member to its next incarnation, which joins.
-    pub(super) fn replace(&self, old: &Member, new_id: &Arc<str>) -> Vec<GroupRecord> {
+    /// The group with the place of a static member in the hands of its next incarnation, which joins. The deadlines of the
+    /// old one stay: they find nobody once that is on record.
+    pub(super) fn replaced(&self, old: &Member, new_id: &Arc<str>, into: &mut Vec<GroupRecord>) -> Self {
+        let instance_id = old.profile.instance_id.as_deref();
+        tracing::info!(group = %self.id, instance_id, old = %old.id, new = %new_id, "a static member takes its place again");
         let mut records = self.member_tombstones(&old.id);
         let new = Holding { epoch: JOINING, previous_epoch: 0, ..old.holding.clone() };
         let profile = old.profile.to_record();
@@ -263,7 +256,7 @@ impl ConsumerGroup {
         records.push(self.target_record(new_id, self.target(&old.id).unwrap_or(&nothing)));
         let holding = new.to_record();
         records.push(GroupRecord::ConsumerGroupCurrentMemberAssignment(self.key(new_id), Some(holding)));
-        records
+        self.clone().with(records, into)
     }
 
     /// What takes a member out of the group.

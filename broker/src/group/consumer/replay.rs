@@ -11,71 +11,17 @@ impl GroupShard {
     /// Takes over a record of a consumer group. After a compaction records may come in any order between members, so what
     /// a value names is made if it is missing, and what a tombstone names may be missing.
     pub(in crate::group) fn apply_consumer(&mut self, record: GroupRecord) {
-        match record {
-            GroupRecord::ConsumerGroupMetadata(id, None) => {
-                self.consumers.remove(id.as_str());
-            }
-            GroupRecord::ConsumerGroupMetadata(id, Some(value)) => {
-                let group = self.consumer_group(&id);
-                (group.epoch, group.metadata_hash) = (value.epoch, value.metadata_hash);
-            }
-            GroupRecord::ConsumerGroupPartitionMetadata(id, Some(_)) => {
-                self.consumer_group(&id).has_partition_metadata = true;
-            }
-            GroupRecord::ConsumerGroupTargetAssignmentMetadata(id, Some(value)) => {
-                self.consumer_group(&id).target_epoch = value.assignment_epoch;
-            }
-            GroupRecord::ConsumerGroupPartitionMetadata(id, None) => {
-                if let Some(group) = self.consumers.get_mut(id.as_str()) {
-                    group.has_partition_metadata = false;
-                }
-            }
-            GroupRecord::ConsumerGroupTargetAssignmentMetadata(id, None) => {
-                if let Some(group) = self.consumers.get_mut(id.as_str()) {
-                    group.target_epoch = 0;
-                }
-            }
-            GroupRecord::ConsumerGroupMemberMetadata(key, Some(value)) => {
-                self.consumer_group(&key.group_id).set_profile(&key.member_id, Profile::from_record(value));
-            }
-            GroupRecord::ConsumerGroupTargetAssignmentMember(key, Some(value)) => {
-                let target = Arc::new(partitions_of(value.topic_partitions));
-                let group = self.consumer_group(&key.group_id);
-                let id = group.member_id(&key.member_id);
-                group.targets.insert(id, target);
-            }
-            GroupRecord::ConsumerGroupCurrentMemberAssignment(key, Some(value)) => {
-                self.consumer_group(&key.group_id).set_holding(&key.member_id, Holding::from_record(value));
-            }
-            GroupRecord::ConsumerGroupRegularExpression(key, Some(value)) => {
-                let resolved = Resolved {
-                    topics: value.topics.into_iter().collect(),
-                    version: value.version,
-                    timestamp: value.timestamp,
-                };
-                self.consumer_group(&key.group_id).regexes.insert(key.regular_expression, resolved);
-            }
-            GroupRecord::ConsumerGroupMemberMetadata(key, None) => {
-                if let Some(group) = self.consumers.get_mut(key.group_id.as_str()) {
-                    group.remove_member(&key.member_id);
-                }
-            }
-            GroupRecord::ConsumerGroupTargetAssignmentMember(key, None) => {
-                if let Some(group) = self.consumers.get_mut(key.group_id.as_str()) {
-                    group.targets.remove(key.member_id.as_str());
-                }
-            }
-            GroupRecord::ConsumerGroupCurrentMemberAssignment(key, None) => {
-                if let Some(group) = self.consumers.get_mut(key.group_id.as_str()) {
-                    group.clear_holding(&key.member_id);
-                }
-            }
-            GroupRecord::ConsumerGroupRegularExpression(key, None) => {
-                if let Some(group) = self.consumers.get_mut(key.group_id.as_str()) {
-                    group.regexes.remove(key.regular_expression.as_str());
-                }
-            }
-            _ => {}
+        if let GroupRecord::ConsumerGroupMetadata(id, None) = &record {
+            self.consumers.remove(id.as_str());
+            return;
+        }
+        let Some((id, is_tombstone)) = group_of(&record) else { return };
+        let group = match is_tombstone {
+            true => self.consumers.get_mut(id),
+            false => Some(self.consumer_group(id)),
+        };
+        if let Some(group) = group {
+            group.apply(record);
         }
     }
 
@@ -92,7 +38,75 @@ impl GroupShard {
     }
 }
 
+/// The group of a record, and whether there is nothing any more under its key.
+fn group_of(record: &GroupRecord) -> Option<(&str, bool)> {
+    Some(match record {
+        GroupRecord::ConsumerGroupMetadata(id, value) => (id, value.is_none()),
+        GroupRecord::ConsumerGroupPartitionMetadata(id, value) => (id, value.is_none()),
+        GroupRecord::ConsumerGroupTargetAssignmentMetadata(id, value) => (id, value.is_none()),
+        GroupRecord::ConsumerGroupMemberMetadata(key, value) => (&key.group_id, value.is_none()),
+        GroupRecord::ConsumerGroupTargetAssignmentMember(key, value) => (&key.group_id, value.is_none()),
+        GroupRecord::ConsumerGroupCurrentMemberAssignment(key, value) => (&key.group_id, value.is_none()),
+        GroupRecord::ConsumerGroupRegularExpression(key, value) => (&key.group_id, value.is_none()),
+        _ => return None,
+    })
+}
+
 impl ConsumerGroup {
+    /// Takes over a record of this group, but for the one that ends it.
+    pub(super) fn apply(&mut self, record: GroupRecord) {
+        match record {
+            GroupRecord::ConsumerGroupMetadata(_, Some(value)) => {
+                (self.epoch, self.metadata_hash) = (value.epoch, value.metadata_hash);
+            }
+            GroupRecord::ConsumerGroupPartitionMetadata(_, value) => {
+                self.has_partition_metadata = value.is_some();
+            }
+            GroupRecord::ConsumerGroupTargetAssignmentMetadata(_, value) => {
+                self.target_epoch = value.map_or(0, |value| value.assignment_epoch);
+            }
+            GroupRecord::ConsumerGroupMemberMetadata(key, Some(value)) => {
+                self.set_profile(&key.member_id, Profile::from_record(value));
+            }
+            GroupRecord::ConsumerGroupMemberMetadata(key, None) => self.remove_member(&key.member_id),
+            GroupRecord::ConsumerGroupTargetAssignmentMember(key, Some(value)) => {
+                let target = Arc::new(partitions_of(value.topic_partitions));
+                let id = self.member_id(&key.member_id);
+                self.targets.insert(id, target);
+            }
+            GroupRecord::ConsumerGroupTargetAssignmentMember(key, None) => {
+                self.targets.remove(key.member_id.as_str());
+            }
+            GroupRecord::ConsumerGroupCurrentMemberAssignment(key, Some(value)) => {
+                self.set_holding(&key.member_id, Holding::from_record(value));
+            }
+            GroupRecord::ConsumerGroupCurrentMemberAssignment(key, None) => {
+                self.clear_holding(&key.member_id);
+            }
+            GroupRecord::ConsumerGroupRegularExpression(key, Some(value)) => {
+                let resolved = Resolved {
+                    topics: value.topics.into_iter().collect(),
+                    version: value.version,
+                    timestamp: value.timestamp,
+                };
+                self.regexes.insert(key.regular_expression, resolved);
+            }
+            GroupRecord::ConsumerGroupRegularExpression(key, None) => {
+                self.regexes.remove(key.regular_expression.as_str());
+            }
+            _ => {}
+        }
+    }
+
+    /// As it will be with these records, which are added to `records`.
+    pub(super) fn with(mut self, new: Vec<GroupRecord>, records: &mut Vec<GroupRecord>) -> Self {
+        for record in &new {
+            self.apply(record.clone());
+        }
+        records.extend(new);
+        self
+    }
+
     /// The id as the group has it already.
     fn member_id(&self, id: &str) -> Arc<str> {
         self.members.get_key_value(id).map_or_else(|| Arc::from(id), |(id, _)| Arc::clone(id))

@@ -20,21 +20,22 @@ use crate::error::Refusal;
 use crate::group::classic::ClassicGroup;
 use crate::group::member::{Member as ClassicMember, Protocol};
 use crate::group::rebalance::{join_error, sync_error};
-use crate::group::shard::{GroupShard, Then};
+use crate::group::shard::GroupShard;
 
 impl GroupShard {
-    /// Makes a classic group a consumer group; an empty one just gives its name away.
+    /// The consumer group that a classic group becomes by these `records`; an empty one, or none, is a new group.
     pub(super) fn upgrade(
-        &mut self,
-        now: i64,
+        &self,
         group_id: &str,
-        effects: &mut Effects<Self>,
-    ) -> Result<(), Refusal> {
-        let Some(group) = self.groups.get_mut(group_id) else { return Ok(()) };
-        let mut records = vec![GroupRecord::GroupMetadata(group_id.to_owned(), None)];
+        records: &mut Vec<GroupRecord>,
+    ) -> Result<ConsumerGroup, Refusal> {
+        let Some(group) = self.groups.get(group_id) else {
+            return Ok(ConsumerGroup::new(Arc::from(group_id)));
+        };
+        let upgraded = ConsumerGroup::new(Arc::clone(&group.id));
+        records.push(GroupRecord::GroupMetadata(group_id.to_owned(), None));
         if group.is_empty() {
-            effects.store(records, Then::Replay);
-            return Ok(());
+            return Ok(upgraded);
         }
         let settings = &self.settings.consumer;
         let refused = |why: &str| {
@@ -50,26 +51,30 @@ impl GroupShard {
         if group.len() > settings.max_size {
             return Err(refused("the group size exceeds the consumer group maximum size."));
         }
-        records.extend(convert(group, &*self.topics).map_err(refused)?);
-        tracing::info!(group = group_id, members = group.len(), "the classic group becomes a consumer group");
-        for member in group.members_mut() {
-            // They join again, and find what is left for them.
-            if let Some(ticket) = member.awaiting_sync.take() {
-                effects.reply(ticket, sync_error(ResponseError::RebalanceInProgress));
-            }
+        let converted = convert(group, &*self.topics).map_err(refused)?;
+        Ok(upgraded.with(converted, records))
+    }
+
+    /// The records of a consumer group are stored: if it was a classic group until now, its members go on in it.
+    pub(in crate::group) fn upgraded(&mut self, group_id: &str, now: i64, effects: &mut Effects<Self>) {
+        let Some(mut group) = self.groups.remove(group_id) else { return };
+        if group.is_empty() {
+            return;
         }
+        tracing::info!(group = group_id, members = group.len(), "the classic group becomes a consumer group");
         let ids: Vec<Arc<str>> = group.members().map(|member| Arc::clone(&member.id)).collect();
         for id in ids {
+            // They join again, and find what is left for them.
             if let Some(ticket) = group.take_join(&id) {
                 effects.reply(ticket, join_error(&id, ResponseError::RebalanceInProgress));
             }
-            if let Some(member) = group.member(&id) {
-                let at = now.saturating_add(member.session_timeout_ms.into());
-                self.timers.schedule(session_key(&group.id, &id), at);
+            let Some(member) = group.member_mut(&id) else { continue };
+            if let Some(ticket) = member.awaiting_sync.take() {
+                effects.reply(ticket, sync_error(ResponseError::RebalanceInProgress));
             }
+            let at = now.saturating_add(member.session_timeout_ms.into());
+            self.timers.schedule(session_key(&group.id, &id), at);
         }
-        effects.store(records, Then::Replay);
-        Ok(())
     }
 }
 

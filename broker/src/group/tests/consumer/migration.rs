@@ -1,7 +1,7 @@
 //! Groups that change their protocol while they have members.
 
-use super::{Holding, Script, assigned, beating, holding};
-use crate::group::tests::{GROUP, Join, code, name, now};
+use super::{Holding, Script, assigned, beating, holding, joining};
+use crate::group::tests::{Commit, GROUP, Join, code, name, now};
 use crate::group::{ConsumerSettings, GroupSettings};
 use bytes::BufMut;
 use kafka_protocol::ResponseError;
@@ -229,6 +229,71 @@ fn classic_members_join_again_when_only_the_group_has_moved() {
         let synced = now(script.harness.sync(&old, 3, &[]));
         assert_eq!((synced.error_code, &synced.assignment[..]), (0, &assignment(0..6)[..]), "{case}");
     }
+}
+
+/// All of it is in one batch, or nothing.
+#[test]
+fn a_group_changes_its_protocol_with_its_first_member_or_stays() {
+    for takes in [0, 1] {
+        for (case, has_members) in [("offsets alone", false), ("members", true)] {
+            let script = Script::new();
+            script.topics.set("orders", 2, 4);
+            assert_eq!(script.harness.commit(Commit::default()), 0, "{case}");
+            if has_members {
+                script.classic();
+            }
+            let before = script.group_type();
+            script.harness.log.refuse_after(takes);
+            let joined = script.join("new", &["t"]);
+            script.harness.log.take_all();
+            let expected = if takes == 0 { code(ResponseError::NotCoordinator) } else { 0 };
+            assert_eq!(joined.error_code, expected, "{case}");
+            let script = script.restart();
+            let (protocol, members) = match takes {
+                0 => (before.as_str(), 0),
+                _ if has_members => ("consumer Reconciling", 2),
+                _ => ("consumer Stable", 1),
+            };
+            assert_eq!(script.group_type(), protocol, "{case}");
+            assert_eq!(script.describe().members.len(), members, "{case}");
+            assert_eq!(script.harness.fetch(GROUP, "orders", 0), (1, 0), "{case}");
+        }
+    }
+}
+
+#[test]
+fn who_has_no_room_in_a_group_does_not_change_its_protocol() {
+    let settings = || GroupSettings {
+        consumer: ConsumerSettings { max_size: 1, ..ConsumerSettings::default() },
+        ..GroupSettings::default()
+    };
+    let script = Script::with(settings());
+    script.classic();
+    assert_eq!(script.join("new", &["t"]).error_code, code(ResponseError::GroupMaxSizeReached));
+    assert_eq!(script.group_type(), "classic Stable");
+
+    let script = Script::with(settings());
+    script.join("new", &["t"]);
+    let refused = script.join_classic("", 0..0);
+    assert_eq!((refused.error_code, &*refused.member_id), (code(ResponseError::GroupMaxSizeReached), ""));
+    // Who gives its id is told nothing else.
+    let refused = script.join_classic("nobody", 0..0);
+    assert_eq!((refused.error_code, &*refused.member_id), (code(ResponseError::GroupMaxSizeReached), ""));
+    assert_eq!(script.group_type(), "consumer Stable");
+}
+
+/// An instance that comes back needs no room of its own.
+#[test]
+fn an_instance_comes_back_to_a_full_group() {
+    let script = Script::with(GroupSettings {
+        consumer: ConsumerSettings { max_size: 1, ..ConsumerSettings::default() },
+        ..GroupSettings::default()
+    });
+    script.send(joining("a", &["t"]).with_instance_id(Some(name("i"))));
+    script.send(beating("a", -2).with_instance_id(Some(name("i"))));
+    assert_eq!(script.send(joining("b", &["t"]).with_instance_id(Some(name("i")))).error_code, 0);
+    assert_eq!(script.join_classic_as("i", 0..0).error_code, 0);
+    assert_eq!(script.join("c", &["t"]).error_code, code(ResponseError::GroupMaxSizeReached));
 }
 
 #[test]

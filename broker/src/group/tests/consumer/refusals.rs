@@ -10,6 +10,9 @@ const CONSUMER_SESSION_MS: i64 = 45_000;
 /// Until a deadline that could not be acted upon is tried again.
 const RETRY_MS: i64 = 500;
 
+/// Brings a group to where a deadline runs; its length in ms.
+type Begin<'a> = &'a dyn Fn(&Script) -> i64;
+
 fn as_instance(request: ConsumerGroupHeartbeatRequest) -> ConsumerGroupHeartbeatRequest {
     request.with_instance_id(Some(name("i")))
 }
@@ -56,7 +59,7 @@ fn a_deadline_that_cannot_be_stored_is_tried_again() {
         script.harness.heartbeat(&id, 2);
         i64::from(SESSION_MS)
     };
-    let cases: [(&str, &dyn Fn(&Script) -> i64); 4] = [
+    let cases: [(&str, Begin<'_>); 4] = [
         ("a session", &silent),
         ("partitions to give up", &keeps_its_partitions),
         ("partitions that it could not give up", &could_not_give_up),
