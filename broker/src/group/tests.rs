@@ -28,9 +28,12 @@ use kafka_protocol::messages::{
     OffsetCommitRequest, OffsetFetchRequest, SyncGroupRequest, SyncGroupResponse, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
-use milena_protocol::records::{BatchHeader, Batches, HEADER_LEN, Records};
+use milena_protocol::records::{
+    BatchBuilder, BatchHeader, Batches, HEADER_LEN, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, Records,
+};
 use milena_protocol::stored::group::GroupRecord;
 use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
@@ -86,6 +89,33 @@ impl MemoryLog {
     /// Appends what is no part of a verified transaction.
     fn append(&self, partition: i32, batch: &[u8]) -> Result<i64, CoordinatorError> {
         StateLog::append(self, partition, batch, Verification::Skipped)
+    }
+
+    /// What compaction leaves in the end: of each key the last record, at its offset, and no tombstones.
+    fn compact(&self) {
+        for partition in self.partitions.lock().iter_mut() {
+            let mut last: BTreeMap<Vec<u8>, (i64, Option<Vec<u8>>)> = BTreeMap::new();
+            for batch in Batches::new(&partition.bytes) {
+                let (header, batch) = batch.unwrap();
+                for (offset, record) in
+                    (header.base_offset..).zip(Records::new(&batch[HEADER_LEN..], header.record_count))
+                {
+                    let record = record.unwrap();
+                    let value = record.value.map(<[u8]>::to_vec);
+                    last.insert(record.key.unwrap().to_vec(), (offset, value));
+                }
+            }
+            let mut left: Vec<_> = last.into_iter().filter(|(_, (_, value))| value.is_some()).collect();
+            left.sort_by_key(|(_, (offset, _))| *offset);
+            partition.bytes.clear();
+            for (key, (offset, value)) in left {
+                let mut builder = BatchBuilder::new().producer(NO_PRODUCER_ID, NO_PRODUCER_EPOCH, 0);
+                builder.append(START, Some(&key), value.as_deref(), &[]);
+                let start = partition.bytes.len();
+                partition.bytes.extend(builder.build().unwrap());
+                partition.bytes[start..start + 8].copy_from_slice(&offset.to_be_bytes());
+            }
+        }
     }
 
     /// Every record, in order, with the header of its batch.

@@ -1,7 +1,11 @@
-//! Members that join, leave, crash, dawdle and lose answers at random, against what must always hold.
+//! Members that join, leave, crash, dawdle and lose answers at random, over a log that takes nothing now and then and is
+//! compacted before a restart, against what must always hold.
 
 use super::{Holding, Script, assigned, beating, joining, wire};
 use crate::coordinator::seeds::{Named, seeds};
+use crate::group::tests::code;
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::ConsumerGroupHeartbeatResponse;
 use std::collections::BTreeMap;
 
 /// A client: what it holds until it has given it up.
@@ -46,11 +50,22 @@ struct Model {
     clients: BTreeMap<String, Client>,
     steps: Steps,
     now: i64,
+    /// Until when the log takes nothing.
+    refuses_until: i64,
+    /// Answers that said so.
+    refused: usize,
 }
 
 impl Model {
     fn step(&mut self) {
         self.now += self.steps.below(400).cast_signed();
+        if self.steps.below(60) == 0 {
+            // Not so long that a client that keeps to its timeouts could not.
+            self.refuses_until = self.now + self.steps.below(2_000).cast_signed();
+            self.script.harness.log.refuse_after(self.steps.below(3) as usize);
+        } else if self.now >= self.refuses_until {
+            self.script.harness.log.take_all();
+        }
         self.script.harness.at(self.now);
         let ids: Vec<String> = self.clients.keys().cloned().collect();
         for id in &ids {
@@ -72,6 +87,7 @@ impl Model {
                 self.clients.entry(id.clone()).or_default();
                 self.rejoin(&id);
             }
+            // Whether it is heard or not.
             (4..7, Some(id)) => {
                 self.clients.remove(&id);
                 self.script.send(beating(&id, -1));
@@ -99,6 +115,11 @@ impl Model {
         let client = self.clients.get_mut(id).unwrap();
         *client = Client { told_at: self.now, beat_at: self.now, ..Client::default() };
         let answer = self.script.send(joining(id, &["t", "u"]));
+        if is_refused(&answer) {
+            self.refused += 1;
+            client.beat_at = i64::MIN / 2;
+            return;
+        }
         assert_eq!(answer.error_code, 0, "{:?}", answer.error_message);
         client.epoch = answer.member_epoch;
         client.told = assigned(&answer);
@@ -106,8 +127,10 @@ impl Model {
 
     fn beat(&mut self, id: &str, is_lost: bool) {
         let client = self.clients.get_mut(id).unwrap();
+        if client.epoch == 0 {
+            return self.rejoin(id);
+        }
         // A client reports what it holds when it has done what it was told.
-        client.beat_at = self.now;
         let request = match client.says_all {
             true => joining(id, &["t", "u"])
                 .with_member_epoch(client.epoch)
@@ -118,6 +141,12 @@ impl Model {
             }
         };
         let answer = self.script.send(request);
+        if is_refused(&answer) {
+            // It is asked again soon.
+            self.refused += 1;
+            return;
+        }
+        client.beat_at = self.now;
         if answer.error_code != 0 {
             return self.rejoin(id);
         }
@@ -149,9 +178,11 @@ impl Model {
         }
     }
 
-    /// Everybody does as he is told: then everything is assigned, evenly.
+    /// Everybody does as he is told: then everything is assigned, evenly, and who is gone is out.
     fn settle(&mut self) {
-        for _ in 0..20 {
+        self.script.harness.log.take_all();
+        self.refuses_until = self.now;
+        for round in 0..26 {
             let ids: Vec<String> = self.clients.keys().cloned().collect();
             for id in ids {
                 let client = self.clients.get_mut(&id).unwrap();
@@ -162,8 +193,14 @@ impl Model {
                 self.check();
             }
             self.now += 3_000;
+            if round < 16 {
+                // Whoever is gone has no session left by then; that it has none is not taken in time.
+                self.script.harness.log.refuse_after(0);
+            }
             self.script.harness.at(self.now);
+            self.script.harness.log.take_all();
         }
+        assert_eq!(self.script.describe().members.len(), self.clients.len());
         if self.clients.is_empty() {
             return;
         }
@@ -180,21 +217,35 @@ impl Model {
     }
 }
 
+fn is_refused(answer: &ConsumerGroupHeartbeatResponse) -> bool {
+    answer.error_code == code(ResponseError::NotCoordinator)
+}
+
 #[test]
 fn no_partition_is_in_two_hands_and_all_are_in_one() {
-    for seed in seeds(40) {
+    let drawn = seeds(40);
+    let mut refused = 0;
+    for seed in drawn.clone() {
         let _named = Named(seed);
         let script = Script::new();
         script.topics.set("u", 2, 5);
         let steps = Steps(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let mut model = Model { script, clients: BTreeMap::new(), steps, now: 0 };
+        let mut model =
+            Model { script, clients: BTreeMap::new(), steps, now: 0, refuses_until: 0, refused: 0 };
         for step in 0..600 {
             model.step();
             model.check();
             if step % 200 == 199 {
                 model.settle();
+                if seed % 2 == 0 {
+                    model.script.harness.log.compact();
+                }
+                let before = model.script.describe();
                 model.script = model.script.restart();
+                assert_eq!(model.script.describe(), before);
             }
         }
+        refused += model.refused;
     }
+    assert!(drawn.count() == 1 || refused > 100, "{refused}");
 }
