@@ -1,7 +1,7 @@
 //! Groups that change their protocol while they have members.
 
 use super::{Holding, Script, assigned, beating, holding, joining};
-use crate::group::tests::{Commit, GROUP, Join, code, name, now};
+use crate::group::tests::{Commit, GROUP, Join, code, name, now, waiting};
 use crate::group::{ConsumerSettings, GroupSettings};
 use bytes::BufMut;
 use kafka_protocol::ResponseError;
@@ -25,16 +25,41 @@ fn by_topic(partitions: std::ops::Range<i32>) -> Vec<u8> {
 
 /// Version 1, for "t".
 fn subscription(owned: std::ops::Range<i32>) -> Vec<u8> {
-    let mut bytes = b"\0\x01\0\0\0\x01\0\x01t\xff\xff\xff\xff".to_vec();
-    bytes.extend(by_topic(owned));
+    subscription_in(1, owned)
+}
+
+/// For "t": version 1 adds what is owned, 2 a generation, 3 a rack.
+fn subscription_in(version: i16, owned: std::ops::Range<i32>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    bytes.put_i16(version);
+    bytes.put_slice(b"\0\0\0\x01\0\x01t\xff\xff\xff\xff");
+    if version >= 1 {
+        bytes.extend(by_topic(owned));
+    }
+    if version >= 2 {
+        bytes.put_i32(-1);
+    }
+    if version >= 3 {
+        bytes.put_i16(-1);
+    }
     bytes
 }
 
 /// Version 1.
 fn assignment(partitions: std::ops::Range<i32>) -> Vec<u8> {
+    assignment_with(partitions, None)
+}
+
+fn assignment_with(partitions: std::ops::Range<i32>, user_data: Option<&[u8]>) -> Vec<u8> {
     let mut bytes = b"\0\x01".to_vec();
     bytes.extend(by_topic(partitions));
-    bytes.put_i32(-1);
+    match user_data {
+        None => bytes.put_i32(-1),
+        Some(data) => {
+            bytes.put_i32(data.len() as i32);
+            bytes.put_slice(data);
+        }
+    }
     bytes
 }
 
@@ -147,6 +172,30 @@ fn a_classic_member_joins_a_consumer_group() {
     assert_eq!(assigned(&script.beat("new", 2, None)), Some(holding(1, 0..6)));
 }
 
+/// Whatever version of the embedded protocol a member speaks, its assignment comes in that.
+#[test]
+fn assignments_are_in_the_version_of_the_subscription() {
+    for version in 0..=3 {
+        let script = Script::new();
+        script.join("new", &["t"]);
+        script.beat("new", 1, Some(&holding(1, 0..6)));
+        let metadata = subscription_in(version, 0..0);
+        let join = |id: &str| {
+            let protocols: &[(&str, &[u8])] = &[("range", &metadata)];
+            now(script.harness.join(Join { member_id: id, protocols, ..Join::default() }))
+        };
+        let id = join("").member_id.to_string();
+        assert_eq!(join(&id).generation_id, 2, "{version}");
+        script.beat("new", 1, None);
+        script.beat("new", 1, Some(&holding(1, 0..3)));
+        assert_eq!(join(&id).generation_id, 2, "{version}");
+        let synced = now(script.harness.sync(&id, 2, &[]));
+        let mut expected = assignment(3..6);
+        expected[..2].copy_from_slice(&version.to_be_bytes());
+        assert_eq!((synced.error_code, &synced.assignment[..]), (0, &expected[..]), "{version}");
+    }
+}
+
 #[test]
 fn a_classic_member_that_owes_a_request_is_out() {
     let script = Script::new();
@@ -228,6 +277,126 @@ fn classic_members_join_again_when_only_the_group_has_moved() {
         assert_eq!((joined.error_code, joined.generation_id), (0, 3), "{case}");
         let synced = now(script.harness.sync(&old, 3, &[]));
         assert_eq!((synced.error_code, &synced.assignment[..]), (0, &assignment(0..6)[..]), "{case}");
+    }
+}
+
+/// Members that wait for the others, or for the leader, join again in the new group.
+#[test]
+fn a_group_that_rebalances_is_upgraded() {
+    let metadata = subscription(0..0);
+    let protocols: &[(&str, &[u8])] = &[("cooperative-sticky", &metadata)];
+    for waits_for_the_leader in [false, true] {
+        let script = Script::new();
+        let old = script.classic();
+        let second = script.join_classic("", 0..0).member_id.to_string();
+        let mut joining =
+            Some(script.harness.join(Join { member_id: &second, protocols, ..Join::default() }));
+        let mut syncing = None;
+        if waits_for_the_leader {
+            assert_eq!(script.join_classic(&old, 0..6).generation_id, 2);
+            assert_eq!(now(joining.take().unwrap()).generation_id, 2);
+            syncing = Some(script.harness.sync(&second, 2, &[]));
+            assert_eq!(script.group_type(), "classic CompletingRebalance");
+        } else {
+            assert_eq!(script.group_type(), "classic PreparingRebalance");
+        }
+        // Nobody is told of what is not on record.
+        script.harness.log.refuse_after(0);
+        assert_eq!(script.join("new", &["t"]).error_code, code(ResponseError::NotCoordinator));
+        script.harness.log.take_all();
+        let (joining, syncing) = (joining.map(waiting), syncing.map(waiting));
+        assert_eq!(script.join("new", &["t"]).error_code, 0);
+        let told = code(ResponseError::RebalanceInProgress);
+        assert!(joining.is_none_or(|answer| now(answer).error_code == told), "{waits_for_the_leader}");
+        assert!(syncing.is_none_or(|answer| now(answer).error_code == told), "{waits_for_the_leader}");
+        let group = script.describe();
+        assert_eq!((&*group.group_state, group.members.len()), ("Reconciling", 3));
+        for id in [&old, &second] {
+            assert_eq!(script.join_classic(id, 0..0).error_code, 0, "{waits_for_the_leader}");
+        }
+    }
+}
+
+/// What the leader gave its members decides whether a group can be upgraded.
+#[test]
+fn assignments_of_a_group_that_is_upgraded() {
+    let custom = assignment_with(0..6, Some(b"its own"));
+    let refusal = "Cannot upgrade classic group g to consumer group because an unsupported custom assignor is in use. \
+         Please refer to the documentation or switch to a default assignor before re-attempting the upgrade.";
+    for (case, given, expected) in [
+        ("bytes of an assignor of its own", &custom[..], Some(refusal)),
+        ("no such bytes", &assignment_with(0..6, Some(b""))[..], None),
+        ("no partitions", &assignment(0..0)[..], None),
+        ("nothing", &[][..], None),
+    ] {
+        let script = Script::new();
+        let old = script.join_classic("", 0..0).member_id.to_string();
+        let generation = script.join_classic(&old, 0..0).generation_id;
+        let synced = now(script.harness.sync(&old, generation, &[(&old, given)]));
+        assert_eq!(synced.error_code, 0, "{case}");
+        let joined = script.join("new", &["t"]);
+        assert_eq!(joined.error_message.as_deref(), expected, "{case}");
+        let group_type = script.group_type();
+        match expected {
+            Some(_) => assert_eq!(group_type, "classic Stable", "{case}"),
+            None => assert_eq!(group_type, "consumer Reconciling", "{case}"),
+        }
+        let free = case == "no partitions" || case == "nothing";
+        let told = if free { Some(holding(1, 3..6)) } else { Some(Holding::new()) };
+        assert!(expected.is_some() || assigned(&joined) == told, "{case}");
+    }
+}
+
+/// How a member goes, while two others go on.
+type Way<'a> = &'a dyn Fn(&Script, [&str; 2]);
+
+/// However the last member of the new protocol goes; the others are told to join again.
+#[test]
+fn a_group_is_classic_again_when_the_last_member_of_the_new_protocol_is_gone() {
+    let goes_on = |script: &Script, others: [&str; 2]| {
+        script.harness.pass(1_000);
+        for (id, generation) in others.into_iter().zip([2, 3]) {
+            // In the classic group, once it is there, one of them is behind.
+            let told = script.harness.heartbeat(id, generation);
+            let is_classic = script.group_type().starts_with("classic");
+            let behind = is_classic && told == code(ResponseError::IllegalGeneration);
+            assert!(behind || [0, code(ResponseError::RebalanceInProgress)].contains(&told), "{told}");
+        }
+    };
+    let leaves = |script: &Script, _: [&str; 2]| {
+        assert_eq!(script.send(beating("new", -1)).error_code, 0);
+    };
+    let is_removed = |script: &Script, _: [&str; 2]| {
+        assert_eq!(script.harness.leave(&[("new", None)]).members[0].error_code, 0);
+    };
+    let falls_silent = |script: &Script, others: [&str; 2]| {
+        assert_eq!(script.beat("new", 2, Some(&holding(1, 3..5))).member_epoch, 3);
+        (0..45).for_each(|_| goes_on(script, others));
+    };
+    let keeps_its_partitions = |script: &Script, others: [&str; 2]| {
+        for _ in 0..30 {
+            assert_eq!(script.beat("new", 2, None).error_code, 0);
+            goes_on(script, others);
+        }
+    };
+    let ways: [(&str, Way<'_>); 4] = [
+        ("it leaves", &leaves),
+        ("it is removed", &is_removed),
+        ("it falls silent", &falls_silent),
+        ("it does not give up what it must", &keeps_its_partitions),
+    ];
+    for (case, goes) in ways {
+        for (max_size, group_type) in [(2, "classic PreparingRebalance"), (1, "consumer Assigning")] {
+            let script = Script::with(GroupSettings { max_size, ..GroupSettings::default() });
+            let old = script.classic();
+            script.settle_with_new(&old);
+            let other = script.join_classic("", 0..0).member_id.to_string();
+            assert_eq!(script.join_classic(&other, 0..0).generation_id, 3, "{case}");
+            // Told to give up one of three.
+            assert_eq!(assigned(&script.beat("new", 2, None)), Some(holding(1, 3..5)), "{case}");
+            goes(&script, [&old, &other]);
+            assert_eq!(script.group_type(), group_type, "{case}");
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{Script, assigned, beating, holding, joining};
 use crate::group::tests::name;
 use kafka_protocol::messages::ConsumerGroupHeartbeatRequest;
+use milena_protocol::stored::group::GroupRecord;
 
 fn asking(id: &str, regex: &str) -> ConsumerGroupHeartbeatRequest {
     joining(id, &[]).with_subscribed_topic_names(None).with_subscribed_topic_regex(Some(name(regex)))
@@ -48,6 +49,42 @@ fn who_joins_by_a_new_expression_or_for_nothing_does_not_move_the_group() {
         let expected = if resolves { (2, Some(holding(2, 0..1))) } else { (1, None) };
         assert_eq!((beat.member_epoch, assigned(&beat)), expected, "{case}: all of t is in other hands");
         assert_eq!(script.describe().group_epoch, expected.0, "{case}");
+    }
+}
+
+/// By the member itself, or by a client of the classic protocol that takes its place.
+#[test]
+fn an_expression_that_nobody_asks_for_any_more_is_gone() {
+    let as_instance = |request: ConsumerGroupHeartbeatRequest| request.with_instance_id(Some(name("i")));
+    for (case, is_cleared, topics) in
+        [("cleared", true, Some("u")), ("replaced", false, Some("t")), ("nothing left", true, None)]
+    {
+        let script = Script::new();
+        script.topics.set("u", 2, 1);
+        script.send(as_instance(asking("a", "t|u")));
+        assert_eq!(script.send(beating("a", 1)).member_epoch, 2, "{case}");
+        if is_cleared {
+            let names = topics.iter().map(|topic| name(topic).into()).collect();
+            let turned = beating("a", 2)
+                .with_subscribed_topic_names(Some(names))
+                .with_subscribed_topic_regex(Some(name("")))
+                .with_topic_partitions(Some(Vec::new()));
+            assert_eq!(script.send(turned).member_epoch, 3, "{case}");
+        } else {
+            let joined = script.join_classic_as("i", 0..0);
+            assert_eq!((joined.error_code, joined.generation_id), (0, 3), "{case}");
+        }
+        let is_tombstone =
+            |record: &GroupRecord| matches!(record, GroupRecord::ConsumerGroupRegularExpression(_, None));
+        let tombstones =
+            script.harness.log.records().iter().filter(|(_, record)| is_tombstone(record)).count();
+        assert_eq!(tombstones, 1, "{case}");
+        if is_cleared {
+            let target = script.describe().members.remove(0).target_assignment.topic_partitions;
+            let expected: Vec<u128> = topics.iter().map(|_| 2).collect();
+            let target: Vec<u128> = target.iter().map(|topic| topic.topic_id.as_u128()).collect();
+            assert_eq!(target, expected, "{case}");
+        }
     }
 }
 
