@@ -5,6 +5,7 @@
 //! * [`completions`] and [`man`] are made of the tables that the commands are read by.
 //! * [`printer`] is how records are printed, [`pattern`] the formats of `-F`.
 
+mod age;
 pub(super) mod completions;
 pub(super) mod config;
 pub(super) mod consume;

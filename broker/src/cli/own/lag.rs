@@ -1,7 +1,8 @@
 //! `milena lag`.
 
+use super::age;
 use super::consume::time;
-use super::group::{COLUMNS, all, cells, find};
+use super::group::{all, cells, find};
 use super::sheet::{Format, Sheet};
 use crate::cli::connect::block_on;
 use crate::cli::failure::Failure;
@@ -11,6 +12,7 @@ use crate::cli::screen::Screen;
 use crate::cli::tools::Run;
 use crate::cli::verbs::{CLUSTER, OUTPUT, Verb, client};
 use crate::client::{Client, TopicPartition};
+use crate::clock::Clock;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -31,10 +33,40 @@ const FLAGS: &[Flag] = &[
     value("topic", "NAME", "Only this topic; may be repeated."),
     switch("behind", "Only partitions with something to read."),
     value("max", "N", "Exit code 1 if a partition is further behind: for alarms."),
+    value("max-age", "TIME", "Exit code 1 if a record has waited for longer: 30s, 5m; for alarms."),
 ];
-/// The columns of `--watch`.
-const WATCHED: &[&str] =
-    &["group", "topic", "partition", "offset", "end", "lag", "member", "client", "host", "perSecond", "left"];
+/// The columns for people; without `--watch` not the last two.
+const TABLE: &[&str] = &[
+    "group",
+    "topic",
+    "partition",
+    "offset",
+    "end",
+    "lag",
+    "member",
+    "client",
+    "host",
+    "age",
+    "perSecond",
+    "left",
+];
+/// The columns for programs, in the same order.
+const MEMBERS: &[&str] = &[
+    "group",
+    "topic",
+    "partition",
+    "offset",
+    "end",
+    "lag",
+    "member",
+    "client",
+    "host",
+    "ageMs",
+    "perSecond",
+    "left",
+];
+/// How many of them are of `--watch` alone.
+const WATCHED: usize = 2;
 /// What brings the cursor to the top, and what clears all below it.
 const TOP: &str = "\x1b[H\x1b[J";
 
@@ -45,16 +77,26 @@ fn run(screen: &mut Screen, given: &Given) -> Result<(), Failure> {
     let format = Format::of(given)?;
     let interval = given.one("interval")?.map_or(Ok(Duration::from_secs(2)), time)?;
     let max = given.number::<i64>("max")?;
+    let max_age = given.one("max-age")?.map(time).transpose()?;
+    let max_age = max_age.map(|age| i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
     let is_watching = given.has("watch");
+    let is_table = format == Format::Table;
+    let columns = if is_table { TABLE } else { MEMBERS };
+    let columns = if is_watching { columns } else { &columns[..columns.len() - WATCHED] };
     let mut client = client(given)?;
     block_on(async {
         let mut before: HashMap<Place, (i64, Instant)> = HashMap::new();
         loop {
             let found = look(&mut client, given).await?;
+            let ages = age::of(&mut client, &found, Clock::System.now_ms()).await?;
             let worst = found.iter().filter_map(|(_, row)| row.lag()).max().unwrap_or(0);
-            let mut sheet = Sheet::new(if is_watching { WATCHED } else { COLUMNS });
-            for (id, row) in &found {
+            let oldest = ages.iter().flatten().copied().max().unwrap_or(0);
+            let is_late =
+                max.is_some_and(|max| worst > max) || max_age.is_some_and(|max_age| oldest > max_age);
+            let mut sheet = Sheet::new(columns);
+            for ((id, row), age) in found.iter().zip(ages) {
                 let mut cells = cells(id, row).to_vec();
+                cells.push(if is_table { json!(age.map(age::shown)) } else { json!(age) });
                 if is_watching {
                     cells.extend(speed(&mut before, id, row));
                 }
@@ -66,7 +108,7 @@ fn run(screen: &mut Screen, given: &Given) -> Result<(), Failure> {
             sheet.print(screen, format)?;
             screen.flush()?;
             if !is_watching {
-                return if max.is_some_and(|max| worst > max) { Err(Failure::Said) } else { Ok(()) };
+                return if is_late { Err(Failure::Said) } else { Ok(()) };
             }
             tokio::time::sleep(interval).await;
         }
@@ -120,12 +162,7 @@ fn left(lag: Option<i64>, per_second: f64) -> Option<String> {
     if per_second <= 0.0 {
         return Some("stuck".to_owned());
     }
-    let seconds = (lag as f64 / per_second).ceil() as u64;
-    Some(match seconds {
-        0..=119 => format!("{seconds}s"),
-        120..=7_199 => format!("{}m", seconds / 60),
-        _ => format!("{}h", seconds / 3_600),
-    })
+    Some(age::rough((lag as f64 / per_second).ceil() as u64))
 }
 
 #[cfg(test)]
