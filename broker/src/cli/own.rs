@@ -18,6 +18,7 @@ mod pattern;
 mod position;
 mod printer;
 pub(super) mod produce;
+mod rate;
 mod seek;
 mod sheet;
 pub(super) mod topic;

@@ -2,6 +2,7 @@
 
 use super::pattern::{self, Part, take_apart};
 use super::position::time_of;
+use super::rate::Rate;
 use super::sheet::{Format, Sheet};
 use crate::cli::connect::block_on;
 use crate::cli::failure::Failure;
@@ -45,6 +46,8 @@ const FLAGS: &[Flag] = &[
     value("timestamp", "TIME", "The time of all records that bring none: 2026-01-31T12:00, 1769860800000."),
     value("compression", "CODEC", "none (default), gzip, snappy, lz4 or zstd."),
     value("acks", "N", "0, 1 or all (default)."),
+    value("rate", "N/s", "No more records than that: 100/s, 30/m, 1/h."),
+    value("repeat", "N", "Write all of it so many times, or forever; needs --value or --file FILE."),
     value("output", "FORMAT", "Print where batches went: table, json, ndjson, or name."),
 ];
 /// Lines that were read and not yet sent.
@@ -58,6 +61,8 @@ fn run(screen: &mut Screen, given: &Given) -> Result<(), Failure> {
     let making = Making::of(given)?;
     let settings = settings(given)?;
     let format = if given.has("output") { Some(Format::of(given)?) } else { None };
+    let rate = given.one("rate")?.map(Rate::parse).transpose()?;
+    let rounds = rounds(given)?;
     let mut client = client(given)?;
     let mut sheet = Sheet::new(&["topic", "partition", "offset"]);
     let mut sending = Sending {
@@ -66,39 +71,23 @@ fn run(screen: &mut Screen, given: &Given) -> Result<(), Failure> {
         counts: HashMap::new(),
         placed: Vec::new(),
         keep: format.is_some(),
-        progress: Progress::new(given.has("file")),
+        progress: Progress::new(given.has("file") || rounds > 1),
+        rate,
+        start: Instant::now(),
     };
-    let single = given.has("value") || given.has("tombstone");
     let sent = block_on(async {
-        if single {
-            sending.append(&making.finish(making.single())?).await?;
+        if given.has("value") || given.has("tombstone") {
+            let made = making.finish(making.single())?;
+            for _ in 0..rounds {
+                sending.put(&made).await?;
+            }
             return sending.flush().await;
         }
-        let mut lines = read_lines(given.one("file")?.filter(|file| *file != "-"))?;
-        let mut number = 0_u64;
-        while let Some(first) = lines.recv().await {
-            // What is there at once goes out together: a person sees each line go, and a pipe fills batches.
-            let mut next = Some(first);
-            while let Some(line) = next {
-                number += 1;
-                let made =
-                    making.line(&line?).and_then(|made| made.map(|made| making.finish(made)).transpose());
-                let made = match made {
-                    Ok(made) => made,
-                    Err(failure) => {
-                        // What came before goes out whatever comes after.
-                        sending.flush().await?;
-                        return Err(Failure::text(format!("line {number}: {failure}")));
-                    }
-                };
-                if let Some(made) = made
-                    && sending.append(&made).await?
-                {
-                    sending.flush().await?;
-                }
-                next = lines.try_recv().ok();
+        let file = given.one("file")?.filter(|file| *file != "-");
+        for _ in 0..rounds {
+            if all_lines(&mut sending, &making, file).await? == 0 {
+                break;
             }
-            sending.flush().await?;
         }
         Ok(())
     });
@@ -110,6 +99,56 @@ fn run(screen: &mut Screen, given: &Given) -> Result<(), Failure> {
         sheet.print(screen, format)?;
     }
     sent
+}
+
+/// How many times all of it is written.
+fn rounds(given: &Given) -> Result<u64, Failure> {
+    let Some(text) = given.one("repeat")? else { return Ok(1) };
+    let is_there_again =
+        given.has("value") || given.has("tombstone") || given.one("file")?.is_some_and(|file| file != "-");
+    if !is_there_again {
+        return Err(Failure::Usage(
+            "what comes by standard input comes once: --repeat needs --value or --file".into(),
+        ));
+    }
+    match text {
+        "forever" => Ok(u64::MAX),
+        _ => text
+            .parse()
+            .map_err(|_| Failure::Usage(format!("--repeat {text} is neither a number nor forever"))),
+    }
+}
+
+/// Sends the records of all lines, and says how many lines there were.
+async fn all_lines(
+    sending: &mut Sending<'_>,
+    making: &Making<'_>,
+    file: Option<&str>,
+) -> Result<u64, Failure> {
+    let mut lines = read_lines(file)?;
+    let mut number = 0_u64;
+    while let Some(first) = lines.recv().await {
+        // What is there at once goes out together: a person sees each line go, and a pipe fills batches.
+        let mut next = Some(first);
+        while let Some(line) = next {
+            number += 1;
+            let made = making.line(&line?).and_then(|made| made.map(|made| making.finish(made)).transpose());
+            let made = match made {
+                Ok(made) => made,
+                Err(failure) => {
+                    // What came before goes out whatever comes after.
+                    sending.flush().await?;
+                    return Err(Failure::text(format!("line {number}: {failure}")));
+                }
+            };
+            if let Some(made) = made {
+                sending.put(&made).await?;
+            }
+            next = lines.try_recv().ok();
+        }
+        sending.flush().await?;
+    }
+    Ok(number)
 }
 
 fn settings(given: &Given) -> Result<ProducerSettings, Failure> {
@@ -247,9 +286,26 @@ struct Sending<'c> {
     placed: Vec<Placed>,
     keep: bool,
     progress: Progress,
+    rate: Option<Rate>,
+    start: Instant,
 }
 
 impl Sending<'_> {
+    /// Adds a record when it is due, and sends what is complete.
+    async fn put(&mut self, made: &SeedRecord) -> Result<(), Failure> {
+        while let Some(pause) = self.rate.as_ref().and_then(|rate| rate.pause(self.start.elapsed())) {
+            self.flush().await?;
+            tokio::time::sleep(pause).await;
+        }
+        if let Some(rate) = &mut self.rate {
+            rate.sent(self.start.elapsed());
+        }
+        if self.append(made).await? {
+            self.flush().await?;
+        }
+        Ok(())
+    }
+
     /// Adds a record. `true` asks for a flush.
     async fn append(&mut self, made: &SeedRecord) -> Result<bool, Failure> {
         let headers: Vec<Header<'_>> =
