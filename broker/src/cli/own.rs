@@ -9,6 +9,7 @@ mod age;
 pub(super) mod completions;
 pub(super) mod config;
 pub(super) mod consume;
+mod copy;
 pub(super) mod doctor;
 mod expel;
 pub(super) mod group;

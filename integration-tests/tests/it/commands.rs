@@ -193,6 +193,97 @@ fn a_group_reads_and_commits() {
 }
 
 #[test]
+fn a_topic_is_copied_with_all_that_its_records_have() {
+    let broker = Broker::any();
+    let [first, second, small] = ["copied", "copy", "small"].map(unique);
+    told(&broker, &format!("topic create {first} -p 3 -c retention.ms=-1 -c max.message.bytes=2000"));
+    assert_eq!(fed(&broker, "produce --file -", every_kind(&first).as_bytes()).0, 0);
+    // More than one batch of the topic's size may have, and no two partitions alike.
+    let many: String = (0..300).map(|n| format!("{} {n} {}\n", n % 3, "x".repeat(n % 90))).collect();
+    let written = fed(&broker, &format!("produce {first} -F %p\\x20%k\\x20%v -z gzip"), many.as_bytes());
+    assert_eq!(written.0, 0, "{}", written.2);
+    told(&broker, &format!("topic config {first} message.timestamp.type=LogAppendTime"));
+    let copied = objects(&told(&broker, &format!("topic copy {first} {second} -o ndjson")));
+    let counts: Vec<_> = copied.iter().map(|row| row["records"].as_i64()).collect();
+    assert_eq!(counts, [Some(100), Some(105), Some(100)]);
+    let sorted = |topic: &str| {
+        let out = told(&broker, &format!("consume {topic} -o ndjson"));
+        let mut lines: Vec<String> = out
+            .lines()
+            .map(|line| line.replace(&format!("\"topic\":\"{topic}\""), "\"topic\":\"\""))
+            .collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(sorted(&second), sorted(&first));
+    let own = |topic: &str| told(&broker, &format!("topic config {topic} -o ndjson"));
+    assert_eq!(own(&second), own(&first));
+    told(&broker, &format!("topic create {small} -p 2"));
+    for (line, code, expected) in [
+        (format!("topic copy {first} {second}"), 1, "is there already; --into adds to it"),
+        (format!("topic copy {first} {first}"), 2, "cannot be copied to itself"),
+        (format!("topic copy {first} {small} --into"), 1, "has 2 partitions and"),
+        (format!("topic copy {first} {first}-none --into"), 1, "there is no topic"),
+        (format!("topic copy {first}-none {second}"), 1, "there is no topic"),
+    ] {
+        let (found, _, err) = milena(&broker, &line);
+        assert!(found == code && err.contains(expected), "{line}: {found} {err}");
+    }
+    told(&broker, &format!("topic copy {small} {second} --into"));
+    told(&broker, &format!("topic copy {second} {first} --into"));
+    assert_eq!(told(&broker, &format!("consume {first} -F %o")).lines().count(), 610);
+}
+
+#[test]
+fn lag_is_a_number_of_records_and_an_age() {
+    let broker = Broker::any();
+    let (topic, group) = (unique("aged"), unique("group"));
+    told(&broker, &format!("topic create {topic} -p 2 -c retention.ms=-1"));
+    let lines = b"0 0 a\n0 3600000 b\n0 7200000 c\n1 1000 d\n";
+    assert_eq!(fed(&broker, &format!("produce {topic} -F %p\\x20%T\\x20%v"), lines).0, 0);
+    told(&broker, &format!("consume {topic} -g {group} -n 4"));
+    told(&broker, &format!("group seek {group} --to 0:1"));
+    let ages = || {
+        let rows = objects(&told(&broker, &format!("lag {group} -o ndjson")));
+        rows.iter().map(|row| row["ageMs"].as_i64()).collect::<Vec<_>>()
+    };
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("later").as_millis();
+    let [Some(age), None] = ages()[..] else { panic!("{:?}", ages()) };
+    let apart = age.abs_diff(now as i64 - 3_600_000);
+    assert!(apart < 3_600_000, "the age of b and of no other: {apart} ms apart");
+    assert_eq!(milena(&broker, &format!("lag {group} --max-age 1h")).0, 1);
+    assert_eq!(milena(&broker, &format!("lag {group} --max-age 9999w")).0, 0);
+    assert!(
+        told(&broker, &format!("lag {group}")).lines().next().is_some_and(|head| head.ends_with("  AGE"))
+    );
+    told(&broker, &format!("group seek {group} --to end"));
+    assert_eq!(ages(), [None, None]);
+    assert_eq!(milena(&broker, &format!("lag {group} --max-age 1ms")).0, 0);
+}
+
+#[test]
+fn records_are_repeated_at_a_rate() {
+    let broker = Broker::any();
+    let topic = unique("rate");
+    told(&broker, &format!("topic create {topic} -p 1"));
+    let started = std::time::Instant::now();
+    told(&broker, &format!("produce {topic} -k k -v v --repeat 5 --rate 50/s"));
+    // Five records, four pauses.
+    assert!(started.elapsed() >= std::time::Duration::from_millis(80));
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("records.ndjson");
+    std::fs::write(&file, "{\"value\": \"a\"}\n{\"value\": \"b\"}\n").expect("a file");
+    told(&broker, &format!("produce {topic} --file {} --repeat 3", file.display()));
+    std::fs::write(&file, "").expect("a file");
+    told(&broker, &format!("produce {topic} --file {} --repeat forever", file.display()));
+    let values = told(&broker, &format!("consume {topic} -F %v\\c"));
+    assert_eq!(values, "vvvvvababab");
+    for flags in ["--repeat 2", "-v a --repeat often", "-v a --rate soon", "--file - --repeat 2"] {
+        assert_eq!(milena(&broker, &format!("produce {topic} {flags}")).0, 2, "{flags}");
+    }
+}
+
+#[test]
 fn the_doctor_says_what_is_wrong() {
     let broker = Broker::any();
     let found = objects(&told(&broker, "doctor -o ndjson"));

@@ -1,5 +1,6 @@
 //! `milena topic`.
 
+use super::copy;
 use super::position::{self, Places, Position};
 use super::sheet::{Format, Sheet};
 use crate::cli::admin::{self, Resource};
@@ -79,6 +80,13 @@ pub(crate) const RUN: Run = Run::Verbs(&[
         run: delete,
     },
     Verb {
+        name: "copy",
+        words: "FROM TO",
+        help: "Copy the records of a topic to another one: keys, values, headers, times, partitions.",
+        flags: &[CLUSTER, OUTPUT, copy::FLAGS],
+        run: copy::run,
+    },
+    Verb {
         name: "truncate",
         words: "TOPIC",
         help: "Delete the records of a topic: all, or those before a place.",
@@ -93,7 +101,7 @@ pub(crate) const RUN: Run = Run::Verbs(&[
 ]);
 
 /// Topics by their names, in this order; all if there are no names.
-async fn named(client: &mut Client, names: &[String]) -> Result<Vec<Topic>, Failure> {
+pub(super) async fn named(client: &mut Client, names: &[String]) -> Result<Vec<Topic>, Failure> {
     let refs: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut found = client.metadata(if refs.is_empty() { None } else { Some(&refs) }).await?;
     found.iter().try_for_each(there)?;
@@ -208,7 +216,7 @@ fn describe(screen: &mut Screen, given: &Given) -> Result<(), Failure> {
 const COLUMNS: &[&str] = &["topic", "partition", "leader", "epoch", "replicas", "isr", "start", "end"];
 
 /// What is set for a topic, or all that holds for it: key, value, source.
-async fn settings(
+pub(super) async fn settings(
     client: &mut Client,
     topic: &str,
     all: bool,
