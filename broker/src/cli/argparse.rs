@@ -417,10 +417,10 @@ mod tests {
     fn what_is_wrong_stands_behind_the_usage() {
         let top = "usage: kafka-features [-h] [-v] [--command-config COMMAND_CONFIG]\n                      \
                    (--bootstrap-server BOOTSTRAP_SERVER |\n                      \
-                   --bootstrap-controller BOOTSTRAP_CONTROLLER) {describe,abort}\n                      ...\n";
+                   --bootstrap-controller BOOTSTRAP_CONTROLLER)\n                      {describe,abort} ...\n";
         let abort = "usage: kafka-features (--bootstrap-server BOOTSTRAP_SERVER |\n                      \
-                     --bootstrap-controller BOOTSTRAP_CONTROLLER) abort [-h]\n                      \
-                     --topic TOPIC [--partition PARTITION]\n                      \
+                     --bootstrap-controller BOOTSTRAP_CONTROLLER) abort\n                      \
+                     [-h] --topic TOPIC [--partition PARTITION]\n                      \
                      [--producer-epoch PRODUCER_EPOCH]\n                      \
                      [--start-offset START_OFFSET] [--dry-run]\n";
         for (line, usage, expected) in [
