@@ -7,7 +7,6 @@ use crate::controller::partition_count;
 use crate::coordinator::{CoordinatorError, StateLog, Topics, Verification};
 use crate::error::response_error;
 use crate::group::GroupCoordinator;
-use crate::metadata::topic_name::CONSUMER_OFFSETS;
 use crate::metadata::{GROUP_RESOURCE, topic_name};
 use crate::partition::Partition;
 use crate::partitions::Partitions;
@@ -76,7 +75,7 @@ impl StateLog for InternalTopic {
         let read = self.partition(partition)?.on_log(|log| {
             loop {
                 let error = match log.read_batches(from, max_bytes) {
-                    Err(error @ Error::Corrupt { .. }) if self.name == CONSUMER_OFFSETS => error,
+                    Err(error @ Error::Corrupt { .. }) if self.name == topic_name::CONSUMER_OFFSETS => error,
                     read => return read,
                 };
                 // Offsets that were committed before are better than none for all groups of the partition, and Kafka

@@ -98,7 +98,7 @@ pub(super) fn serves(broker: &Broker) -> Served {
             let bytes = log.map(|log| {
                 let (mut all, mut offset) = (Vec::new(), log.start_offset());
                 while let Ok(bytes) = log.read_batches(offset, 1) {
-                    let Ok(header) = milena_protocol::records::BatchHeader::read(&bytes) else { break };
+                    let Ok(header) = BatchHeader::read(&bytes) else { break };
                     offset = header.next_offset();
                     all.extend_from_slice(&bytes);
                 }

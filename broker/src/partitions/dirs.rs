@@ -251,8 +251,8 @@ impl Partitions {
             disk.sync_all()?;
         }
         let logs = self.all().into_iter().map(|partition| partition.log());
-        let left = logs.filter(|log| self.dirs.of(log) == Some(at) && !(whole && !log.is_elsewhere()));
-        left.into_iter().try_for_each(|log| log.sync_closed())
+        let mut left = logs.filter(|log| (!whole || log.is_elsewhere()) && self.dirs.of(log) == Some(at));
+        left.try_for_each(|log| log.sync_closed())
     }
 
     pub(super) fn left_unclean(&self, at: usize, error: &Error) {

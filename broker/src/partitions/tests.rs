@@ -141,7 +141,7 @@ fn what_a_death_left_of_a_deletion_or_a_creation_goes() {
 fn deleted_partitions_wait_by_the_steady_clock() {
     let temp = tempfile::tempdir().unwrap();
     let clock = Arc::new(Clock::Manual(1_000_000.into()));
-    let partitions = start_on(temp.path(), Disk::new, clock.clone());
+    let partitions = start_on(temp.path(), config(&[]), Disk::new, clock.clone());
     let delay = partitions.config().topic_defaults.file_delete_delay_ms;
     fill(&partitions);
     partitions.delete(&topic());
