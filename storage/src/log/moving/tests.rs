@@ -114,8 +114,11 @@ fn transaction(log: &Log, producer: i64, batches: i32, commit: bool) {
     log.append(&BatchHeader::read(&batch).unwrap(), &batch[HEADER_LEN..], &how).unwrap();
 }
 
-/// What read_committed consumers are told, wherever they begin: each batch, and what of it was aborted.
-fn told(log: &Log) -> Vec<(i64, BTreeSet<(i64, i64, i64)>)> {
+/// Producer, first offset and marker of aborted transactions.
+type Aborted = BTreeSet<(i64, i64, i64)>;
+
+/// What read_committed consumers are told, wherever they begin: how far they may read, and what of it was aborted.
+fn told(log: &Log) -> Vec<(i64, Aborted)> {
     let entry = |one: &AbortedTransaction| (one.producer_id, one.first_offset, one.last_offset);
     let one = |offset| {
         let slice = log.read(offset, 1, true, Bound::Stable).unwrap();
