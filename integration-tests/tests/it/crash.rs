@@ -1,9 +1,16 @@
 //! kill -9 in the middle of the work: nothing acknowledged is missing, nothing is there twice.
 
 use crate::rd::{Sending, consume, member, wait_until};
+use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
+use kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
+use kafka_protocol::messages::{
+    ConsumerGroupDescribeRequest, ConsumerGroupHeartbeatRequest, DescribeGroupsRequest, HeartbeatRequest,
+    JoinGroupRequest, SyncGroupRequest,
+};
 use milena_integration_tests::broker::{Broker, unique};
+use milena_integration_tests::raw::Connection;
 use milena_integration_tests::records::batches;
-use milena_integration_tests::requests::{create_topic, read_all};
+use milena_integration_tests::requests::{create_topic, name, read_all, text};
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -82,6 +89,81 @@ fn acknowledged_records_survive_kill_9_once() {
         assert!(known, "{value}, acknowledged at {}-{}, lies at {place:?}", record.partition, record.offset);
     }
     assert_eq!(stored.len(), count, "what is stored was acknowledged in the end");
+}
+
+/// Members of a group that was stable go on without a rebalance: their generation, or their epoch, is what it was.
+#[test]
+fn a_stable_group_is_stable_after_kill_9() {
+    let Some(mut broker) = Broker::own(&[]) else { return };
+    let topic = unique("stable-killed");
+    create_topic(&mut broker.connect(), &topic, PARTITIONS, &[]);
+    let (classic, consumer) = (unique("classic-killed"), unique("consumer-killed"));
+    let mut subscription = b"\0\0\0\0\0\x01".to_vec();
+    subscription.extend((topic.len() as i16).to_be_bytes());
+    subscription.extend(topic.as_bytes());
+    subscription.extend((-1_i32).to_be_bytes());
+    let protocol =
+        JoinGroupRequestProtocol::default().with_name(text("range")).with_metadata(subscription.into());
+    let join = JoinGroupRequest::default()
+        .with_group_id(text(&classic).into())
+        .with_session_timeout_ms(45_000)
+        .with_rebalance_timeout_ms(60_000)
+        .with_protocol_type(text("consumer"))
+        .with_protocols(vec![protocol]);
+    let mut connection = broker.connect();
+    let mut joined = None;
+    // Until the coordinator is there; no id is asked for in this version.
+    wait_until("the classic member has joined", || {
+        joined = Some(connection.call(3, &join)).filter(|joined| joined.error_code == 0);
+        joined.is_some()
+    });
+    let joined = joined.expect("it has joined");
+    let id = joined.member_id.clone();
+    let given = SyncGroupRequestAssignment::default()
+        .with_member_id(id.clone())
+        .with_assignment((&b"\0\0\0\0\0\0\xff\xff\xff\xff"[..]).into());
+    let sync = SyncGroupRequest::default()
+        .with_group_id(text(&classic).into())
+        .with_member_id(id.clone())
+        .with_generation_id(joined.generation_id)
+        .with_assignments(vec![given]);
+    assert_eq!(connection.call(2, &sync).error_code, 0);
+    let beat = ConsumerGroupHeartbeatRequest::default()
+        .with_group_id(text(&consumer).into())
+        .with_member_id(text("member"))
+        .with_member_epoch(0)
+        .with_rebalance_timeout_ms(60_000)
+        .with_subscribed_topic_names(Some(vec![name(&topic)]))
+        .with_topic_partitions(Some(Vec::new()));
+    let assigned = connection.call(1, &beat);
+    assert_eq!((assigned.error_code, assigned.member_epoch), (0, 1));
+
+    let beat_classic = HeartbeatRequest::default()
+        .with_group_id(text(&classic).into())
+        .with_member_id(id)
+        .with_generation_id(joined.generation_id);
+    let beat_consumer =
+        beat.with_member_epoch(1).with_subscribed_topic_names(None).with_topic_partitions(None);
+    let describe = DescribeGroupsRequest::default().with_groups(vec![text(&classic).into()]);
+    let describe_consumer =
+        ConsumerGroupDescribeRequest::default().with_group_ids(vec![text(&consumer).into()]);
+    let check = |connection: &mut Connection, when: &str| {
+        assert_eq!(connection.call(3, &beat_classic).error_code, 0, "{when}");
+        let beaten = connection.call(1, &beat_consumer);
+        assert_eq!((beaten.error_code, beaten.member_epoch), (0, 1), "{when}");
+        let group = connection.call(5, &describe).groups.remove(0);
+        assert_eq!((&*group.group_state, group.members.len()), ("Stable", 1), "{when}");
+        let group = connection.call(0, &describe_consumer).groups.remove(0);
+        assert_eq!((&*group.group_state, group.group_epoch), ("Stable", 1), "{when}");
+    };
+    check(&mut connection, "before");
+    broker.kill();
+    broker.launch();
+    let mut connection = broker.connect();
+    wait_until("the groups are loaded", || {
+        connection.call(5, &describe).groups.first().is_some_and(|group| group.error_code == 0)
+    });
+    check(&mut connection, "after");
 }
 
 #[test]

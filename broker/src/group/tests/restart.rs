@@ -255,6 +255,8 @@ fn batches_look_as_kafka_writes_them() {
     let harness = Harness::new();
     let id = harness.stable("a");
     harness.commit(Commit { member_id: &id, generation: 1, offset: 10, ..Commit::default() });
+    let commits = harness.log.records().len();
+    assert_eq!(commits, 3, "the group, its generation, one batch for the commit");
     harness.leave(&[(&id, None)]);
     let records = harness.log.records();
     for (header, _) in &records {
