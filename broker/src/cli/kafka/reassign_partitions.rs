@@ -48,24 +48,49 @@ const FLAGS: &[Flag] = &[
 const SERVERS: &[&str] = &["bootstrap-server"];
 const EITHER: &[&str] = &["bootstrap-server", "bootstrap-controller"];
 
-/// What the tool can do: the action, what it needs, what it may have, and whom it may ask.
-const ACTIONS: [(&str, &[&str], &[&str], &[&str]); 5] = [
-    ("generate", &["topics-to-move-json-file", "broker-list"], &["disable-rack-aware"], SERVERS),
-    (
-        "execute",
-        &["reassignment-json-file"],
-        &[
+/// Something that the tool can do.
+struct Action {
+    name: &'static str,
+    /// Options that it needs.
+    needed: &'static [&'static str],
+    /// Options that it may have.
+    allowed: &'static [&'static str],
+    /// Whom it may ask.
+    whom: &'static [&'static str],
+}
+
+const ACTIONS: [Action; 5] = [
+    Action {
+        name: "generate",
+        needed: &["topics-to-move-json-file", "broker-list"],
+        allowed: &["disable-rack-aware"],
+        whom: SERVERS,
+    },
+    Action {
+        name: "execute",
+        needed: &["reassignment-json-file"],
+        allowed: &[
             "additional",
             "throttle",
             "replica-alter-log-dirs-throttle",
             "timeout",
             "disallow-replication-factor-change",
         ],
-        SERVERS,
-    ),
-    ("verify", &["reassignment-json-file"], &["preserve-throttles"], SERVERS),
-    ("cancel", &["reassignment-json-file"], &["preserve-throttles", "timeout"], EITHER),
-    ("list", &[], &[], EITHER),
+        whom: SERVERS,
+    },
+    Action {
+        name: "verify",
+        needed: &["reassignment-json-file"],
+        allowed: &["preserve-throttles"],
+        whom: SERVERS,
+    },
+    Action {
+        name: "cancel",
+        needed: &["reassignment-json-file"],
+        allowed: &["preserve-throttles", "timeout"],
+        whom: EITHER,
+    },
+    Action { name: "list", needed: &[], allowed: &[], whom: EITHER },
 ];
 
 /// Replicas by partition.
@@ -105,9 +130,9 @@ fn run(screen: &mut Screen, given: &Given) -> Result<(), Failure> {
 
 /// The one action that is asked for.
 fn action(given: &Given) -> Result<&'static str, Failure> {
-    let mut asked = ACTIONS.iter().filter(|(name, ..)| given.has(name));
-    let (Some((action, needed, allowed, whom)), None) = (asked.next(), asked.next()) else {
-        let all: Vec<String> = ACTIONS.iter().map(|(name, ..)| format!("--{name}")).collect();
+    let mut asked = ACTIONS.iter().filter(|action| given.has(action.name));
+    let (Some(action), None) = (asked.next(), asked.next()) else {
+        let all: Vec<String> = ACTIONS.iter().map(|action| format!("--{}", action.name)).collect();
         return Err(Failure::Usage(format!("Command must include exactly one action: {}", all.join(", "))));
     };
     match EITHER.iter().filter(|name| given.has(name)).count() {
@@ -122,17 +147,18 @@ fn action(given: &Given) -> Result<&'static str, Failure> {
             return Err(Failure::Usage(text.into()));
         }
     }
-    for name in *needed {
+    for name in action.needed {
         given.required(name)?;
     }
     let fits = |name: &str| {
-        name == *action
+        name == action.name
             || name == "command-config"
-            || [needed, allowed, whom].iter().any(|list| list.contains(&name))
+            || [action.needed, action.allowed, action.whom].iter().any(|list| list.contains(&name))
     };
     match given.in_order().find(|(name, _)| !fits(name)) {
-        None => Ok(action),
+        None => Ok(action.name),
         Some((name, _)) => {
+            let action = action.name;
             Err(Failure::Usage(format!("Option \"[{name}]\" can't be used with action \"[{action}]\"")))
         }
     }
