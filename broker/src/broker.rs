@@ -597,3 +597,5 @@ fn millis(duration: Duration) -> i64 {
 mod damage;
 #[cfg(test)]
 mod power;
+#[cfg(test)]
+mod seeded;

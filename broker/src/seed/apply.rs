@@ -1,21 +1,26 @@
 //! Applying a seed to a broker that has not begun to accept.
 
 use crate::broker::Broker;
-use crate::client::partition_of;
 use crate::config::SeedConfig;
 use crate::config::alter::Operation;
 use crate::controller::{ConfigChange, ConfigEdit, NewPartitions, NewTopic, Refusal, partition_count};
 use crate::coordinator::Verification;
 use crate::metadata::TOPIC_RESOURCE;
+use crate::partition::Partition;
 use crate::seed::file::{self, Seed, SeedRecord, SeedTopic};
-use crate::seed::plan::{Present, PresentTopic, Step, plan};
-use milena_protocol::records::{BatchBuilder, Header};
+use crate::seed::place::{Bounds, Placed, begun, is_same, place};
+use crate::seed::plan::{Held, Present, PresentTopic, Step, by_topic, plan};
+use milena_protocol::records::{BatchBuilder, Batches, Codec, HEADER_LEN, Header, Records, decompress};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Version of Produce by whose rules the records are checked.
 const PRODUCE_VERSION: i16 = 9;
 /// Bytes of keys and values from which a batch is closed.
 const BATCH_BYTES: usize = 64 * 1024;
+/// Bytes that are read at a time, and those that a batch may unpack to: many times what is written here.
+const READ_BYTES: usize = 1 << 20;
+const UNPACKED_MAX: usize = 64 << 20;
 
 /// Makes what the configuration wants to be there: `milena.create.topics` and the file `milena.seed`.
 ///
@@ -52,15 +57,78 @@ fn present(broker: &Broker, seed: &Seed) -> Present {
     let names = seed.topics.iter().map(|topic| &topic.name);
     let topics =
         names.chain(seed.records.iter().map(|record| &record.topic)).filter_map(|name| image.topic(name));
+    let records = by_topic(&seed.records);
     topics
         .map(|topic| {
             let partitions = partition_count(topic);
-            let is_unused =
-                |index| broker.partitions.get(topic.id, index).is_some_and(|p| p.log().end_offset() == 0);
-            let is_empty = (0..partitions).all(is_unused);
-            (topic.name.to_string(), PresentTopic { partitions, config: topic.configs.clone(), is_empty })
+            let logs: Option<BTreeMap<i32, _>> =
+                (0..partitions).map(|index| Some((index, broker.partitions.get(topic.id, index)?))).collect();
+            let wanted = records.iter().find(|(name, _)| **name == *topic.name);
+            let placed = wanted.map(|(name, records)| place(name, records, partitions));
+            // A partition that is offline may hold anything.
+            let held = logs.map_or(Held::Enough, |logs| held(&logs, placed.and_then(Result::ok).as_ref()));
+            (topic.name.to_string(), PresentTopic { partitions, config: topic.configs.clone(), held })
         })
         .collect()
+}
+
+/// What a topic holds of the records that it shall hold.
+fn held(logs: &BTreeMap<i32, impl AsRef<Partition>>, placed: Option<&Placed<'_>>) -> Held {
+    let bounds: Bounds = logs
+        .iter()
+        .map(|(index, partition)| {
+            let log = partition.as_ref().log();
+            (*index, (log.start_offset(), log.end_offset()))
+        })
+        .collect();
+    if bounds.values().all(|(_, end)| *end == 0) {
+        return Held::Nothing;
+    }
+    let Some((placed, counts)) = placed.and_then(|placed| Some((placed, begun(placed, &bounds)?))) else {
+        return Held::Enough;
+    };
+    let is_same = counts.iter().filter(|(_, count)| **count > 0).all(|(index, count)| {
+        let (log, records) = (logs.get(index), placed.get(index).and_then(|records| records.get(..*count)));
+        log.zip(records).is_some_and(|(log, records)| holds(log.as_ref(), records).unwrap_or(false))
+    });
+    if is_same { Held::Begun(counts) } else { Held::Enough }
+}
+
+/// Whether a log begins with these records, one at each offset; `None` where it cannot be read.
+fn holds(partition: &Partition, records: &[&SeedRecord]) -> Option<bool> {
+    let mut at = 0;
+    while at < records.len() {
+        let offset = i64::try_from(at).ok()?;
+        let bytes = partition.on_log(|log| log.read_batches(offset, READ_BYTES)).ok()?;
+        let before = at;
+        for batch in Batches::new(&bytes) {
+            let (header, batch) = batch.ok()?;
+            if header.attributes.is_control() || header.base_offset != i64::try_from(at).ok()? {
+                return Some(false);
+            }
+            let packed = batch.get(HEADER_LEN..)?;
+            let body = match header.attributes.codec().ok()? {
+                Codec::None => Cow::Borrowed(packed),
+                codec => Cow::Owned(decompress(codec, packed, UNPACKED_MAX).ok()?),
+            };
+            for record in Records::new(&body, header.record_count) {
+                let record = record.ok()?;
+                let timestamp = header.base_timestamp.wrapping_add(record.timestamp_delta);
+                let timestamp = header.log_append_time().unwrap_or(timestamp);
+                if !records.get(at).is_some_and(|wanted| is_same(wanted, timestamp, &record)) {
+                    return Some(false);
+                }
+                at += 1;
+            }
+            if header.next_offset() != i64::try_from(at).ok()? {
+                return Some(false);
+            }
+        }
+        if at == before {
+            return None;
+        }
+    }
+    Some(true)
 }
 
 fn take(broker: &Broker, step: &Step<'_>) -> Result<(), String> {
@@ -90,36 +158,24 @@ fn take(broker: &Broker, step: &Step<'_>) -> Result<(), String> {
             let done = controller.alter_configs(&[change], false).map(|mut results| results.remove(0));
             done.flatten().map_err(|refusal| refused(topic, refusal))
         }
-        Step::Write { topic, records } => write(broker, topic, records),
+        Step::Write { topic, records, held } => write(broker, topic, records, held),
     }
 }
 
-/// Writes the records, those of a partition in their order.
-fn write(broker: &Broker, topic: &str, records: &[&SeedRecord]) -> Result<(), String> {
+/// Writes the records, those of a partition in their order, from those on that it holds.
+fn write(
+    broker: &Broker,
+    topic: &str,
+    records: &[&SeedRecord],
+    held: &BTreeMap<i32, usize>,
+) -> Result<(), String> {
     let image = broker.controller.image();
     let count = image.topic(topic).map_or(0, |topic| partition_count(topic));
-    let mut by_partition: BTreeMap<i32, Vec<&SeedRecord>> = BTreeMap::new();
-    let mut next = 0;
-    for record in records {
-        let partition = match (record.partition, &record.key) {
-            (Some(partition), _) => partition,
-            (None, Some(key)) => partition_of(key, count),
-            (None, None) => {
-                next += 1;
-                (next - 1) % count.max(1)
-            }
-        };
-        if !(0..count).contains(&partition) {
-            return Err(format!(
-                "topic {topic}: there is no partition {partition} for a record, only {count}"
-            ));
-        }
-        by_partition.entry(partition).or_default().push(record);
-    }
-    for (partition, records) in by_partition {
+    for (partition, records) in place(topic, records, count)? {
+        let records = records.get(held.get(&partition).copied().unwrap_or(0)..).unwrap_or_default();
         let failed = |why: String| format!("topic {topic}, partition {partition}: {why}");
         let log = broker.partition(topic, partition).map_err(|error| failed(error.to_string()))?;
-        for batch in batches(&records, broker.clock.now_ms()) {
+        for batch in batches(records, broker.clock.now_ms()) {
             let batch = batch.build().map_err(|error| failed(error.to_string()))?;
             log.produce(&batch, PRODUCE_VERSION, Verification::Skipped, broker.clock.now_ms())
                 .map_err(|failure| failed(failure.message.unwrap_or_else(|| failure.error.to_string())))?;

@@ -13,8 +13,20 @@ pub(crate) struct PresentTopic {
     pub(crate) partitions: i32,
     /// What is set for it alone.
     pub(crate) config: BTreeMap<String, String>,
-    /// Whether no partition has ever held a record.
-    pub(crate) is_empty: bool,
+    /// What it holds.
+    pub(crate) held: Held,
+}
+
+/// What a topic holds of the records of a seed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// No partition has ever held a record.
+    #[default]
+    Nothing,
+    /// So many of the first ones by partition, and nothing else: somebody was killed while writing them.
+    Begun(BTreeMap<i32, usize>),
+    /// All of them, or others.
+    Enough,
 }
 
 /// One thing to do.
@@ -26,8 +38,8 @@ pub(crate) enum Step<'a> {
     Grow { topic: String, partitions: i32 },
     /// Settings that are not there or different.
     Configure { topic: String, config: BTreeMap<String, String> },
-    /// Records of an empty topic.
-    Write { topic: String, records: Vec<&'a SeedRecord> },
+    /// Records of a topic, but for the first ones of each partition that it holds already.
+    Write { topic: String, records: Vec<&'a SeedRecord>, held: BTreeMap<i32, usize> },
 }
 
 /// One line, as in the output of `diff`.
@@ -46,7 +58,13 @@ impl fmt::Display for Step<'_> {
                 write!(f, "~ topic {topic}")?;
                 config.iter().try_for_each(|(key, value)| write!(f, ", {key}={value}"))
             }
-            Step::Write { topic, records } => write!(f, "+ {} records in topic {topic}", records.len()),
+            Step::Write { topic, records, held } => {
+                let (all, held) = (records.len(), held.values().sum::<usize>());
+                match held {
+                    0 => write!(f, "+ {all} records in topic {topic}"),
+                    _ => write!(f, "+ {} of {all} records in topic {topic}", all - held),
+                }
+            }
         }
     }
 }
@@ -54,6 +72,14 @@ impl fmt::Display for Step<'_> {
 /// What is missing, in the order in which it can be done. A topic that only records name is created, too.
 pub(crate) fn plan<'a>(seed: &'a Seed, present: &Present) -> Vec<Step<'a>> {
     let mut steps = Vec::new();
+    let by_topic = by_topic(&seed.records);
+    // What was begun goes on before anything else: with more partitions, keys would lead somewhere else.
+    for (topic, records) in &by_topic {
+        if let Some(Held::Begun(held)) = present.get(*topic).map(|there| &there.held) {
+            let (topic, records, held) = ((*topic).to_owned(), records.clone(), held.clone());
+            steps.push(Step::Write { topic, records, held });
+        }
+    }
     let mut created: Vec<&str> = Vec::new();
     for wanted in &seed.topics {
         let topic = wanted.name.clone();
@@ -78,29 +104,34 @@ pub(crate) fn plan<'a>(seed: &'a Seed, present: &Present) -> Vec<Step<'a>> {
             steps.push(Step::Configure { topic, config });
         }
     }
-    let mut topics: Vec<(&str, Vec<&SeedRecord>)> = Vec::new();
-    for record in &seed.records {
-        match topics.iter_mut().find(|(topic, _)| *topic == record.topic) {
-            Some((_, records)) => records.push(record),
-            None => topics.push((&record.topic, vec![record])),
-        }
-    }
-    for (topic, records) in topics {
+    for (topic, records) in by_topic {
         let there = present.get(topic);
         if there.is_none() && !created.contains(&topic) {
             let topic = topic.to_owned();
             steps.push(Step::Create { topic, partitions: None, config: BTreeMap::new() });
         }
-        if there.is_none_or(|there| there.is_empty) {
-            steps.push(Step::Write { topic: topic.to_owned(), records });
+        if there.is_none_or(|there| there.held == Held::Nothing) {
+            steps.push(Step::Write { topic: topic.to_owned(), records, held: BTreeMap::new() });
         }
     }
     steps
 }
 
+/// The records of each topic, topics and records in their order.
+pub(crate) fn by_topic(records: &[SeedRecord]) -> Vec<(&str, Vec<&SeedRecord>)> {
+    let mut topics: Vec<(&str, Vec<&SeedRecord>)> = Vec::new();
+    for record in records {
+        match topics.iter_mut().find(|(topic, _)| *topic == record.topic) {
+            Some((_, records)) => records.push(record),
+            None => topics.push((&record.topic, vec![record])),
+        }
+    }
+    topics
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Present, PresentTopic, Step, plan};
+    use super::{Held, Present, PresentTopic, Step, plan};
     use crate::seed::file::{Seed, SeedRecord, SeedTopic};
     use std::collections::BTreeMap;
 
@@ -137,9 +168,9 @@ mod tests {
             [
                 create("a", Some(3), both),
                 create("b", None, config(&[])),
-                Step::Write { topic: "a".into(), records: vec![one, other] },
+                Step::Write { topic: "a".into(), records: vec![one, other], held: BTreeMap::new() },
                 create("only", None, config(&[])),
-                Step::Write { topic: "only".into(), records: vec![only] },
+                Step::Write { topic: "only".into(), records: vec![only], held: BTreeMap::new() },
             ]
         );
         let lines: Vec<String> = steps.iter().map(ToString::to_string).collect();
@@ -153,7 +184,7 @@ mod tests {
         let there = |partitions, pairs: &[(&str, &str)], is_empty| PresentTopic {
             partitions,
             config: config(pairs),
-            is_empty,
+            held: if is_empty { Held::Nothing } else { Held::Enough },
         };
         let all = [("retention.ms", "1"), ("segment.ms", "2"), ("retention.bytes", "9")];
         let mut present: Present = [
@@ -175,5 +206,16 @@ mod tests {
         assert_eq!(lines, ["~ topic a, 3 partitions", "~ topic a, segment.ms=2"]);
         present.insert("only".into(), there(1, &[], true));
         assert!(matches!(&plan(&seed, &present)[2..], [Step::Write { topic, .. }] if topic == "only"));
+        let held = BTreeMap::from([(1, 1)]);
+        let begun = PresentTopic { held: Held::Begun(held.clone()), ..there(2, &all, false) };
+        present.insert("a".into(), begun);
+        let steps = plan(&seed, &present);
+        assert!(
+            matches!(&steps[0], Step::Write { topic, held: found, .. } if topic == "a" && *found == held)
+        );
+        let lines: Vec<String> = steps.iter().map(ToString::to_string).collect();
+        let expected =
+            ["+ 1 of 2 records in topic a", "~ topic a, 3 partitions", "+ 1 records in topic only"];
+        assert_eq!(lines, expected);
     }
 }

@@ -284,6 +284,36 @@ fn records_are_repeated_at_a_rate() {
 }
 
 #[test]
+fn a_seed_goes_on_where_one_was_killed() {
+    let broker = Broker::any();
+    let topic = unique("seeded");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("seed.yaml");
+    let record =
+        |n: usize| format!("{{topic: {topic}, value: '{n}', headers: {{n: {n}}}, partition: {}}}", n % 2);
+    let records: Vec<String> = (0..6).map(record).collect();
+    std::fs::write(&file, format!("records: [{}]\n", records.join(", "))).expect("a file");
+    let seed = |verb: &str| {
+        milena(&broker, &format!("seed {verb} {} --bootstrap-server {}", file.display(), broker.address()))
+    };
+    told(&broker, &format!("topic create {topic} -p 2"));
+    for n in [0, 2, 1] {
+        told(&broker, &format!("produce {topic} -v {n} -H n={n} --partition {}", n % 2));
+    }
+    let rest = format!("+ 3 of 6 records in topic {topic}\n");
+    assert_eq!(seed("diff"), (1, rest.clone(), String::new()));
+    assert_eq!(seed("apply"), (0, rest, String::new()));
+    for (partition, expected) in [(0, "024"), (1, "135")] {
+        assert_eq!(told(&broker, &format!("consume {topic} --from {partition}:start -F %v\\c")), expected);
+    }
+    assert_eq!(seed("diff"), (0, String::new(), String::new()));
+    // One that is not of the seed, and a seed with more records.
+    told(&broker, &format!("produce {topic} -v x --partition 0"));
+    std::fs::write(&file, format!("records: [{}, {}]\n", records.join(", "), record(7))).expect("a file");
+    assert_eq!(seed("apply"), (0, String::new(), String::new()));
+}
+
+#[test]
 fn the_doctor_says_what_is_wrong() {
     let broker = Broker::any();
     let found = objects(&told(&broker, "doctor -o ndjson"));
