@@ -324,7 +324,7 @@ impl Segment {
         };
         Ok(match (offsets, times) {
             // Files of length 0 are what a power cut leaves of one that was never synced.
-            (_, 0) => self.first_timestamp(disk)? < 0,
+            (_, 0) => end.position == 0 || self.first_timestamp(disk)? < 0,
             (0, times) => times == 1,
             _ => true,
         })

@@ -32,6 +32,10 @@ impl Log {
     /// [`Error::Corrupt`] for a batch of the source with a wrong CRC; [`Error`] of the read or the append.
     pub fn copy_from(&self, source: &Log, max_bytes: usize, now_ms: i64) -> Result<usize> {
         let from = self.end_offset().max(source.start_offset());
+        if from > self.end_offset() {
+            // What they went on to write was removed before it was copied (`UnifiedLog.truncateFullyAndStartAt`).
+            self.writer.lock().producers.clear();
+        }
         let bytes = source.read_batches(from, max_bytes)?;
         for batch in Batches::new(&bytes) {
             let corrupt = |reason: String| Error::Corrupt { path: source.dir(), position: 0, reason };
@@ -98,6 +102,27 @@ impl Log {
         self.roll(writer, config, now_ms)
     }
 
+    /// Takes over the producers of the source at the log end, of which some may have no batch here that tells of them:
+    /// theirs went before they were copied. A segment begins there then, because a start after a death reads the last one
+    /// again, and believes the snapshot before it. Returns whether there was anything to take over.
+    fn adopt_producers(&self, snapshot: &[u8], now_ms: i64) -> Result<bool> {
+        let config = self.config();
+        let mut writer = self.writer.lock();
+        if writer.producers.snapshot() == snapshot {
+            return Ok(false);
+        }
+        self.grow_again(&writer);
+        if writer.resumed {
+            self.take_up(&mut writer, &config)?;
+        }
+        let restored = writer.producers.restore(snapshot, now_ms, config.producer_id_expiration_ms);
+        restored.map_err(|e| Error::Corrupt { path: self.dir(), position: 0, reason: e.to_string() })?;
+        if writer.end > 0 {
+            self.roll(&mut writer, &config, now_ms)?;
+        }
+        Ok(true)
+    }
+
     /// Lets `copy` take the place of this log: appends wait while it takes the rest and moves to the directory `to`.
     /// `publish` gets the log that serves from then on; this one is closed, and is left to [`Log::retire`].
     ///
@@ -143,7 +168,10 @@ impl Log {
         copy.log_start.fetch_max(self.start_offset(), Ordering::AcqRel);
         // Syncs under the lock only where what is acknowledged must be on the device.
         let config = self.config();
-        let durable = config.flush_messages < i64::MAX || self.recovery_point() > copy.recovery_point();
+        let producers = writer.producers.snapshot();
+        let adopted = copy.adopt_producers(&producers, now_ms)?;
+        let durable =
+            adopted || config.flush_messages < i64::MAX || self.recovery_point() > copy.recovery_point();
         if durable {
             copy.flush()?;
         }
@@ -153,9 +181,9 @@ impl Log {
             next.epochs_changed = true;
         }
         copy.close()?;
-        // Producers of which no batch is left are known here alone.
+        // A copy without files has not written it.
         let snapshot = SegmentFile::live(writer.next_offset, SegmentFileKind::ProducerSnapshot).to_string();
-        copy.disk.write_whole(&copy.dir().join(snapshot), &writer.producers.snapshot())?;
+        copy.disk.write_whole(&copy.dir().join(snapshot), &producers)?;
         copy.disk.rename(&copy.dir(), to)?;
         let start = Start {
             clean: true,
