@@ -4,6 +4,7 @@ import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.OutputStream;
 import java.io.PrintStream;
+import java.lang.reflect.Field;
 import java.lang.reflect.InvocationTargetException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -12,6 +13,7 @@ import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Properties;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
@@ -27,7 +29,7 @@ import org.apache.kafka.common.utils.Exit;
  * arguments, in which @ is the option with the address of the broker, C that with those of controllers, and FOLDER a folder for
  * files. Besides there are
  * `produce TOPIC COUNT`, `join GROUP TOPIC PROTOCOL` (a member that stays), `leave`, `begin ID TOPIC` (a transaction that stays
- * open) and `file NAME TEXT`.
+ * open), `file NAME TEXT` and `stdin TEXT`, which the tools after it read; in a TEXT _LINE_ ends a line.
  */
 public final class Tools {
     private static final class Ended extends RuntimeException {
@@ -67,6 +69,9 @@ public final class Tools {
     private static Thread member;
     private static volatile boolean leaving;
     private static KafkaProducer<String, String> open;
+    private static byte[] input = new byte[0];
+    /** What is to be done when the process of a tool ends. */
+    private static final List<Runnable> HOOKS = new CopyOnWriteArrayList<>();
 
     public static void main(String[] args) throws Exception {
         bootstrap = args[0];
@@ -75,14 +80,13 @@ public final class Tools {
         PrintStream results = System.out;
         System.setOut(new PrintStream(OUT, true));
         System.setErr(new PrintStream(ERR, true));
-        System.setIn(new ByteArrayInputStream(new byte[0]));
         Exit.setExitProcedure((code, message) -> {
             throw new Ended(code);
         });
         Exit.setHaltProcedure((code, message) -> {
             throw new Ended(code);
         });
-        Exit.setShutdownHookAdder((name, hook) -> { });
+        Exit.setShutdownHookAdder((name, hook) -> HOOKS.add(hook));
         for (String line : Files.readAllLines(Path.of(args[3]))) {
             if (line.isBlank() || line.startsWith("#")) {
                 continue;
@@ -110,13 +114,14 @@ public final class Tools {
     }
 
     private static String masked(String text) {
-        return text.replace(folder.toString(), "FOLDER").replace(bootstrap, "ADDRESS").replace(controllers, "CONTROLLERS")
+        // Formatters of what coordinators keep end no lines.
+        return text.replace("}{\"key\":", "}\n{\"key\":").replace(folder.toString(), "FOLDER").replace(bootstrap, "ADDRESS").replace(controllers, "CONTROLLERS")
             .replaceAll("127\\.0\\.0\\.1[: ]\\d+", "ADDRESS").replaceAll("localhost:\\d+", "ADDRESS")
             .replaceAll("[\\w.-]*[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "ID")
-            .replaceAll("(?<![\\w-])[\\w-]{22}(?![\\w-])", "ID").replaceAll("\\d{4}-\\d\\d-\\d\\dT[\\d:.]+Z?", "TIME")
+            .replaceAll("console-consumer-\\d+", "ID").replaceAll("(?<![\\w-])[\\w-]{22}(?![\\w-])", "ID").replaceAll("\\d{4}-\\d\\d-\\d\\dT[\\d:.]+Z?", "TIME")
             .replaceAll("\\d{13,}", "TIME").replaceAll("@[0-9a-f]{5,}", "@HASH").replaceAll("(/[\\w.-]+)+/(kafka|milena)(?=\\W)", "DIRECTORY")
             .replaceAll("(TIME\\s+)\\d+\\s", "$1AGE ").replaceAll("\\d+ ms ago", "AGO").replaceAll("(Epoch|HighWatermark):\\s+\\d+", "$1: N")
-            .replaceAll("(ID\t)\\d+", "$1N").replaceAll("(__\\w+-\\d+\",\"size\":)\\d+", "$1N").replaceAll(" {2,}", " ");
+            .replaceAll("(ID\t|\"producerId\":)\\d+", "$1N").replaceAll("(__\\w+-\\d+\",\"size\":)\\d+", "$1N").replaceAll(" {2,}", " ");
     }
 
     private static String run(String[] parts) throws Exception {
@@ -163,17 +168,35 @@ public final class Tools {
                 open.beginTransaction();
                 open.send(new ProducerRecord<>(parts[2], 0, "k", "v")).get();
             }
-            case "file" -> Files.writeString(folder.resolve(parts[1]), String.join(" ", List.of(parts).subList(2, parts.length)));
-            default -> {
-                String[] arguments = Arrays.stream(parts, 1, parts.length).flatMap(Tools::argument).toArray(String[]::new);
-                try {
-                    Class.forName(parts[0]).getMethod("main", String[].class).invoke(null, (Object) arguments);
-                } catch (InvocationTargetException error) {
-                    throw error.getCause();
-                }
-            }
+            case "file" -> Files.writeString(folder.resolve(parts[1]), text(parts, 2));
+            case "stdin" -> input = text(parts, 1).getBytes(StandardCharsets.UTF_8);
+            default -> tool(parts);
         }
         return 0;
+    }
+
+    private static String text(String[] parts, int from) {
+        return String.join(" ", List.of(parts).subList(from, parts.length)).replace("_LINE_", "\n").replace("FOLDER", folder.toString());
+    }
+
+    /** Runs a tool as if the process were its own. */
+    private static void tool(String[] parts) throws Throwable {
+        Class<?> type = Class.forName(parts[0]);
+        if (type.getSimpleName().equals("ConsoleConsumer")) {
+            Field count = type.getDeclaredField("messageCount");
+            count.setAccessible(true);
+            count.setInt(null, 0);
+        }
+        String[] arguments = Arrays.stream(parts, 1, parts.length).flatMap(Tools::argument).toArray(String[]::new);
+        System.setIn(new ByteArrayInputStream(input));
+        try {
+            type.getMethod("main", String[].class).invoke(null, (Object) arguments);
+        } catch (InvocationTargetException error) {
+            throw error.getCause();
+        } finally {
+            HOOKS.forEach(Runnable::run);
+            HOOKS.clear();
+        }
     }
 
     private static java.util.stream.Stream<String> argument(String part) {
