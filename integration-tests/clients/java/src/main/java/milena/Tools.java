@@ -29,7 +29,8 @@ import org.apache.kafka.common.utils.Exit;
  * arguments, in which @ is the option with the address of the broker, C that with those of controllers, and FOLDER a folder for
  * files. Besides there are
  * `produce TOPIC COUNT`, `join GROUP TOPIC PROTOCOL` (a member that stays), `leave`, `begin ID TOPIC` (a transaction that stays
- * open), `file NAME TEXT` and `stdin TEXT`, which the tools after it read; in a TEXT _LINE_ ends a line.
+ * open), `file NAME TEXT` and `stdin TEXT`, which the tools after it read; in a TEXT _LINE_ ends a line. `until PART` before a tool
+ * runs it again until what it prints has PART.
  */
 public final class Tools {
     private static final class Ended extends RuntimeException {
@@ -115,7 +116,10 @@ public final class Tools {
 
     private static String masked(String text) {
         // Formatters of what coordinators keep end no lines.
-        return text.replace("}{\"key\":", "}\n{\"key\":").replace(folder.toString(), "FOLDER").replace(bootstrap, "ADDRESS").replace(controllers, "CONTROLLERS")
+        return text.replace("}{\"key\":", "}\n{\"key\":")
+            // Directories come in the order of the hashes of their paths.
+            .replace("\"logDirs\":[", "\"logDirs\":[\n").replace("},{\"partitions\":", "}\n{\"partitions\":").replace("]}],\"version\"", "\n]}],\"version\"")
+            .replace(folder.toString(), "FOLDER").replace(bootstrap, "ADDRESS").replace(controllers, "CONTROLLERS")
             .replaceAll("127\\.0\\.0\\.1[: ]\\d+", "ADDRESS").replaceAll("localhost:\\d+", "ADDRESS")
             .replaceAll("[\\w.-]*[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "ID")
             .replaceAll("console-consumer-\\d+", "ID").replaceAll("(?<![\\w-])[\\w-]{22}(?![\\w-])", "ID").replaceAll("\\d{4}-\\d\\d-\\d\\dT[\\d:.]+Z?", "TIME")
@@ -170,9 +174,21 @@ public final class Tools {
             }
             case "file" -> Files.writeString(folder.resolve(parts[1]), text(parts, 2));
             case "stdin" -> input = text(parts, 1).getBytes(StandardCharsets.UTF_8);
+            case "until" -> until(parts[1].replace("_SPACE_", " "), Arrays.copyOfRange(parts, 2, parts.length));
             default -> tool(parts);
         }
         return 0;
+    }
+
+    private static void until(String part, String[] parts) throws Throwable {
+        for (;;) {
+            tool(parts);
+            if (OUT.to.toString().contains(part)) {
+                return;
+            }
+            ((ByteArrayOutputStream) OUT.to).reset();
+            Thread.sleep(100);
+        }
     }
 
     private static String text(String[] parts, int from) {
