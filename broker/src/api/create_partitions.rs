@@ -62,7 +62,7 @@ fn over_quota(
     is_single: impl Fn(&TopicName) -> bool,
 ) -> HashMap<TopicName, Refusal> {
     let mut refused = HashMap::new();
-    if request.validate_only || !cx.broker.quotas.is_active() {
+    if !cx.broker.quotas.is_active() {
         return refused;
     }
     let image = cx.broker.controller.image();

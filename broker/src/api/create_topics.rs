@@ -66,7 +66,7 @@ fn over_quota(
     is_sound: impl Fn(&TopicName) -> bool,
 ) -> HashMap<TopicName, Refusal> {
     let mut refused = HashMap::new();
-    if request.validate_only || !cx.broker.quotas.is_active() {
+    if !cx.broker.quotas.is_active() {
         return refused;
     }
     let default = cx.broker.controller.config().num_partitions;

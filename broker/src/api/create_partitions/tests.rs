@@ -4,6 +4,7 @@ use kafka_protocol::messages::create_partitions_request::{
     CreatePartitionsAssignment, CreatePartitionsTopic,
 };
 use kafka_protocol::messages::{BrokerId, CreatePartitionsRequest};
+use std::collections::BTreeMap;
 
 fn topic(topic: &str, count: i32) -> CreatePartitionsTopic {
     CreatePartitionsTopic::default().with_name(name(topic)).with_count(count).with_assignments(None)
@@ -44,4 +45,21 @@ fn every_version_adds_partitions() {
         assert_eq!(only, response, "validation says the same");
         assert_eq!(broker.store.calls(), ["create a 1..3", "create manual 1..2"]);
     }
+}
+
+#[test]
+fn what_is_validated_counts_as_what_is_created() {
+    let broker = TestBroker::new(&[]);
+    broker.broker.controller.ensure_topic("a").unwrap();
+    let everybody = vec![("client-id".to_owned(), None)];
+    let rate = BTreeMap::from([("controller_mutation_rate".to_owned(), 1.0)]);
+    broker.broker.quotas.adopt(&BTreeMap::from([(everybody, rate)]));
+    let ask = |version, only| {
+        let request = CreatePartitionsRequest::default().with_topics(vec![topic("a", 200)]);
+        let request = request.with_timeout_ms(9000).with_validate_only(only);
+        sent(handle(&broker.cx(version), request), version).results[0].error_code
+    };
+    // Version 2 is never refused, but all of it is counted.
+    let asked = [(3, true), (3, true), (3, false), (2, true), (2, false)];
+    assert_eq!(asked.map(|(version, only)| ask(version, only)), [0, 89, 89, 0, 0]);
 }

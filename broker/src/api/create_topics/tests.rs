@@ -5,6 +5,7 @@ use kafka_protocol::messages::create_topics_request::{
 };
 use kafka_protocol::messages::{BrokerId, CreateTopicsRequest, CreateTopicsResponse};
 use kafka_protocol::protocol::StrBytes;
+use std::collections::BTreeMap;
 
 fn topic(topic: &str, partitions: i32) -> CreatableTopic {
     CreatableTopic::default()
@@ -102,4 +103,20 @@ fn validate_only_answers_as_if() {
     let response = sent(handle(&broker.cx(7), request), 7);
     assert_eq!((response.topics[0].error_code, response.topics[0].num_partitions), (0, 3));
     assert_eq!(broker.broker.controller.image().topic_count(), 0);
+}
+
+#[test]
+fn what_is_validated_counts_as_what_is_created() {
+    let broker = TestBroker::new(&[]);
+    let everybody = vec![("client-id".to_owned(), None)];
+    let rate = BTreeMap::from([("controller_mutation_rate".to_owned(), 1.0)]);
+    broker.broker.quotas.adopt(&BTreeMap::from([(everybody, rate)]));
+    let ask = |version, only| {
+        let request =
+            CreateTopicsRequest::default().with_topics(vec![topic("a", 200)]).with_validate_only(only);
+        sent(handle(&broker.cx(version), request), version).topics[0].error_code
+    };
+    // Version 5 is never refused, but all of it is counted.
+    let asked = [(7, true), (7, true), (7, false), (5, true), (5, false)];
+    assert_eq!(asked.map(|(version, only)| ask(version, only)), [0, 89, 89, 0, 0]);
 }
