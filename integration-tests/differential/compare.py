@@ -11,10 +11,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import sides
-from scripts import admin, classic, commits, conditions, consumer, conversion, fetch, produce, transactions
+from scripts import admin, classic, commits, conditions, consumer, conversion, fetch, produce, quotas, transactions
 from wire import Connection, load_schemas
 
-SCRIPTS = [transactions, classic, conversion, consumer, commits, produce, fetch]
+SCRIPTS = [transactions, classic, conversion, consumer, commits, produce, fetch, quotas]
 # Scripts wait more than they work, for the other side of a rebalance or for a time to pass.
 AT_ONCE = 4
 

@@ -33,8 +33,8 @@ class Side:
         self.connections, self.trace = {}, []
         self.names, self.counted, self.ids = {}, {}, {}
 
-    def on(self, name="main"):
-        return self.connections.setdefault(name, Connection(self.schemas, self.port))
+    def on(self, name="main", client="compare"):
+        return self.connections.setdefault(name, Connection(self.schemas, self.port, client))
 
     def versions(self, api, low=0):
         return [version for version in self.served[self.schemas[api + "Request"]["apiKey"]] if version >= low]

@@ -183,8 +183,8 @@ def length(value, flexible, code):
 class Connection:
     """One connection; opened anew when the broker has closed it."""
 
-    def __init__(self, schemas, port):
-        self.schemas, self.port, self.socket = schemas, port, None
+    def __init__(self, schemas, port, client="compare"):
+        self.schemas, self.port, self.client, self.socket = schemas, port, client.encode(), None
         # Bodies of the last request and, behind its correlation id, of the last answer.
         self.sent = self.received = b""
 
@@ -196,7 +196,7 @@ class Connection:
     def send(self, api, version, values):
         """Sends without waiting; each is followed by one `answer`, but for a produce with acks 0."""
         request = Message(self.schemas[api + "Request"], version)
-        header = struct.pack(">hhi", request.schema["apiKey"], version, 7) + length(b"compare", False, "h") + b"compare"
+        header = struct.pack(">hhi", request.schema["apiKey"], version, 7) + length(self.client, False, "h") + self.client
         self.sent, self.received = request.encode(request.schema["fields"], values), b""
         body = header + (b"\0" if request.flexible else b"") + self.sent
         if self.socket is None:
