@@ -256,8 +256,8 @@ impl Segment {
         }
     }
 
-    /// An index file, if it is there; one that cannot be opened is an error and not the same. It is opened under the lock that [`Segment::pin`] takes, so that the name still
-    /// means this segment.
+    /// An index file, if it is there; one that cannot be opened is an error and not the same. It is opened under the lock
+    /// that [`Segment::pin`] takes, so that the name still means this segment.
     fn index_file(&self, disk: &Disk, kind: SegmentFileKind) -> Result<Option<Arc<File>>> {
         let indexes = self.indexes.read();
         Ok(match &*indexes {

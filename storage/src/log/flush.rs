@@ -126,7 +126,8 @@ impl Log {
     }
 
     /// Brings each file of a closed log to the device, where nobody does so for the whole file system
-    /// ([`Disk::syncs_as_a_whole`], [`Log::is_elsewhere`]). A log that was not touched since the last clean stop is there already.
+    /// ([`Disk::syncs_as_a_whole`], [`Log::is_elsewhere`]). A log that was not touched since the last clean stop is there
+    /// already.
     ///
     /// # Errors
     /// [`Error::Io`]: the log directory is offline then.

@@ -35,8 +35,8 @@ const FLAGS: &[Flag] = &[
     value("max", "N", "Exit code 1 if a partition is further behind: for alarms."),
     value("max-age", "TIME", "Exit code 1 if a record has waited for longer: 30s, 5m; for alarms."),
 ];
-/// The columns for people; without `--watch` not the last two.
-const TABLE: &[&str] = &[
+/// The columns.
+const COLUMNS: &[&str] = &[
     "group",
     "topic",
     "partition",
@@ -46,25 +46,12 @@ const TABLE: &[&str] = &[
     "member",
     "client",
     "host",
-    "age",
+    AGE,
     "perSecond",
     "left",
 ];
-/// The columns for programs, in the same order.
-const MEMBERS: &[&str] = &[
-    "group",
-    "topic",
-    "partition",
-    "offset",
-    "end",
-    "lag",
-    "member",
-    "client",
-    "host",
-    "ageMs",
-    "perSecond",
-    "left",
-];
+/// The column whose name says its unit to programs, and to people each of its cells.
+const AGE: &str = "age";
 /// How many of them are of `--watch` alone.
 const WATCHED: usize = 2;
 /// What brings the cursor to the top, and what clears all below it.
@@ -81,8 +68,9 @@ fn run(screen: &mut Screen, given: &Given) -> Result<(), Failure> {
     let max_age = max_age.map(|age| i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
     let is_watching = given.has("watch");
     let is_table = format == Format::Table;
-    let columns = if is_table { TABLE } else { MEMBERS };
-    let columns = if is_watching { columns } else { &columns[..columns.len() - WATCHED] };
+    let shown = &COLUMNS[..COLUMNS.len() - if is_watching { 0 } else { WATCHED }];
+    let named = |column| if column == AGE && !is_table { "ageMs" } else { column };
+    let columns: Vec<&str> = shown.iter().copied().map(named).collect();
     let mut client = client(given)?;
     block_on(async {
         let mut before: HashMap<Place, (i64, Instant)> = HashMap::new();
@@ -93,7 +81,7 @@ fn run(screen: &mut Screen, given: &Given) -> Result<(), Failure> {
             let oldest = ages.iter().flatten().copied().max().unwrap_or(0);
             let is_late =
                 max.is_some_and(|max| worst > max) || max_age.is_some_and(|max_age| oldest > max_age);
-            let mut sheet = Sheet::new(columns);
+            let mut sheet = Sheet::new(columns.clone());
             for ((id, row), age) in found.iter().zip(ages) {
                 let mut cells = cells(id, row).to_vec();
                 cells.push(if is_table { json!(age.map(age::shown)) } else { json!(age) });

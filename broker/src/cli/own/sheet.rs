@@ -5,6 +5,7 @@ use crate::cli::flags::Given;
 use crate::cli::screen::Screen;
 use crate::cli::table::Table;
 use serde_json::Value;
+use std::borrow::Cow;
 
 /// How rows are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,14 +42,14 @@ impl Format {
 #[derive(Clone, Debug)]
 pub(super) struct Sheet {
     /// Names of the members in JSON; the heads of the table are the same in capitals.
-    columns: &'static [&'static str],
+    columns: Cow<'static, [&'static str]>,
     rows: Vec<Vec<Value>>,
 }
 
 impl Sheet {
     /// A sheet without rows.
-    pub(super) fn new(columns: &'static [&'static str]) -> Self {
-        Self { columns, rows: Vec::new() }
+    pub(super) fn new(columns: impl Into<Cow<'static, [&'static str]>>) -> Self {
+        Self { columns: columns.into(), rows: Vec::new() }
     }
 
     /// Adds a row, a cell for each column.
@@ -82,7 +83,7 @@ impl Sheet {
     }
 
     fn objects(&self) -> impl Iterator<Item = String> {
-        self.rows.iter().map(|row| object(self.columns, row))
+        self.rows.iter().map(|row| object(&self.columns, row))
     }
 
     fn names(&self) -> String {
