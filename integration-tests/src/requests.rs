@@ -187,6 +187,18 @@ pub fn look_up(
     connection.call(LIST_OFFSETS, &request).topics.remove(0).partitions.remove(0)
 }
 
+/// The key type of FindCoordinator for groups.
+pub const GROUPS: i8 = 0;
+/// The key type of FindCoordinator for transactional ids.
+pub const TRANSACTIONS: i8 = 1;
+
+/// Asks for a coordinator: Kafka makes its internal topic when it is asked for the first time, and not before.
+pub fn find_coordinator(connection: &mut Connection, key_type: i8, key: &str) {
+    let keys = vec![text(key)];
+    let find = FindCoordinatorRequest::default().with_key_type(key_type).with_coordinator_keys(keys);
+    connection.call(4, &find);
+}
+
 /// A new producer id and its epoch.
 ///
 /// # Panics
@@ -198,9 +210,7 @@ pub fn producer_id(connection: &mut Connection, transactional_id: Option<&str>) 
         .with_producer_id((-1).into())
         .with_producer_epoch(-1);
     if let Some(id) = transactional_id {
-        // Kafka makes `__transaction_state` when it is asked for a coordinator, and not before.
-        let find = FindCoordinatorRequest::default().with_key_type(1).with_coordinator_keys(vec![text(id)]);
-        connection.call(4, &find);
+        find_coordinator(connection, TRANSACTIONS, id);
     }
     let started = std::time::Instant::now();
     loop {

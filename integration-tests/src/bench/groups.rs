@@ -8,18 +8,20 @@ use super::answers::Answers;
 use super::server::{Kind, Server};
 use super::{Figures, Note, Options};
 use crate::raw::{Connection, frame};
-use crate::requests::{create_topic, name, text};
+use crate::requests::{GROUPS, create_topic, find_coordinator, name, text};
 use classic::ClassicMember;
 use consumer::ConsumerMember;
 use crowd::{Client, Crowd};
 use kafka_protocol::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
-use kafka_protocol::messages::{GroupId, ListGroupsRequest, OffsetCommitRequest};
+use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
+use kafka_protocol::messages::{GroupId, ListGroupsRequest, OffsetCommitRequest, OffsetFetchRequest};
 use nix::sys::signal::Signal;
 use std::io::Write;
 use std::net::TcpStream;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// The topic that members subscribe to.
 const TOPIC: &str = "grouped";
@@ -29,6 +31,10 @@ const PARTITIONS_EACH: i32 = 2;
 const DEPTH: usize = 16;
 /// Version of OffsetCommit used here: the last that names topics.
 const OFFSET_COMMIT: i16 = 9;
+/// The first version of OffsetFetch that asks for many groups.
+const OFFSET_FETCH: i16 = 8;
+/// Groups of which there is one, nearly for certain, in each of the 50 partitions of `__consumer_offsets`.
+const OF_ALL_PARTITIONS: usize = 500;
 /// Version of ListGroups used here.
 const LIST_GROUPS: i16 = 4;
 /// A first rebalance waits for nobody: what is measured is work, not that wait.
@@ -40,11 +46,28 @@ pub(super) fn run(kind: &Kind, options: &Options, note: Note<'_>) {
     let members = usize::try_from(options.count(1000.0)).unwrap_or(1000);
     let partitions = i32::try_from(members).unwrap_or(1000) * PARTITIONS_EACH;
     create_topic(&mut Connection::open(&server.address), TOPIC, partitions, &[]);
+    await_coordinators(&server);
     small_requests(&server, options, note);
     many_members(&server, "classic", members, ClassicMember::new, note);
     many_members(&server, "consumer", members, ConsumerMember::new, note);
     server.stop();
     many_groups(kind, options, note);
+}
+
+/// Waits until every partition of `__consumer_offsets` is there and has been read. Apache Kafka makes them when it is first
+/// asked for a coordinator, and refuses until then.
+fn await_coordinators(server: &Server) {
+    let mut connection = Connection::open(&server.address);
+    find_coordinator(&mut connection, GROUPS, "any");
+    let group = |number| {
+        OffsetFetchRequestGroup::default().with_group_id(GroupId(text(&format!("ready-{number}"))))
+    };
+    let request = OffsetFetchRequest::default().with_groups((0..OF_ALL_PARTITIONS).map(group).collect());
+    let begun = Instant::now();
+    while connection.call(OFFSET_FETCH, &request).groups.iter().any(|group| group.error_code != 0) {
+        assert!(begun.elapsed() < Duration::from_secs(120), "a coordinator does not come");
+        thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// Heartbeats and commits of a member that is alone in its group.
@@ -60,7 +83,8 @@ fn small_requests(server: &Server, options: &Options, note: Note<'_>) {
     let figures = many(server, count, |_| consumer.heartbeat());
     figures.per_operation("groups, heartbeat of the consumer protocol", note);
     let (member, generation) = classic.identity();
-    let figures = many(server, count, |offset| {
+    // Apache Kafka waits 5 ms with each (group.coordinator.append.linger.ms), one after the other on a connection.
+    let figures = many(server, options.count(20_000.0), |offset| {
         frame(0, OFFSET_COMMIT, &commit("small-classic", member, generation, offset))
     });
     figures.per_operation("groups, commit of one offset", note);
@@ -96,6 +120,7 @@ fn many_groups(kind: &Kind, options: &Options, note: Note<'_>) {
     let group = |number: u64| format!("group-{number}");
     let server = Server::start_with(kind, AT_ONCE);
     create_topic(&mut Connection::open(&server.address), TOPIC, 1, &[]);
+    await_coordinators(&server);
     many(&server, groups, |number| ConsumerMember::new(&group(number), 0).first());
     many(&server, groups, |number| {
         frame(0, OFFSET_COMMIT, &commit(&group(number), &ConsumerMember::id_of(0), 1, number))
