@@ -68,10 +68,14 @@ impl Log {
     /// # Errors
     /// [`Error::OffsetOutOfRange`] below the log start or beyond the end; [`Error::Corrupt`] on a damaged log.
     pub fn read(&self, offset: i64, max_bytes: usize, at_least_one: bool, bound: Bound) -> Result<Slice> {
+        // First of all: the marker that has moved it is then in one of the segments, and what it aborts in their indexes.
+        let stable = self.last_stable_offset();
+        #[cfg(test)]
+        tests::between_looks();
         let segments = self.segments();
         let last = segments.last().expect("a log has at least one segment");
         let (start, end) = (self.start_offset(), last.published());
-        let stable = self.last_stable_offset().min(end.next_offset);
+        let stable = stable.max(start).min(end.next_offset);
         if offset < start || offset > end.next_offset {
             return Err(Error::OffsetOutOfRange { offset, start, end: end.next_offset });
         }
@@ -406,3 +410,6 @@ impl Slice {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
