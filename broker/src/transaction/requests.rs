@@ -45,11 +45,9 @@ impl TransactionShard {
             self.transition(&Arc::from(id), first, effects);
             return Ok(Initialised::Producer(producer));
         };
+        transaction.refuse_pending()?;
         if !expected.is_none_or(|expected| transaction.knows(expected)) {
             return Err(ResponseError::ProducerFenced);
-        }
-        if transaction.state.rule().pending.is_some() {
-            return Err(ResponseError::ConcurrentTransactions);
         }
         if transaction.state == State::Ongoing {
             // Nobody gets this epoch: the next attempt bumps it again.
@@ -94,6 +92,9 @@ impl TransactionShard {
         now: i64,
         effects: &mut Effects<Self>,
     ) -> Result<(), ResponseError> {
+        if let Some(transaction) = self.transactions.get(id) {
+            transaction.refuse_pending()?;
+        }
         let (id, transaction) = self.of_producer(id, producer)?;
         if transaction.state == State::Ongoing && transaction.has_all(partitions) {
             return Ok(());
@@ -126,10 +127,8 @@ impl TransactionShard {
             Err(ResponseError::InvalidProducerIdMapping)
         } else if transaction.producer_epoch != producer.epoch {
             Err(ResponseError::ProducerFenced)
-        } else if transaction.state.rule().pending.is_some() {
-            Err(ResponseError::ConcurrentTransactions)
         } else {
-            Ok(known)
+            transaction.refuse_pending().map(|()| known)
         }
     }
 
@@ -146,6 +145,9 @@ impl TransactionShard {
     ) -> Result<Producer, ResponseError> {
         let (id, transaction) =
             self.transactions.get_key_value(id).ok_or(ResponseError::InvalidProducerIdMapping)?;
+        if bumps_epoch(client_version) {
+            transaction.refuse_pending()?;
+        }
         let attempt = transaction.attempt(producer, client_version)?;
         match transaction.state.end(outcome, attempt) {
             End::Prepare | End::PrepareWithoutTransaction => {
@@ -180,6 +182,12 @@ impl TransactionShard {
 impl Transaction {
     fn producer(&self) -> Producer {
         Producer { id: self.producer_id, epoch: self.producer_epoch }
+    }
+
+    /// Lets whoever asks wait while an outcome is decided and not done, before anybody is compared with the producer that
+    /// was: a client that has heard of the outcome asks with the epoch, or even the producer id, of the next transaction.
+    fn refuse_pending(&self) -> Result<(), ResponseError> {
+        self.state.rule().pending.map_or(Ok(()), |_| Err(ResponseError::ConcurrentTransactions))
     }
 
     /// Whether a producer that takes itself for this one may go on: it is the current one, or the one before, which has

@@ -83,6 +83,21 @@ fn expired_ids_leave_tombstones() {
 }
 
 #[test]
+fn many_expired_ids_are_removed_in_batches_of_bounded_size() {
+    let ids: Vec<String> = (0..4000).map(|number| format!("id-{number}")).collect();
+    let harness = Harness::new();
+    for (number, id) in ids.iter().enumerate() {
+        assert_eq!(harness.play(&format!("init {id}")), format!("{number} 0"));
+    }
+    let harness = harness.script("expiry", "at 604800000\nat 608400000");
+    let records = harness.log.records();
+    let removed = records.iter().filter(|(_, record)| matches!(record, TransactionRecord::State(_, None)));
+    assert_eq!(removed.count(), ids.len());
+    let largest = records.iter().map(|(header, _)| header.record_count).max();
+    assert!(largest.is_some_and(|count| (2..=1000).contains(&count)), "{largest:?}");
+}
+
+#[test]
 fn a_cluster_of_transaction_version_0_has_records_without_tags() {
     let harness = Harness::new();
     harness.world.version.store(0, Ordering::Relaxed);

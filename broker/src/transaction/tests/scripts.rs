@@ -171,15 +171,32 @@ const SCRIPTS: &[(&str, &str)] = &[
         verify t 0 1 orders-0 -> ConcurrentTransactions
         init t -> ConcurrentTransactions
         end2 t 0 0 commit -> ConcurrentTransactions
-        end2 t 0 0 abort -> InvalidTxnState
-        end2 t 0 1 commit -> ProducerFenced
+        end2 t 0 0 abort -> ConcurrentTransactions
+        end2 t 0 1 commit -> ConcurrentTransactions
+        end2 t 0 1 abort -> ConcurrentTransactions
         end1 t 0 1 commit -> ConcurrentTransactions
-        end1 t 0 1 abort -> InvalidTxnState
+        end1 t 0 1 abort -> ConcurrentTransactions
         orders on
         at 500
         markers -> orders-0 commit 0 1
         state t -> CompleteCommit 0 1
         add2 t 0 1 orders-0"),
+    ("while others wait it does not matter who they are, but to a client with one epoch", "
+        init t -> 0 0
+        add2 t 0 0 orders-0
+        orders off
+        end2 t 0 0 commit -> 0 1
+        add2 t 7 0 orders-0 -> ConcurrentTransactions
+        add1 t 0 0 orders-0 -> ConcurrentTransactions
+        init t 7 0 -> ConcurrentTransactions
+        end2 t 7 0 abort -> ConcurrentTransactions
+        end1 t 7 1 commit -> InvalidProducerIdMapping
+        end1 t 0 0 commit -> ProducerFenced
+        verify t 7 1 orders-0 -> InvalidProducerIdMapping
+        verify t 0 0 orders-0 -> ProducerFenced
+        orders on
+        at 500
+        end2 t 0 1 abort -> 0 2"),
     ("a decision that was stored outlives the process, and its markers follow", "
         init t -> 0 0
         add2 t 0 0 orders-0
@@ -310,6 +327,24 @@ fn when_the_epochs_are_used_up_there_is_a_new_producer_id() {
             end2 t 0 {last} commit -> 1 0
             add2 t 1 0 orders-0
             end2 t 0 {last} commit -> InvalidProducerIdMapping
+            end2 t 1 0 commit -> 1 1"
+        ),
+    );
+    exhausted(last).script(
+        "the new producer id waits for the end of the last transaction of the old one",
+        &format!(
+            "
+            add2 t 0 {last} orders-0
+            orders off
+            end2 t 0 {last} commit -> 1 0
+            add2 t 1 0 orders-1 -> ConcurrentTransactions
+            init t 1 0 -> ConcurrentTransactions
+            end2 t 1 0 abort -> ConcurrentTransactions
+            end2 t 0 {last} commit -> ConcurrentTransactions
+            orders on
+            at 500
+            end2 t 0 {last} commit -> 1 0
+            add2 t 1 0 orders-1
             end2 t 1 0 commit -> 1 1"
         ),
     );
