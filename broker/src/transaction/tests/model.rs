@@ -1,16 +1,24 @@
-//! Random clients, time, failures and deaths of the coordinator against partitions that keep what they are told.
+//! Random clients, time, failures and deaths of the coordinators against partitions that keep what they are told. The
+//! offsets of groups that clients commit, in their transactions and outside, go through a group coordinator, and its
+//! partitions are partitions of the transactions like any other.
 //!
-//! In the end nothing is open; of every transaction all records are there or none; all if its commit was answered, none
-//! if it cannot have been committed; and no record is there twice.
+//! In the end nothing is open; of every transaction all records and offsets are there or none; all if its commit was
+//! answered, none if it cannot have been committed; and no record is there twice. A group goes on where the last record
+//! that counts says, of all that the log holds for it, and a restart does not change that.
+
+mod groups;
 
 use super::{MemoryLog, PARTITIONS, START};
 use crate::clock::Clock;
 use crate::coordinator::seeds::{Named, seeds};
 use crate::coordinator::{CoordinatorError, StateLog, Verification};
+use crate::group::GroupCoordinator;
+use crate::metadata::topic_name;
 use crate::transaction::{
     Completion, Markers, Operation, Outcome, Partitions, Producer, Surroundings, TransactionCoordinator,
     TransactionSettings,
 };
+use groups::Place;
 use kafka_protocol::ResponseError;
 use milena_protocol::records::{BatchBuilder, BatchHeader, EndTransactionMarker, end_transaction_batch};
 use milena_storage::producers::{Checked, Origin, Producers, VerificationGuard};
@@ -96,28 +104,37 @@ impl DataPartition {
         true
     }
 
-    /// The values that a reader of committed records sees.
-    fn visible(&self, into: &mut Vec<u32>) {
-        let mut open: HashMap<i64, Vec<u32>> = HashMap::new();
-        for entry in &self.entries {
+    /// The values that a reader of committed records sees, in the order of the log.
+    fn visible(&self) -> Vec<u32> {
+        let mut open: HashMap<i64, Vec<usize>> = HashMap::new();
+        let mut counts = vec![false; self.entries.len()];
+        for (at, entry) in self.entries.iter().enumerate() {
             match entry {
-                Entry::Data(id, value) => open.entry(*id).or_default().push(*value),
+                // Of no transaction.
+                Entry::Data(-1, _) => counts[at] = true,
+                Entry::Data(id, _) => open.entry(*id).or_default().push(at),
                 Entry::End(id, outcome) => {
-                    let ended = open.remove(id).unwrap_or_default();
-                    if *outcome == Outcome::Commit {
-                        into.extend(ended);
+                    for at in open.remove(id).unwrap_or_default() {
+                        counts[at] = *outcome == Outcome::Commit;
                     }
                 }
             }
         }
+        let values = self.entries.iter().zip(counts).filter(|(_, counts)| *counts);
+        values
+            .filter_map(|(entry, _)| if let Entry::Data(_, value) = entry { Some(*value) } else { None })
+            .collect()
     }
 }
 
-/// What outlives the coordinator. Writes fail from the moment on when the process dies.
+/// What outlives the coordinators. Writes fail from the moment on when the process dies.
 #[derive(Default)]
 struct Model {
     log: MemoryLog,
     partitions: Mutex<Vec<DataPartition>>,
+    /// `__consumer_offsets`, and what it knows of its producers.
+    group_log: MemoryLog,
+    group_partitions: Mutex<Vec<DataPartition>>,
     next_id: AtomicI64,
     /// Writes until the process dies; negative for never.
     fuse: AtomicI64,
@@ -166,7 +183,23 @@ impl StateLog for ModelLog {
     }
 }
 
-struct ModelWorld(Arc<Model>);
+struct ModelWorld(Arc<Model>, Arc<GroupCoordinator>);
+
+impl ModelWorld {
+    fn end(&self, topic: &str, index: i32, completion: &Completion) -> bool {
+        if topic != topic_name::CONSUMER_OFFSETS {
+            return !self.0.is_dead() && self.0.partitions.lock()[index as usize].end(completion);
+        }
+        let commit = completion.outcome == Outcome::Commit;
+        let marker = EndTransactionMarker { commit, coordinator_epoch: 0 };
+        let (id, epoch) = (completion.producer_id, completion.producer_epoch);
+        // A later producer has ended it: nothing is left to be done.
+        matches!(
+            self.1.end_transaction(index, id, epoch, marker),
+            Ok(()) | Err(CoordinatorError::Producer { .. })
+        )
+    }
+}
 
 impl Surroundings for ModelWorld {
     fn next_producer_id(&self) -> Result<i64, ResponseError> {
@@ -185,10 +218,8 @@ impl Surroundings for ModelWorld {
 impl Markers for ModelWorld {
     fn write(&self, _: i32, completion: &Completion) -> Partitions {
         let mut left = completion.partitions.clone();
-        for indexes in left.values_mut() {
-            indexes.retain(|index| {
-                self.0.is_dead() || !self.0.partitions.lock()[*index as usize].end(completion)
-            });
+        for (topic, indexes) in &mut left {
+            indexes.retain(|index| !self.end(topic, *index, completion));
         }
         left.retain(|_, indexes| !indexes.is_empty());
         left
@@ -205,6 +236,7 @@ enum Fate {
 
 /// A client as it sees itself; a later one of the same id makes it a zombie.
 struct Client {
+    number: usize,
     id: &'static str,
     version: i16,
     producer: Option<Producer>,
@@ -217,9 +249,10 @@ struct Client {
 }
 
 impl Client {
-    fn new(id: &'static str, version: i16) -> Self {
+    fn new(number: usize, id: &'static str, version: i16) -> Self {
         let sequences = [0; DATA_PARTITIONS];
         Self {
+            number,
             id,
             version,
             producer: None,
@@ -238,12 +271,18 @@ impl Client {
 struct Run {
     model: Arc<Model>,
     clock: Arc<Clock>,
+    groups: Arc<GroupCoordinator>,
     coordinator: TransactionCoordinator,
     random: Random,
     now: i64,
     next_value: u32,
+    next_number: usize,
     clients: Vec<Client>,
     fates: Vec<(Vec<u32>, Fate)>,
+    /// Group and partition that each offset was committed for.
+    offsets: HashMap<u32, Place>,
+    /// Who has asked to be the producer of an id last, by its number.
+    latest: HashMap<&'static str, usize>,
 }
 
 impl Run {
@@ -252,32 +291,50 @@ impl Run {
         model.fuse.store(-1, Ordering::Relaxed);
         model.partitions.lock().resize_with(DATA_PARTITIONS, DataPartition::default);
         model.log.ensure().unwrap();
+        model.group_partitions.lock().resize_with(PARTITIONS, DataPartition::default);
+        model.group_log.ensure().unwrap();
         let clock = Arc::new(Clock::Manual(START.into()));
-        let coordinator = Self::coordinator(&model, &clock);
+        let (groups, coordinator) = Self::coordinators(&model, &clock);
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-        let clients = IDS.iter().map(|id| Client::new(id, 1 + random.below(2) as i16)).collect();
-        let fates = Vec::new();
-        Self { model, clock, coordinator, random, now: START, next_value: 0, clients, fates }
+        let clients = (0..IDS.len()).map(|at| Client::new(at, IDS[at], 1 + random.below(2) as i16)).collect();
+        Self {
+            model,
+            clock,
+            groups,
+            coordinator,
+            random,
+            now: START,
+            next_value: 0,
+            next_number: IDS.len(),
+            clients,
+            fates: Vec::new(),
+            offsets: HashMap::new(),
+            latest: HashMap::new(),
+        }
     }
 
-    fn coordinator(model: &Arc<Model>, clock: &Arc<Clock>) -> TransactionCoordinator {
+    fn coordinators(
+        model: &Arc<Model>,
+        clock: &Arc<Clock>,
+    ) -> (Arc<GroupCoordinator>, TransactionCoordinator) {
+        let groups = groups::coordinator(model, clock);
         let settings = TransactionSettings {
             max_timeout_ms: 900_000,
             id_expiration_ms: i64::MAX,
             timeout_check_interval_ms: CHECK_MS,
             expiry_check_interval_ms: i64::MAX,
         };
-        let world = Arc::new(ModelWorld(model.clone()));
+        let world = Arc::new(ModelWorld(model.clone(), groups.clone()));
         let log = Arc::new(ModelLog(model.clone()));
         let coordinator = TransactionCoordinator::new(settings, log, world.clone(), world, clock.clone());
         coordinator.load().unwrap();
-        coordinator
+        (groups, coordinator)
     }
 
     fn restart(&mut self) {
         self.model.fuse.store(-1, Ordering::Relaxed);
         self.model.is_dead.store(false, Ordering::Relaxed);
-        self.coordinator = Self::coordinator(&self.model, &self.clock);
+        (self.groups, self.coordinator) = Self::coordinators(&self.model, &self.clock);
     }
 
     fn pass(&mut self, ms: i64) {
@@ -291,7 +348,8 @@ impl Run {
             0..=3 => {
                 // Somebody else takes over an id; who had it does not know.
                 let (id, version) = (IDS[self.random.below(IDS.len())], 1 + self.random.below(2) as i16);
-                self.clients.push(Client::new(id, version));
+                self.clients.push(Client::new(self.next_number, id, version));
+                self.next_number += 1;
             }
             4..=8 => {
                 let ms = self.random.below(20_000) as i64;
@@ -303,9 +361,13 @@ impl Run {
                 self.model.last_write_counts.store(counts, Ordering::Relaxed);
             }
             14..=16 => {
-                let at = self.random.below(DATA_PARTITIONS);
-                self.model.partitions.lock()[at].refuses ^= true;
+                let at = self.random.below(DATA_PARTITIONS + PARTITIONS);
+                match at.checked_sub(DATA_PARTITIONS) {
+                    None => self.model.partitions.lock()[at].refuses ^= true,
+                    Some(at) => self.model.group_partitions.lock()[at].refuses ^= true,
+                }
             }
+            17..=19 => self.commit_outside(),
             _ => {
                 let at = self.random.below(self.clients.len());
                 let mut client = self.clients.swap_remove(at);
@@ -324,6 +386,7 @@ impl Run {
 
     fn act(&mut self, client: &mut Client) {
         let Some(producer) = client.producer else {
+            self.latest.insert(client.id, client.number);
             if let Ok(producer) = self.coordinator.init(client.id, TIMEOUT_MS, None) {
                 client.producer = Some(producer);
                 client.sequences = [0; DATA_PARTITIONS];
@@ -332,6 +395,12 @@ impl Run {
         };
         if client.ending.is_some() || (client.has_partitions && self.random.once_in(4)) {
             self.end(client, producer);
+        } else if client.version == 2 && !client.has_partitions && self.random.once_in(6) {
+            // Without a transaction it may abort all the same.
+            client.ending = Some(Outcome::Abort);
+            self.end(client, producer);
+        } else if self.random.once_in(4) {
+            self.commit(client, producer);
         } else {
             self.produce(client, producer);
         }
@@ -421,7 +490,10 @@ impl Run {
             }
             // Not heard of, or not done yet: asked again.
             Err(ResponseError::NotCoordinator | ResponseError::ConcurrentTransactions) => {}
-            Err(_) => {
+            Err(error) => {
+                // Nothing has been open that could have taken too long.
+                let is_fenced = self.latest.get(client.id) != Some(&client.number);
+                assert!(client.has_partitions || is_fenced, "nobody else is there, and yet: {error:?}");
                 let maybe = is_retry && outcome == Outcome::Commit;
                 self.settle(client, if maybe { Fate::AllOrNothing } else { Fate::Nothing });
                 client.producer = None;
@@ -432,8 +504,8 @@ impl Run {
     /// Everything works again, and all timeouts pass.
     fn finish(&mut self) {
         self.restart();
-        for partition in &mut *self.model.partitions.lock() {
-            partition.refuses = false;
+        for partitions in [&self.model.partitions, &self.model.group_partitions] {
+            partitions.lock().iter_mut().for_each(|partition| partition.refuses = false);
         }
         for _ in 0..6 {
             self.pass(CHECK_MS);
@@ -446,9 +518,12 @@ impl Run {
 
     fn check(&self, seed: u64) {
         let mut visible = Vec::new();
-        for partition in &*self.model.partitions.lock() {
-            assert_eq!(partition.producers.first_open_offset(), None, "seed {seed}: a transaction is stuck");
-            partition.visible(&mut visible);
+        for partitions in [&self.model.partitions, &self.model.group_partitions] {
+            for partition in &*partitions.lock() {
+                let open = partition.producers.first_open_offset();
+                assert_eq!(open, None, "seed {seed}: a transaction is stuck");
+                visible.extend(partition.visible());
+            }
         }
         let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
         for value in visible {
@@ -486,6 +561,9 @@ fn all_or_nothing_whatever_happens() {
         }
         run.finish();
         run.check(seed);
+        run.check_groups(seed);
+        run.restart();
+        run.check_groups(seed);
         for (_, fate) in run.fates.iter().filter(|(values, _)| !values.is_empty()) {
             fates[*fate as usize] += 1;
         }
