@@ -237,9 +237,9 @@ impl<M: Machine> Runtime<M> {
         let _creating = self.creating.lock();
         if self.shards.get().is_none() {
             let count = self.log.ensure()?;
-            for shard in self.init_shards(count) {
-                self.load_shard(shard)?;
-            }
+            // Each of them: nobody comes back for those behind one that cannot be read.
+            let loaded: Vec<_> = self.init_shards(count).iter().map(|shard| self.load_shard(shard)).collect();
+            return loaded.into_iter().collect();
         }
         Ok(())
     }
@@ -349,7 +349,7 @@ impl<M: Machine> Runtime<M> {
         Ok(())
     }
 
-    /// Visits all partitions that work.
+    /// Visits all partitions that work. What one of them cannot store keeps it from no other; the first error is returned.
     pub(crate) fn each(
         &self,
         mut visit: impl FnMut(&mut M, i64, &mut Effects<M>),
@@ -357,13 +357,20 @@ impl<M: Machine> Runtime<M> {
         if !self.started.load(Ordering::Acquire) {
             return Err(ResponseError::CoordinatorLoadInProgress);
         }
+        let mut outcome = Ok(());
         for shard in self.all() {
-            match self.enter(shard, |state, now, effects| visit(&mut state.machine, now, effects)) {
-                Ok(()) | Err(ResponseError::NotCoordinator) => {}
-                Err(error) => return Err(error),
+            let mut is_active = false;
+            let visited = self.enter(shard, |state, now, effects| {
+                is_active = true;
+                visit(&mut state.machine, now, effects);
+            });
+            match visited {
+                // Out of service.
+                Err(ResponseError::NotCoordinator) if !is_active => {}
+                visited => outcome = outcome.and(visited),
             }
         }
-        Ok(())
+        outcome
     }
 
     /// Acts on the deadlines that have passed at `now`; returns a time before which there is none. Both are the steady

@@ -1,6 +1,6 @@
 //! Commit, fetch, delete and expire.
 
-use super::{Commit, GROUP, Harness, code, name, now};
+use super::{Commit, GROUP, Harness, MemoryLog, code, name, now};
 use crate::api::{offset_delete, offset_fetch};
 use crate::group::GroupSettings;
 use kafka_protocol::ResponseError;
@@ -8,6 +8,8 @@ use kafka_protocol::messages::offset_delete_request::{
     OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
 };
 use kafka_protocol::messages::{OffsetDeleteRequest, OffsetDeleteResponse, OffsetFetchRequest, TopicName};
+use milena_protocol::stored::group::group_partition;
+use std::collections::BTreeSet;
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -264,6 +266,25 @@ fn the_offsets_of_a_deleted_topic_go_with_it() {
     assert_eq!(harness.fetch("a", "orders", 0), (-1, 0));
     assert_eq!(harness.fetch("b", "payments", 0), (1, 0));
     assert_eq!(harness.restart().fetch("a", "orders", 0), (-1, 0));
+}
+
+#[test]
+fn the_offsets_of_a_deleted_topic_that_cannot_be_removed_keep_no_others_and_are_told_of() {
+    let harness = Harness::new();
+    let groups: Vec<String> = (0..20).map(|number| format!("group-{number}")).collect();
+    for group in &groups {
+        harness.commit(Commit { group, ..Commit::default() });
+    }
+    // A batch for each partition of the topic: the last one is refused.
+    harness.log.refuse_after(2);
+    assert_eq!(harness.groups.on_topic_deleted("orders"), Err(ResponseError::NotCoordinator));
+    harness.log.take_all();
+    let left = |group: &&String| harness.fetch(group, "orders", 0) != (-1, 0);
+    let of_partition = |name: &str| group_partition(name, MemoryLog::PARTITIONS as i32);
+    let left: BTreeSet<i32> = groups.iter().filter(left).map(|group| of_partition(group)).collect();
+    assert_eq!(left.len(), 1, "the others have let go: {left:?}");
+    harness.groups.on_topic_deleted("orders").unwrap();
+    assert!(groups.iter().all(|group| harness.fetch(group, "orders", 0) == (-1, 0)));
 }
 
 #[test]

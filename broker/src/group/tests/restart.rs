@@ -122,6 +122,27 @@ fn a_partition_that_cannot_be_read_does_not_stop_the_others() {
     assert!(groups.fetch_offsets(&other, None, None, false).is_ok());
 }
 
+#[test]
+fn a_partition_of_a_new_topic_that_cannot_be_read_does_not_stop_the_others() {
+    let log = Arc::new(MemoryLog::default());
+    let clock = Arc::new(Clock::Manual(START.into()));
+    let groups = GroupCoordinator::new(GroupSettings::default(), log.clone(), Arc::new(FixedTopics), clock);
+    groups.load().unwrap();
+    log.ensure().unwrap();
+    let mut batch = offset_batch(-1, 0, 1);
+    let last = batch.len() - 1;
+    batch[last] ^= 1;
+    log.append(0, &batch).unwrap();
+    let error = groups.ensure_topic().unwrap_err().to_string();
+    assert_eq!(error, "partition 0, offset 0: the checksum does not match");
+    for partition in 0..MemoryLog::PARTITIONS as i32 {
+        let held = |name: &String| group_partition(name, MemoryLog::PARTITIONS as i32) == partition;
+        let group = (0..).map(|n| format!("group-{n}")).find(held).unwrap();
+        let refused = (partition == 0).then_some(ResponseError::NotCoordinator);
+        assert_eq!(groups.fetch_offsets(&group, None, None, false).err(), refused, "{partition}");
+    }
+}
+
 fn offset_batch(producer_id: i64, partition: i32, offset: i64) -> Vec<u8> {
     let key = OffsetCommitKey { group: GROUP.to_owned(), topic: "orders".to_owned(), partition };
     let value = OffsetCommitValue { offset, commit_timestamp: START, ..OffsetCommitValue::default() };
