@@ -86,6 +86,11 @@ impl MemoryLog {
         !self.fails.load(Ordering::Relaxed) && left != Some(None)
     }
 
+    /// How many batches it has taken.
+    fn appends(&self) -> usize {
+        self.partitions.lock().iter().map(|partition| Batches::new(&partition.bytes).count()).sum()
+    }
+
     /// Appends what is no part of a verified transaction.
     fn append(&self, partition: i32, batch: &[u8]) -> Result<i64, CoordinatorError> {
         StateLog::append(self, partition, batch, Verification::Skipped)

@@ -1,9 +1,9 @@
-//! What large groups cost.
+//! What groups cost: appends here, allocations in `integration-tests/tests/cost.rs`, time where somebody measures it.
 
 use super::{Holding, LiveTopics, Script, assigned, beating, joining, wire};
 use crate::clock::Clock;
 use crate::group::GroupSettings;
-use crate::group::tests::{GROUP, START, name};
+use crate::group::tests::{Commit, GROUP, Harness, START, name};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,25 +17,23 @@ struct Client {
     held: Holding,
 }
 
-#[test]
-#[ignore = "a measurement: cargo test --release -- --ignored --nocapture cost"]
-fn measure_a_thousand_members() {
-    let script = Script::new();
-    script.topics.set("t", 1, 2 * MEMBERS as i32);
-    let begun = Instant::now();
-    let mut clients: Vec<Client> = (0..MEMBERS)
-        .map(|number| {
-            let id = format!("member-{number}");
-            let answer = script.join(&id, &["t"]);
-            assert_eq!(answer.error_code, 0);
-            Client { id, epoch: answer.member_epoch, held: assigned(&answer).unwrap() }
-        })
-        .collect();
-    println!("{MEMBERS} members join: {:?}", begun.elapsed());
-    let begun = Instant::now();
-    let (mut rounds, mut beats) = (0, 0);
+/// So many members join.
+fn joined(script: &Script, members: usize) -> Vec<Client> {
+    script.topics.set("t", 1, 2 * members as i32);
+    let join = |number| {
+        let id = format!("member-{number}");
+        let answer = script.join(&id, &["t"]);
+        assert_eq!(answer.error_code, 0);
+        Client { id, epoch: answer.member_epoch, held: assigned(&answer).unwrap() }
+    };
+    (0..members).map(join).collect()
+}
+
+/// Members send heartbeats until all have what they are to have; how often all of them had to.
+fn settle(script: &Script, clients: &mut [Client]) -> usize {
+    let mut rounds = 0;
     while rounds == 0 || script.state() != "Stable" {
-        for client in &mut clients {
+        for client in &mut *clients {
             let owned = Some(wire(&client.held));
             let answer = script.send(beating(&client.id, client.epoch).with_topic_partitions(owned));
             assert_eq!(answer.error_code, 0, "{:?}", answer.error_message);
@@ -43,12 +41,55 @@ fn measure_a_thousand_members() {
             if let Some(told) = assigned(&answer) {
                 client.held = told;
             }
-            beats += 1;
         }
         rounds += 1;
         assert!(rounds < 20);
     }
-    println!("they have their partitions after {rounds} rounds, {beats} heartbeats: {:?}", begun.elapsed());
+    rounds
+}
+
+#[test]
+fn a_heartbeat_is_no_append_and_a_commit_of_one_offset_is_one() {
+    for members in [1, 10, 60] {
+        let script = Script::new();
+        let mut clients = joined(&script, members);
+        settle(&script, &mut clients);
+        let mut appends = script.harness.log.appends();
+        for client in &clients {
+            let full = script.beat(&client.id, client.epoch, Some(&client.held));
+            let short = script.beat(&client.id, client.epoch, None);
+            assert_eq!((full.error_code, short.error_code), (0, 0));
+        }
+        assert_eq!(script.harness.log.appends(), appends, "{members} members");
+        for client in &clients {
+            let commit =
+                Commit { member_id: &client.id, generation: client.epoch, topic: "t", ..Commit::default() };
+            assert_eq!(script.harness.commit(commit), 0);
+            appends += 1;
+            assert_eq!(script.harness.log.appends(), appends, "{members} members");
+        }
+    }
+    let harness = Harness::new();
+    let id = harness.stable("client");
+    let appends = harness.log.appends();
+    assert_eq!(harness.heartbeat(&id, 1), 0);
+    assert_eq!(harness.log.appends(), appends);
+    assert_eq!(harness.commit(Commit { member_id: &id, generation: 1, ..Commit::default() }), 0);
+    assert_eq!(harness.log.appends(), appends + 1);
+    assert_eq!(harness.commit_in(7, 5, (&id, 1)), None);
+    assert_eq!(harness.log.appends(), appends + 2);
+}
+
+#[test]
+#[ignore = "a measurement: cargo test --release -- --ignored --nocapture cost"]
+fn measure_a_thousand_members() {
+    let script = Script::new();
+    let begun = Instant::now();
+    let mut clients = joined(&script, MEMBERS);
+    println!("{MEMBERS} members join: {:?}", begun.elapsed());
+    let begun = Instant::now();
+    let rounds = settle(&script, &mut clients);
+    println!("they have their partitions after {rounds} rounds of heartbeats: {:?}", begun.elapsed());
     assert!(clients.iter().all(|client| client.held[&1].len() == 2));
     let records = script.harness.log.records().len();
     let begun = Instant::now();
