@@ -12,7 +12,7 @@ use milena_protocol::stored::partition_metadata;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
@@ -45,6 +45,8 @@ struct Saved {
     recovery_points: Offsets,
     log_starts: Offsets,
     cleaned: Offsets,
+    /// Logs that are there and could not be opened: what is said of them stays, for the start that can.
+    unopened: BTreeSet<(String, i32)>,
     /// When each log was made, by [`Saved::clock`].
     made: BTreeMap<(String, i32), u64>,
     /// Counts the logs that were made.
@@ -246,10 +248,20 @@ impl LogDir {
         now_ms: i64,
     ) -> Result<Log> {
         let key = (topic.to_owned(), partition);
+        let opened = self.open_known(path, &key, config, now_ms);
+        let mut saved = self.saved.lock();
+        match &opened {
+            Ok(_) => saved.unopened.remove(&key),
+            Err(_) => saved.unopened.insert(key),
+        };
+        opened
+    }
+
+    fn open_known(&self, path: &Path, key: &(String, i32), config: LogConfig, now_ms: i64) -> Result<Log> {
         let (start, cleaned) = {
             let saved = self.saved.lock();
-            let offset_of = |offsets: &Offsets| offsets.get(&key).copied().unwrap_or(0);
-            let cleaned = saved.cleaned.get(&key).copied();
+            let offset_of = |offsets: &Offsets| offsets.get(key).copied().unwrap_or(0);
+            let cleaned = saved.cleaned.get(key).copied();
             let start = Start {
                 clean: self.clean,
                 recovery_point: offset_of(&saved.recovery_points),
@@ -264,7 +276,7 @@ impl LogDir {
             // Of a log that was cut all counts as dirty.
             log.set_cleaned_up_to(if offset > log.end_offset() { log.start_offset() } else { offset });
         }
-        self.correct_offsets(&key, &log)?;
+        self.correct_offsets(key, &log)?;
         Ok(log)
     }
 
@@ -384,6 +396,7 @@ impl LogDir {
         saved.clock += 1;
         let key = (topic.to_owned(), partition);
         saved.made.insert(key.clone(), saved.clock);
+        saved.unopened.remove(&key);
         let behind = (topic.to_owned(), i32::MAX);
         let forget = |name: &str, offsets: &mut Offsets, all: bool| {
             if !offsets.contains_key(&key) {
@@ -418,7 +431,7 @@ impl LogDir {
     }
 
     /// Replaces the checkpoints: recovery points, log starts above the first segment, and high watermarks. Logs that were
-    /// made after `since` are left out.
+    /// made after `since` are left out; of those that could not be opened it says what it has said.
     ///
     /// # Errors
     /// [`Error::Full`] or [`Error::Io`]; the old ones stay.
@@ -433,6 +446,8 @@ impl LogDir {
             let mut saved = self.saved.lock();
             recovery.retain(|key, _| !saved.is_newer(key, since));
             starts.retain(|key, _| !saved.is_newer(key, since));
+            saved.add_unopened(&saved.recovery_points, &mut recovery);
+            saved.add_unopened(&saved.log_starts, &mut starts);
             checkpoint::save_offsets(&self.disk, file_name::RECOVERY_POINT_CHECKPOINT, &recovery)?;
             saved.recovery_points = recovery;
             checkpoint::save_offsets(&self.disk, file_name::LOG_START_OFFSET_CHECKPOINT, &starts)?;
@@ -452,6 +467,7 @@ impl LogDir {
     pub fn save_cleaned(&self, since: Moment, mut offsets: Offsets) -> Result<()> {
         let mut saved = self.saved.lock();
         offsets.retain(|key, _| !saved.is_newer(key, since));
+        saved.add_unopened(&saved.cleaned, &mut offsets);
         if saved.cleaned != offsets {
             checkpoint::save_offsets(&self.disk, file_name::CLEANER_CHECKPOINT, &offsets)?;
             saved.cleaned = offsets;
@@ -471,6 +487,15 @@ impl LogDir {
 }
 
 impl Saved {
+    /// Adds what is said of logs that could not be opened to what is to be said of the others.
+    fn add_unopened(&self, said: &Offsets, to_say: &mut Offsets) {
+        for key in &self.unopened {
+            if let Some(offset) = said.get(key) {
+                to_say.entry(key.clone()).or_insert(*offset);
+            }
+        }
+    }
+
     /// Whether a log was made after a moment.
     fn is_newer(&self, key: &(String, i32), since: Moment) -> bool {
         self.made.get(key).is_some_and(|made| *made > since.0)

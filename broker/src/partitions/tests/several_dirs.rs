@@ -313,6 +313,40 @@ fn a_directory_that_is_taken_away_takes_its_partitions_along_until_it_is_back() 
     assert!(!partitions.some_offline());
 }
 
+/// The others are written into the checkpoints meanwhile.
+#[test]
+fn what_is_known_of_a_log_that_cannot_be_opened_counts_when_it_can() {
+    let bench = Bench::new(&["a"]);
+    let partitions = bench.start();
+    let topic = topic_in(&[ids(&partitions)[0]; 2]);
+    partitions.create(&topic, 0).unwrap();
+    (0..2).for_each(|index| _ = append(&partitions.get(TOPIC, index).unwrap(), 10).unwrap());
+    let log = Arc::clone(&partitions.get(TOPIC, 0).unwrap().log());
+    log.delete_before(5).unwrap();
+    log.set_cleaned_up_to(7);
+    partitions.save_cleaned().unwrap();
+    stop(&partitions);
+    drop((partitions, log));
+    let epochs = bench.root("a").join("a-0/leader-epoch-checkpoint");
+    let bytes = fs::read(&epochs).unwrap();
+    fs::remove_file(&epochs).unwrap();
+    fs::create_dir(&epochs).unwrap();
+    for _ in 0..2 {
+        let partitions = bench.start();
+        partitions.open_all(&image(&topic), &HashSet::new(), 1).unwrap();
+        assert!(partitions.get(TOPIC, 0).is_none() && partitions.get(TOPIC, 1).is_some());
+        partitions.save_cleaned().unwrap();
+        stop(&partitions);
+    }
+    fs::remove_dir(&epochs).unwrap();
+    fs::write(&epochs, bytes).unwrap();
+    let partitions = bench.start();
+    partitions.open_all(&image(&topic), &HashSet::new(), 1).unwrap();
+    let log = Arc::clone(&partitions.get(TOPIC, 0).unwrap().log());
+    assert_eq!((log.start_offset(), log.end_offset()), (5, 10), "what was deleted stays deleted");
+    assert_eq!((log.cleaned_up_to(), log.disk().scanned()), (Some(7), 0));
+}
+
 #[test]
 fn an_interrupted_move_goes_on_after_a_start() {
     for clean in [true, false] {
