@@ -176,6 +176,11 @@ impl Partitions {
         ended.for_each(|(_, at, to)| self.doom(at, to));
     }
 
+    /// Whether [`Partitions::remove_doomed`] has something to do, now or later.
+    pub(crate) fn has_doomed(&self) -> bool {
+        !self.doomed.lock().is_empty() || !self.unretired.lock().is_empty()
+    }
+
     /// Removes the directories of deleted partitions whose time is up. What cannot be removed is tried again. `now_ms` is
     /// the steady clock.
     pub(crate) fn remove_doomed(&self, now_ms: i64) {

@@ -73,6 +73,8 @@ pub struct Log {
     stirred: AtomicBool,
     /// Files of segments that left the log.
     doomed: Mutex<Vec<removal::Doomed>>,
+    /// Segments that left the log and could not be renamed yet. Comes behind `removing`.
+    leaving: Mutex<Vec<Arc<Segment>>>,
     /// Held by who takes segments out of the list, until their files have their new names, and by who renames the
     /// directory. Comes before the writer's lock.
     removing: Mutex<()>,
@@ -159,6 +161,7 @@ impl Log {
             mapped: AtomicBool::new(false),
             stirred: AtomicBool::new(true),
             doomed: Mutex::default(),
+            leaving: Mutex::default(),
             removing: Mutex::default(),
             cleaning: Mutex::default(),
             stopping: AtomicBool::new(false),
@@ -210,10 +213,11 @@ impl Log {
         self.log_start.load(Ordering::Acquire)
     }
 
-    /// The offset that the first segment begins with; the log start may have moved beyond it.
+    /// The offset that the first segment begins with of which there are files; the log start may have moved beyond it.
     #[must_use]
     pub fn first_base_offset(&self) -> i64 {
-        self.segments.read()[0].base_offset
+        let leaving = self.leaving.lock().iter().map(|segment| segment.base_offset).min();
+        leaving.unwrap_or(i64::MAX).min(self.segments.read()[0].base_offset)
     }
 
     /// The offset that the next record gets.
@@ -333,6 +337,7 @@ impl Log {
             && unsynced <= self.recovery_point()
             && writer.active.base_offset <= self.complete_below.load(Ordering::Acquire)
             && self.doomed.lock().is_empty()
+            && self.leaving.lock().is_empty()
     }
 
     /// Has the next round of chores look at this log.
@@ -373,6 +378,12 @@ impl Log {
     pub fn close(&self) -> Result<()> {
         self.stopping.store(true, Ordering::Release);
         let _cleaning = self.cleaning.lock();
+        if !self.leaving.lock().is_empty() {
+            let _removing = self.removing.lock();
+            if let Err(error) = self.dismiss(Vec::new()) {
+                tracing::debug!("{error}");
+            }
+        }
         let _no_other_writes_epochs = self.epochs_file.lock();
         let mut writer = self.writer.lock();
         writer.closed = true;

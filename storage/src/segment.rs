@@ -395,10 +395,10 @@ impl Segment {
     }
 
     /// Takes the segment's files out of the log: `.deleted` from now on. Readers that still hold the segment read on.
-    /// Returns the files to unlink. Producer snapshots stay, they belong to an offset and not to the segment.
-    pub(crate) fn set_deleted(&self, disk: &Disk) -> Result<Vec<PathBuf>> {
+    /// `renamed` gets the files to unlink. Producer snapshots stay, they belong to an offset and not to the segment. May be
+    /// called again after an error.
+    pub(crate) fn set_deleted(&self, disk: &Disk, mut renamed: impl FnMut(PathBuf)) -> Result<()> {
         self.pin(disk)?;
-        let mut renamed = Vec::new();
         for kind in SegmentFileKind::ALL {
             let from = self.path(kind);
             if kind == SegmentFileKind::ProducerSnapshot || !from.exists() {
@@ -406,10 +406,14 @@ impl Segment {
             }
             let name = SegmentFile::live(self.base_offset, kind).at(FileStage::Deleted).to_string();
             let to = self.home.read().join(name);
-            disk.rename(&from, &to)?;
-            renamed.push(to);
+            match disk.rename(&from, &to) {
+                Ok(()) => renamed(to),
+                // A full disk may have no room for another name. Who reads has the file open.
+                Err(Error::Full(_)) => disk.remove(&from)?,
+                Err(other) => return Err(other),
+            }
         }
-        Ok(renamed)
+        Ok(())
     }
 
     /// Changes the growing indexes; nothing happens to those of a closed segment.

@@ -1,12 +1,15 @@
 //! Chores in the background, one task for all of them: flush by time, idle logs, expired producers, retention, deleted
-//! files and directories, metadata snapshots, checkpoints.
+//! files and directories, metadata snapshots, checkpoints. What removes runs on a thread of its own while there is something to
+//! remove: a device may take its time for that, and `flush.ms` does not wait for it.
 
 use super::Broker;
 use crate::panics::survive;
 use crate::partition::Partition;
+use milena_storage::log::Retained;
 use milena_storage::log_dir::Moment;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 
 /// Chores are looked at this often.
@@ -65,6 +68,15 @@ fn flush_every(scheduler: Duration) -> Duration {
     if scheduler > DAY { Duration::ZERO } else { scheduler }
 }
 
+/// Whether a round looks for what need not be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Retention {
+    Due,
+    /// The last round had no descriptors for all of it.
+    Again,
+    Later,
+}
+
 /// What the checkpoints were written of: where logs were made, recovery points and log starts.
 type Saved = (Vec<Moment>, Vec<(i64, i64)>);
 
@@ -90,15 +102,49 @@ pub(super) async fn run(broker: Arc<Broker>) {
     let mut ticks = tokio::time::interval(TICK.min(shortest).max(TICK_MIN));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut saved = Saved::default();
+    let (mut removing, mut retention) = (None::<JoinHandle<bool>>, Retention::Later);
     loop {
         ticks.tick().await;
         let due = calendar.due(Instant::now());
-        tokio::task::block_in_place(|| survive("chores", || chores(&broker, &due, &mut saved)));
+        if removing.as_ref().is_some_and(JoinHandle::is_finished)
+            && let Some(ended) = removing.take()
+            && ended.await.unwrap_or(false)
+            && retention == Retention::Later
+        {
+            retention = Retention::Again;
+        }
+        if due.retain {
+            retention = Retention::Due;
+        }
+        let doomed = tokio::task::block_in_place(|| survive("chores", || chores(&broker, &due, &mut saved)));
+        if removing.is_none() && (retention != Retention::Later || doomed == Some(true)) {
+            let (broker, retention) = (broker.clone(), std::mem::replace(&mut retention, Retention::Later));
+            let remove = move || survive("removals", || removals(&broker, retention)).unwrap_or(false);
+            removing = Some(tokio::task::spawn_blocking(remove));
+        }
     }
 }
 
-fn chores(broker: &Broker, due: &Due, saved: &mut Saved) {
+/// Retention, deleted files and directories; whether something is to be tried again in the next round.
+fn removals(broker: &Broker, retention: Retention) -> bool {
+    let mut again = false;
+    for partition in broker.partitions.all().iter().filter(|partition| !partition.is_offline()) {
+        if broker.is_stopping() {
+            return false;
+        }
+        if retention != Retention::Later {
+            again |= retain(partition, broker.clock.now_ms(), retention);
+        }
+        partition.log().remove_doomed(broker.clock.steady_ms());
+    }
+    broker.partitions.remove_doomed(broker.clock.steady_ms());
+    again
+}
+
+/// Whether there is something to remove.
+fn chores(broker: &Broker, due: &Due, saved: &mut Saved) -> bool {
     let now_ms = broker.clock.now_ms();
+    let mut doomed = broker.partitions.has_doomed();
     let made = broker.partitions.moments();
     let partitions = broker.partitions.all();
     for partition in &partitions {
@@ -113,12 +159,8 @@ fn chores(broker: &Broker, due: &Due, saved: &mut Saved) {
         if due.expire {
             log.expire_producers(now_ms);
         }
-        if due.retain {
-            retain(partition, now_ms);
-        }
-        log.remove_doomed(now_ms);
+        doomed |= log.has_doomed();
     }
-    broker.partitions.remove_doomed(broker.clock.steady_ms());
     broker.controller.keep_snapshots();
     if let Some(reason) = broker.partitions.check_dirs() {
         broker.failure.send_replace(Some(reason));
@@ -134,24 +176,42 @@ fn chores(broker: &Broker, due: &Due, saved: &mut Saved) {
             }
         }
     }
+    doomed
 }
 
-fn retain(partition: &Partition, now_ms: i64) {
+/// Removes what a partition need not keep, pass by pass; whether the rest waits for descriptors.
+fn retain(partition: &Partition, now_ms: i64, retention: Retention) -> bool {
     let (topic, index, log) = (&partition.topic, partition.index, &partition.log());
-    match log.retain(now_ms) {
-        Ok(done) if done.segments() == 0 => {}
-        Ok(done) => tracing::info!(
+    let mut all = Retained::default();
+    let ended = loop {
+        match log.retain(now_ms) {
+            Ok(done) => {
+                all += done;
+                if !done.more {
+                    break Ok(());
+                }
+            }
+            Err(error) => break Err(error),
+        }
+    };
+    if all.segments() > 0 {
+        tracing::info!(
             "{topic}-{index}: deleted {} segments of {} bytes ({} by retention.ms, {} by retention.bytes, {} below the \
              log start); it starts at offset {} now",
-            done.segments(),
-            done.bytes,
-            done.by_time,
-            done.by_size,
-            done.below_start,
+            all.segments(),
+            all.bytes,
+            all.by_time,
+            all.by_size,
+            all.below_start,
             log.start_offset()
-        ),
-        Err(error) => tracing::warn!("{topic}-{index}: old segments cannot be deleted: {error}"),
+        );
     }
+    let Err(error) = ended else { return false };
+    let is_short = error.is_shortage();
+    if retention == Retention::Due && !(is_short && all.segments() > 0) {
+        tracing::warn!("{topic}-{index}: old segments cannot be deleted: {error}");
+    }
+    is_short
 }
 
 #[cfg(test)]

@@ -153,7 +153,7 @@ impl MetadataDir {
     /// Removes everything before a snapshot, which then is the oldest.
     fn delete_before(&self, snapshot: &MetadataSnapshotFile, now_ms: i64) -> Result<()> {
         self.log.delete_before(snapshot.end_offset)?;
-        self.log.retain(now_ms)?;
+        while self.log.retain(now_ms)?.more {}
         self.log.remove_doomed(now_ms);
         Ok(())
     }

@@ -275,7 +275,7 @@ impl Log {
             let bytes_before: u64 = old.iter().map(|s| u64::from(s.published().position)).sum();
             cleaned.bytes_before += bytes_before;
             cleaned.bytes_after += new.iter().map(|s| u64::from(s.bytes)).sum::<u64>();
-            self.swap_in(&dir, &old, &new, now_ms)?;
+            self.swap_in(&dir, &old, &new)?;
         }
         cleaned.upto = mapped.end;
         (cleaned.records_before, cleaned.records_after) = (records.read, records.kept);

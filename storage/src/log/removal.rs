@@ -1,7 +1,8 @@
 //! Segments that leave the log: out of the list and renamed at once, unlinked after `file.delete.delay.ms`.
 
 use super::Log;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::file_name::{FileStage, SegmentFile, SegmentFileKind};
 use crate::segment::Segment;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,37 +10,92 @@ use std::sync::Arc;
 /// A file that waits for its end.
 #[derive(Debug)]
 pub(super) struct Doomed {
-    due_ms: i64,
+    /// By the steady clock; the first look at it says when.
+    due_ms: Option<i64>,
     path: PathBuf,
 }
 
 impl Log {
-    /// Lets go of segments that are no longer in the list. A reader that still holds one reads on.
+    /// Lets go of segments that are no longer in the list, and whose names are to mean others.
     ///
     /// # Errors
-    /// [`crate::error::Error::Io`] if a file cannot be renamed; a start removes what is left of it.
-    pub(super) fn doom(&self, segments: &[Arc<Segment>], now_ms: i64) -> Result<()> {
-        for segment in segments {
-            for path in segment.set_deleted(&self.disk)? {
-                self.doom_file(path, now_ms);
+    /// [`Error::Io`] if a file cannot be renamed.
+    pub(super) fn doom(&self, segments: &[Arc<Segment>]) -> Result<()> {
+        segments.iter().try_for_each(|segment| segment.set_deleted(&self.disk, |path| self.doom_file(path)))
+    }
+
+    /// Lets go of segments that are no longer in the list. What fails is tried again with each round of chores: until then
+    /// their files count as the beginning of the log ([`Log::first_base_offset`]), so that a start knows that they are not.
+    /// Under the lock `removing`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if a file cannot be renamed, [`Error`] of the sync.
+    pub(super) fn dismiss(&self, segments: Vec<Arc<Segment>>) -> Result<()> {
+        let mut leaving = self.leaving.lock();
+        leaving.extend(segments);
+        if leaving.is_empty() {
+            return Ok(());
+        }
+        self.stir();
+        self.keep_producers(self.segments()[0].base_offset)?;
+        let mut done = Ok(());
+        leaving.retain(|segment| {
+            let gone = segment
+                .set_deleted(&self.disk, |path| self.doom_file(path))
+                .and_then(|()| self.doom_snapshot(segment.base_offset));
+            let stays = gone.is_err();
+            if done.is_ok() {
+                done = gone;
             }
+            stays
+        });
+        done
+    }
+
+    /// The producer snapshot at the beginning of a removed segment goes with it, as in Kafka.
+    pub(super) fn doom_snapshot(&self, base_offset: i64) -> Result<()> {
+        let live = SegmentFile::live(base_offset, SegmentFileKind::ProducerSnapshot);
+        let from = self.dir().join(live.to_string());
+        if !from.exists() {
+            return Ok(());
+        }
+        let to = self.dir().join(live.at(FileStage::Deleted).to_string());
+        match self.disk.rename(&from, &to) {
+            Ok(()) => self.doom_file(to),
+            Err(Error::Full(_)) => self.disk.remove(&from)?,
+            Err(other) => return Err(other),
         }
         Ok(())
     }
 
     /// Lets go of one file, which has its new name.
-    pub(super) fn doom_file(&self, path: PathBuf, now_ms: i64) {
-        let due_ms = now_ms.saturating_add(self.config().file_delete_delay_ms);
-        self.doomed.lock().push(Doomed { due_ms, path });
+    fn doom_file(&self, path: PathBuf) {
+        self.doomed.lock().push(Doomed { due_ms: None, path });
         self.stir();
     }
 
-    /// Unlinks the files whose time is up. What cannot be removed is tried again.
-    pub fn remove_doomed(&self, now_ms: i64) {
+    /// Whether [`Log::remove_doomed`] has something to do, now or later.
+    #[must_use]
+    pub fn has_doomed(&self) -> bool {
+        !self.is_at_rest() && (!self.doomed.lock().is_empty() || !self.leaving.lock().is_empty())
+    }
+
+    /// Unlinks the files whose time is up, by the steady clock: their delay begins with the first call that finds them. What
+    /// cannot be removed, or could not be renamed, is tried again.
+    pub fn remove_doomed(&self, steady_ms: i64) {
         if self.is_at_rest() {
             return;
         }
-        let due: Vec<_> = self.doomed.lock().extract_if(.., |file| file.due_ms <= now_ms).collect();
+        if !self.leaving.lock().is_empty() {
+            let _removing = self.removing.lock();
+            if let Err(error) = self.dismiss(Vec::new()) {
+                tracing::debug!("{error}");
+            }
+        }
+        let delay_ms = self.config().file_delete_delay_ms;
+        let is_due =
+            |file: &mut Doomed| *file.due_ms.get_or_insert(steady_ms.saturating_add(delay_ms)) <= steady_ms;
+        let due: Vec<_> = self.doomed.lock().extract_if(.., is_due).collect();
         for file in due {
             if let Err(error) = self.disk.remove(&file.path) {
                 tracing::warn!("{error}");

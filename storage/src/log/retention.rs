@@ -15,10 +15,14 @@
 use super::{Log, Segments, Writer};
 use crate::config::LogConfig;
 use crate::error::{Error, Result};
-use crate::file_name::{FileStage, SegmentFile, SegmentFileKind};
+use crate::file_name::SegmentFileKind;
 use crate::segment::{Published, Segment};
+use std::ops::AddAssign;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
+
+/// Segments that a pass removes, at most: until they have their new names each has its four files open.
+const SEGMENTS_MAX: usize = 100;
 
 /// What a look for segments to delete has removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,6 +35,8 @@ pub struct Retained {
     pub by_time: usize,
     /// Bytes of all of them.
     pub bytes: u64,
+    /// There is more to remove, for the next pass.
+    pub more: bool,
 }
 
 impl Retained {
@@ -42,8 +48,9 @@ impl Retained {
 }
 
 impl Log {
-    /// Removes the segments that need not be kept. The log start moves first, then they leave the list, then their
-    /// files are renamed; the unlinking is for [`Log::remove_doomed`]. Reads that hold a segment go on.
+    /// Removes segments that need not be kept, a bounded number of them: [`Retained::more`] asks for another pass. The log
+    /// start moves first, then they leave the list, then their files are renamed; the unlinking is for
+    /// [`Log::remove_doomed`]. Reads that hold a segment go on.
     ///
     /// # Errors
     /// [`Error::Io`] if a file cannot be looked at or renamed, or the active segment cannot be replaced.
@@ -66,12 +73,13 @@ impl Log {
         if !starts_with(&self.segments(), going) {
             return Ok(Retained::default());
         }
-        let pinned = going.iter().try_for_each(|segment| segment.pin(&self.disk));
-        let pinned = pinned.and_then(|()| match segments.get(found.segments()) {
+        let pinned = self.pin_some(going)?;
+        let (going, found) = (&going[..pinned], found.first(pinned, &published));
+        let kept = match segments.get(pinned) {
             Some(next) => self.keep_producers(next.base_offset),
             None => Ok(()),
-        });
-        let taken = pinned.and_then(|()| self.take_out(&segments, &published, found, &config, now_ms));
+        };
+        let taken = kept.and_then(|()| self.take_out(&segments, &published, found, &config, now_ms));
         if !matches!(taken, Ok(Some(_))) {
             going.iter().for_each(|segment| segment.unpin());
         }
@@ -83,12 +91,19 @@ impl Log {
         if let Err(error) = self.write_epochs() {
             tracing::debug!("{error}");
         }
-        if removed.len() == segments.len() {
-            self.keep_producers(self.first_base_offset())?;
-        }
-        self.doom(&removed, now_ms)?;
-        self.doom_snapshots(&removed, now_ms)?;
+        self.dismiss(removed)?;
         Ok(found)
+    }
+
+    /// Pins segments, as many as there are descriptors for, of which it leaves others half. Returns their number.
+    fn pin_some(&self, segments: &[Arc<Segment>]) -> Result<usize> {
+        for (at, segment) in segments.iter().enumerate() {
+            let Err(error) = segment.pin(&self.disk) else { continue };
+            let kept = if error.is_shortage() { at.div_ceil(2) } else { at };
+            segments[kept..at].iter().for_each(|segment| segment.unpin());
+            return if kept > 0 { Ok(kept) } else { Err(error) };
+        }
+        Ok(segments.len())
     }
 
     fn find_expired(
@@ -101,12 +116,12 @@ impl Log {
         let start = self.start_offset();
         let below_start = segments[1..].iter().take_while(|next| next.base_offset <= start).count();
         let mut found = Retained { below_start, ..Retained::default() };
-        let size = |end: &Published| u64::from(end.position);
         if config.delete {
             found.by_size = beyond(&published[below_start..], config.retention_bytes);
             let rest = found.segments();
             if config.retention_ms >= 0 {
-                for (segment, end) in segments.iter().zip(published).skip(rest) {
+                // One more, which says that there is more.
+                for (segment, end) in segments.iter().zip(published).take(SEGMENTS_MAX + 1).skip(rest) {
                     let is_active = found.segments() + 1 == segments.len();
                     if is_active && end.position == 0 {
                         break;
@@ -127,8 +142,7 @@ impl Log {
                 }
             }
         }
-        found.bytes = published[..found.segments()].iter().map(size).sum();
-        Ok(found)
+        Ok(found.first(SEGMENTS_MAX, published))
     }
 
     /// When the newest record of a segment was written: by its timestamp, else by the clock of the last append.
@@ -205,23 +219,30 @@ impl Log {
             Err(error) => Err(error),
         }
     }
+}
 
-    /// Producer snapshots at the beginning of removed segments go with them, as in Kafka.
-    pub(super) fn doom_snapshots(&self, segments: &[Arc<Segment>], now_ms: i64) -> Result<()> {
-        for segment in segments {
-            let live = SegmentFile::live(segment.base_offset, SegmentFileKind::ProducerSnapshot);
-            let from = self.dir().join(live.to_string());
-            if from.exists() {
-                let to = self.dir().join(live.at(FileStage::Deleted).to_string());
-                self.disk.rename(&from, &to)?;
-                self.doom_file(to, now_ms);
-            }
-        }
-        Ok(())
+impl AddAssign for Retained {
+    /// What passes one after the other have removed.
+    fn add_assign(&mut self, later: Self) {
+        self.below_start += later.below_start;
+        self.by_size += later.by_size;
+        self.by_time += later.by_time;
+        self.bytes += later.bytes;
+        self.more = later.more;
     }
 }
 
 impl Retained {
+    /// The first of the segments that were found, so many at most.
+    fn first(mut self, most: usize, published: &[Published]) -> Self {
+        self.more |= self.segments() > most;
+        self.below_start = self.below_start.min(most);
+        self.by_size = self.by_size.min(most - self.below_start);
+        self.by_time = self.by_time.min(most - self.below_start - self.by_size);
+        self.bytes = published[..self.segments()].iter().map(|end| u64::from(end.position)).sum();
+        self
+    }
+
     /// The last segment stays after all.
     fn spare(&mut self, last: Published) {
         let by = [&mut self.by_time, &mut self.by_size, &mut self.below_start];

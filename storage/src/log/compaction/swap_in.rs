@@ -29,13 +29,7 @@ impl Log {
     /// # Errors
     /// [`Error::Closed`] if the log was deleted or retention has taken one of the old segments. After step 2 a failure
     /// takes the directory offline: only a start can tell what the names mean.
-    pub(super) fn swap_in(
-        &self,
-        dir: &Path,
-        old: &[Arc<Segment>],
-        new: &[Finished],
-        now_ms: i64,
-    ) -> Result<()> {
+    pub(super) fn swap_in(&self, dir: &Path, old: &[Arc<Segment>], new: &[Finished]) -> Result<()> {
         let _removing = self.removing.lock();
         let prepared = self.prepare(dir, old, new);
         if let Err(error) = prepared {
@@ -50,7 +44,7 @@ impl Log {
             }
             return Err(error);
         }
-        self.exchange(dir, old, new, now_ms).map_err(|error| self.disk.fail(error))
+        self.exchange(dir, old, new).map_err(|error| self.disk.fail(error))
     }
 
     /// Steps 1 to 2.
@@ -67,12 +61,12 @@ impl Log {
     }
 
     /// Steps 3 to 6.
-    fn exchange(&self, dir: &Path, old: &[Arc<Segment>], new: &[Finished], now_ms: i64) -> Result<()> {
+    fn exchange(&self, dir: &Path, old: &[Arc<Segment>], new: &[Finished]) -> Result<()> {
         self.disk.sync_dir(dir)?;
-        self.doom(old, now_ms)?;
+        self.doom(old)?;
         let replaced = |base| new.iter().any(|segment| segment.base_offset == base);
-        let gone: Vec<_> = old.iter().filter(|s| !replaced(s.base_offset)).cloned().collect();
-        self.doom_snapshots(&gone, now_ms)?;
+        let mut gone = old.iter().map(|segment| segment.base_offset).filter(|base| !replaced(*base));
+        gone.try_for_each(|base| self.doom_snapshot(base))?;
         for segment in new {
             self.rename(dir, segment, FileStage::Swap, FileStage::Live)?;
         }

@@ -7,11 +7,12 @@ use crate::file::{Disk, Op};
 use crate::log::{Append, Bound, Log, Start};
 use crate::producers::Origin;
 use milena_protocol::records::{BatchBuilder, BatchHeader, HEADER_LEN};
+use std::collections::BTreeSet;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 const NOW: i64 = 1_000_000;
 /// No space left on device.
@@ -213,9 +214,11 @@ fn files_wait_for_their_end() {
         dir.path().join("00000000000000000002.snapshot").exists(),
         "that of the first segment left stays"
     );
-    log.remove_doomed(NOW + 59);
+    // By another clock than the one that says what is old.
+    log.remove_doomed(5);
+    log.remove_doomed(64);
     assert_eq!(deleted(dir.path()).len(), 7);
-    log.remove_doomed(NOW + 60);
+    log.remove_doomed(65);
     assert_eq!(deleted(dir.path()).len(), 0);
 }
 
@@ -396,4 +399,112 @@ fn a_segment_whose_age_cannot_be_told_stays_and_those_before_it_go() {
     assert_eq!(log.retain(NOW + 100).unwrap().by_time, 2);
     assert!(log.retain(NOW + 100).is_err(), "and that is said");
     assert_eq!(log.start_offset(), 2);
+}
+
+/// A log of so many segments, all of which are to go, but for the last one that is empty.
+fn expired(disk: &Disk, segments: i64) -> Log {
+    let log = open_on(disk, disk.root(), LogConfig { retention_bytes: 0, ..config() }, true);
+    (0..segments).for_each(|_| _ = append_at(&log, 0, 0, NOW));
+    log
+}
+
+#[test]
+fn a_pass_takes_a_bounded_number_and_asks_for_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = expired(&Disk::new(dir.path()), 230);
+    let passes: Vec<_> = (0..4).map(|_| log.retain(NOW).unwrap()).collect();
+    let found: Vec<_> = passes.iter().map(|pass| (pass.segments(), pass.more)).collect();
+    assert_eq!(found, [(100, true), (100, true), (30, false), (0, false)]);
+    assert_eq!(passes.iter().map(|pass| pass.bytes).sum::<u64>(), 230 * u64::from(batch_size()));
+    assert_eq!((log.start_offset(), log.end_offset(), log.size()), (230, 230, 0));
+
+    // The same by time, where each segment is looked at.
+    let dir = tempfile::tempdir().unwrap();
+    let log = filled(dir.path(), LogConfig { retention_ms: 10, ..config() }, &[0; 120]);
+    let found = [(); 2].map(|()| log.retain(NOW).unwrap()).map(|pass| (pass.by_time, pass.more));
+    assert_eq!(found, [(100, true), (20, false)]);
+}
+
+/// With few descriptors left a pass takes what it can, and leaves some of them to others.
+#[test]
+fn a_shortage_of_descriptors_makes_passes_small() {
+    let dir = tempfile::tempdir().unwrap();
+    let (opened, fails_at) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(usize::MAX)));
+    let (count, limit) = (opened.clone(), fails_at.clone());
+    let fault = move |op: Op, _: &Path| {
+        let is_last = matches!(op, Op::Open | Op::OpenRead)
+            && count.fetch_add(1, Ordering::Relaxed) == limit.load(Ordering::Relaxed);
+        if is_last { Err(io::Error::from_raw_os_error(nix::libc::EMFILE)) } else { Ok(()) }
+    };
+    let log = expired(&Disk::with_faults(dir.path(), Box::new(fault)), 60);
+    let mut passes = 0;
+    while log.size() > 0 {
+        // What a pass has opened is closed behind it.
+        opened.store(0, Ordering::Relaxed);
+        fails_at.store(if log.segments().len() > 10 { 30 } else { usize::MAX }, Ordering::Relaxed);
+        let done = log.retain(NOW).unwrap();
+        assert!((1..=10).contains(&done.segments()), "{done:?}");
+        assert_eq!(done.more, log.size() > 0);
+        passes += 1;
+    }
+    assert!(passes > 8, "{passes}");
+    fails_at.store(usize::MAX, Ordering::Relaxed);
+    (0..3).for_each(|_| _ = append_at(&log, 0, 0, NOW));
+    opened.store(0, Ordering::Relaxed);
+    fails_at.store(0, Ordering::Relaxed);
+    assert!(log.retain(NOW).unwrap_err().is_shortage());
+    assert_eq!(log.start_offset(), 60, "nothing has changed");
+}
+
+/// A longer name may need a block that a full disk does not have.
+#[test]
+fn a_disk_without_room_for_another_name_frees_the_files_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let (full, seen) = (Arc::new(AtomicBool::new(false)), parking_lot::Mutex::new(BTreeSet::new()));
+    let is_full = full.clone();
+    // The first of two calls for a file is the rename.
+    let fault = move |op: Op, path: &Path| {
+        let refused = is_full.load(Ordering::Relaxed)
+            && (op == Op::Write || op == Op::Rename && seen.lock().insert(path.to_path_buf()));
+        if refused { Err(io::Error::from_raw_os_error(ENOSPC)) } else { Ok(()) }
+    };
+    let disk = Disk::with_faults(dir.path(), Box::new(fault));
+    let log = expired(&disk, 5);
+    let slice = log.read(1, 1000, true, Bound::End).unwrap();
+    full.store(true, Ordering::Relaxed);
+    assert_eq!(log.retain(NOW).unwrap().segments(), 4);
+    let left = names(dir.path());
+    assert!(left.iter().all(|name| !name.ends_with(".deleted")), "{left:?}");
+    assert_eq!(left.iter().filter(|name| name.ends_with(".log")).count(), 1);
+    assert_eq!(log.first_base_offset(), 4);
+    let mut bytes = vec![0; slice.len];
+    slice.file.unwrap().read_exact_at(&mut bytes, slice.position).unwrap();
+    assert!(!disk.is_offline());
+}
+
+/// What keeps its name for now is removed later, and a start that finds it knows where the log begins.
+#[test]
+fn a_file_that_cannot_be_renamed_is_tried_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let refuses = Arc::new(AtomicBool::new(true));
+    let refused = refuses.clone();
+    let fault = move |op: Op, path: &Path| {
+        let is_second = path.file_name().unwrap().to_str().unwrap().starts_with("00000000000000000001.");
+        let is_refused = op == Op::Rename && is_second && refused.load(Ordering::Relaxed);
+        if is_refused { Err(io::Error::from_raw_os_error(nix::libc::EACCES)) } else { Ok(()) }
+    };
+    let log = expired(&Disk::with_faults(dir.path(), Box::new(fault)), 4);
+    log.set_config(LogConfig { file_delete_delay_ms: 0, ..(*log.config()).clone() });
+    assert!(log.retain(NOW).is_err());
+    assert_eq!((log.start_offset(), log.size()), (4, 0));
+    assert_eq!(log.first_base_offset(), 1, "the checkpoint of log starts is to name this log");
+    log.remove_doomed(0);
+    let logs = |dir: &Path| names(dir).into_iter().filter(|name| name.ends_with(".log")).collect::<Vec<_>>();
+    assert_eq!(logs(dir.path()), ["00000000000000000001.log", "00000000000000000004.log"]);
+    log.release_idle(0);
+    assert!(!log.is_at_rest(), "there is something left to do");
+    refuses.store(false, Ordering::Relaxed);
+    log.remove_doomed(1);
+    assert_eq!(logs(dir.path()), ["00000000000000000004.log"]);
+    assert_eq!(log.first_base_offset(), 4);
 }
