@@ -69,6 +69,10 @@ pub struct Log {
     complete_below: AtomicI64,
     /// Whether the tail is mapped, for the thread that looks for idle ones.
     mapped: AtomicBool,
+    /// When [`Log::flush_overdue`] looked last, and since when there is something that is not on the device, as far as it
+    /// has seen; by the steady clock, `i64::MAX` for never.
+    looked_ms: AtomicI64,
+    unsynced_since_ms: AtomicI64,
     /// Something was read, appended or removed since that thread has found nothing left to do here.
     stirred: AtomicBool,
     /// Files of segments that left the log.
@@ -102,9 +106,10 @@ struct Writer {
     /// The epochs in memory are not those of the file.
     epochs_changed: bool,
     roll: RollClock,
-    /// When the oldest record came that is not on the device, or before that.
-    unsynced_since_ms: i64,
+    /// Wall clock.
     last_append_ms: i64,
+    /// The log end at the last look for what an idle log need not hold, and since when it is that, by the steady clock.
+    seen: (i64, i64),
     /// Nothing was appended since a clean stop: the indexes of the active segment are still in their files, and its
     /// first timestamp in the log.
     resumed: bool,
@@ -159,6 +164,8 @@ impl Log {
             recovery_point: AtomicI64::new(loaded.recovery_point),
             complete_below: AtomicI64::new(loaded.complete_below),
             mapped: AtomicBool::new(false),
+            looked_ms: AtomicI64::new(0),
+            unsynced_since_ms: AtomicI64::new(i64::MAX),
             stirred: AtomicBool::new(true),
             doomed: Mutex::default(),
             leaving: Mutex::default(),
@@ -294,12 +301,13 @@ impl Log {
     }
 
     /// Lets go of what an idle log need not hold: its mapping after three seconds without an append, its indexes after a
-    /// minute, files nobody reads. The last chore of a round: a log at rest costs the next rounds nothing.
-    pub fn release_idle(&self, now_ms: i64) {
+    /// minute, files nobody reads. The last chore of a round: a log at rest costs the next rounds nothing. `steady_ms` is a
+    /// clock that nobody sets.
+    pub fn release_idle(&self, steady_ms: i64) {
         if !self.stirred.swap(false, Ordering::AcqRel) {
             return;
         }
-        let mut at_rest = self.rest(now_ms);
+        let mut at_rest = self.rest(steady_ms);
         let segments = self.segments();
         // A mapped tail needs its file with every step.
         let needed = usize::from(self.mapped.load(Ordering::Relaxed));
@@ -312,12 +320,15 @@ impl Log {
     }
 
     /// Gives up the mapping and the indexes in memory when their time has come; whether nothing is left to do.
-    fn rest(&self, now_ms: i64) -> bool {
+    fn rest(&self, steady_ms: i64) -> bool {
         let mut writer = self.writer.lock();
         if writer.closed {
             return true;
         }
-        let idle_ms = now_ms - writer.last_append_ms;
+        if writer.seen.0 != writer.next_offset {
+            writer.seen = (writer.next_offset, steady_ms);
+        }
+        let idle_ms = steady_ms - writer.seen.1;
         if self.mapped.load(Ordering::Relaxed) && idle_ms >= IDLE_MS {
             // A failure leaves a zero tail, which recovery and the next append handle.
             let _ = self.unmap(&mut writer);

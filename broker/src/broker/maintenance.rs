@@ -143,16 +143,16 @@ fn removals(broker: &Broker, retention: Retention) -> bool {
 
 /// Whether there is something to remove.
 fn chores(broker: &Broker, due: &Due, saved: &mut Saved) -> bool {
-    let now_ms = broker.clock.now_ms();
+    let (now_ms, steady_ms) = (broker.clock.now_ms(), broker.clock.steady_ms());
     let mut doomed = broker.partitions.has_doomed();
     let made = broker.partitions.moments();
     let partitions = broker.partitions.all();
     for partition in &partitions {
         let log = &partition.log();
         if due.flush {
-            log.flush_overdue(now_ms);
+            log.flush_overdue(steady_ms);
         }
-        log.release_idle(now_ms);
+        log.release_idle(steady_ms);
         if due.checkpoint {
             log.flush_closed();
         }

@@ -184,9 +184,6 @@ impl Log {
         // A negative epoch stands for none and is not remembered.
         writer.epochs_changed |=
             writer.epochs.assign(header.partition_leader_epoch, header.base_offset).unwrap_or(false);
-        if self.recovery_point() >= writer.next_offset {
-            writer.unsynced_since_ms = now_ms;
-        }
         writer.last_append_ms = now_ms;
         writer.roll.first_timestamp.get_or_insert(header.max_timestamp);
         writer.next_offset = header.next_offset();

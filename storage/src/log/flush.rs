@@ -97,17 +97,21 @@ impl Log {
         }
     }
 
-    /// Has a log brought to the device some time soon if `flush.ms` has run out for its oldest record that is not there.
-    pub fn flush_overdue(self: &Arc<Self>, now_ms: i64) {
+    /// Has a log brought to the device some time soon if `flush.ms` has run out for its oldest record that is not there, by
+    /// the steady clock. Of records that the last call has not seen, the first may have come right after it.
+    pub fn flush_overdue(self: &Arc<Self>, steady_ms: i64) {
+        let looked_ms = self.looked_ms.swap(steady_ms, Ordering::Relaxed);
         if self.is_at_rest() {
             return;
         }
         let limit = self.config.read().flush_ms;
         let end = self.end_offset();
         if limit == i64::MAX || end <= self.recovery_point() || self.disk.is_offline() {
+            self.unsynced_since_ms.store(i64::MAX, Ordering::Relaxed);
             return;
         }
-        if now_ms - self.writer.lock().unsynced_since_ms >= limit {
+        let since_ms = self.unsynced_since_ms.fetch_min(looked_ms, Ordering::Relaxed).min(looked_ms);
+        if steady_ms - since_ms >= limit {
             self.disk.syncer().request(self.clone(), end, None);
         }
     }
@@ -163,7 +167,8 @@ impl Log {
         let all = self.segments();
         let active = all.last().expect("a log has at least one segment");
         let upto = if upto > active.base_offset {
-            self.begin_wait();
+            // What is appended from now on may wait for `flush.ms`; the rest is about to be synced.
+            self.unsynced_since_ms.store(i64::MAX, Ordering::Relaxed);
             active.published().next_offset
         } else {
             upto
@@ -283,12 +288,6 @@ impl Log {
         let next = segments.get(at + 1);
         let end = next.map_or_else(|| incomplete.published().next_offset, |next| next.base_offset);
         synced.min(incomplete.base_offset.max(end - 1))
-    }
-
-    /// What is appended from now on may wait for `flush.ms`; the rest is about to be synced.
-    fn begin_wait(&self) {
-        let mut writer = self.writer.lock();
-        writer.unsynced_since_ms = writer.last_append_ms;
     }
 
     /// Replaces `leader-epoch-checkpoint` if the epochs have changed, and says where it is. It is not synced.

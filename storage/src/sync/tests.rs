@@ -269,14 +269,16 @@ fn records_wait_for_flush_ms_and_no_longer() {
     let watched = Watched::new();
     let log = watched.log("a-0", i64::MAX);
     log.set_config(LogConfig { flush_ms: 500, ..LogConfig::default() });
+    // By a clock of its own. What comes may have come right after the last look.
+    log.flush_overdue(70_000);
     append(&log, 10).unwrap();
-    log.flush_overdue(1_499);
+    log.flush_overdue(70_499);
     // A request behind it: when it is done, the other would be, too.
     let other = watched.log("b-0", 1);
     append(&other, 10).unwrap();
     other.flush_together(1).unwrap();
     assert_eq!(log.recovery_point(), 0);
-    log.flush_overdue(1_500);
+    log.flush_overdue(70_500);
     append(&other, 10).unwrap();
     other.flush_together(2).unwrap();
     assert_eq!(log.recovery_point(), 1);
