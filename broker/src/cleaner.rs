@@ -6,19 +6,17 @@
 //! as long as there is something to do. Between passes there is no thread and no memory, and a look costs a few loads
 //! a partition. All settings are read anew at each look, the rate during a pass, too.
 
-mod throttle;
-
 use crate::config::CleanerConfig;
 use crate::panics::survive;
 use crate::partition::{CleaningState, Partition};
 use crate::partitions::Partitions;
+use crate::throttle::Throttle;
 use milena_storage::error::Error;
 use milena_storage::log::{Cleanable, Cleaned, CleanerMemory};
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use throttle::Throttle;
 use tokio::task::JoinSet;
 
 /// Looks are no closer together, however short `log.cleaner.backoff.ms` is.
@@ -138,12 +136,12 @@ impl Cleaner {
             io_bytes: settings.io_buffer_bytes / threads,
         };
         let begin = Instant::now();
+        let log = Arc::clone(&work.partition.log());
+        let rate = || self.partitions.config().log.cleaner.io_max_bytes_per_second;
         let mut watch = |bytes| {
-            let rate = self.partitions.config().log.cleaner.io_max_bytes_per_second;
-            self.throttle.wait(bytes, rate, &self.stopping);
+            self.throttle.wait(bytes, rate, || self.stopping.load(Ordering::Acquire) || log.is_stopping());
             !self.stopping.load(Ordering::Acquire)
         };
-        let log = Arc::clone(&work.partition.log());
         if log.cleaned_up_to().is_none() {
             // Before the first gap: a start must not take it for lost records, whatever the topic is by then.
             log.set_cleaned_up_to(work.cleanable.first_dirty);

@@ -25,6 +25,7 @@ mod partitions;
 mod quotas;
 mod re2;
 mod seed;
+mod throttle;
 mod transaction;
 
 pub use embedded::Broker;

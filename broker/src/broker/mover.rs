@@ -2,13 +2,9 @@
 
 use super::Broker;
 use crate::partitions::{Move, Step};
+use crate::throttle::Throttle;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread;
-use std::time::{Duration, Instant};
-
-/// So often a mover that waits looks whether its rate is another one, or the broker stops.
-const SLICE: Duration = Duration::from_millis(50);
 
 /// Sees to it that the moves that are under way go on.
 pub(crate) fn start(broker: &Arc<Broker>) {
@@ -19,6 +15,8 @@ pub(crate) fn start(broker: &Arc<Broker>) {
 }
 
 fn run(broker: &Arc<Broker>) {
+    let throttle = Throttle::default();
+    let rate = || broker.controller.config().log.move_bytes_per_second;
     loop {
         let moves = broker.partitions.moves();
         if moves.is_empty() || broker.is_stopping() {
@@ -38,28 +36,12 @@ fn run(broker: &Arc<Broker>) {
             }
             let step = broker.partitions.step_move(&moved);
             if let Step::Copied(bytes) = step {
-                pay(broker, bytes);
+                throttle.wait(bytes, rate, || broker.is_stopping());
             }
             if step == Step::CaughtUp && broker.partitions.flush_move(&moved) == Step::CaughtUp {
                 finish(broker, &moved);
             }
         }
-    }
-}
-
-/// Waits until bytes that were copied were allowed to be, at the rate that is in force meanwhile: whoever raises it need
-/// not wait for what the lower one would have taken.
-fn pay(broker: &Broker, bytes: u64) {
-    let (mut owed, mut since) = (bytes as f64, Instant::now());
-    while !broker.is_stopping() {
-        let rate = broker.controller.config().log.move_bytes_per_second;
-        let now = Instant::now();
-        owed -= rate * (now - since).as_secs_f64();
-        since = now;
-        if owed < 1.0 {
-            return;
-        }
-        thread::sleep(SLICE.min(Duration::from_secs_f64((owed / rate).min(1.0))));
     }
 }
 

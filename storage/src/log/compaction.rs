@@ -125,7 +125,7 @@ impl Progress<'_, '_> {
 
     fn report(&mut self) -> Result<()> {
         let go_on = (self.watch)(std::mem::take(&mut self.pending));
-        if go_on && !self.log.stopping.load(Ordering::Acquire) { Ok(()) } else { Err(Error::Closed) }
+        if go_on && !self.log.is_stopping() { Ok(()) } else { Err(Error::Closed) }
     }
 }
 
@@ -134,6 +134,12 @@ impl Log {
     #[must_use]
     pub fn cleaned_up_to(&self) -> Option<i64> {
         Some(self.cleaned.load(Ordering::Acquire)).filter(|offset| *offset >= 0)
+    }
+
+    /// Whether the log closes, goes away or is handed over: a pass had better end.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
     }
 
     /// Takes over what the checkpoint says. An offset that cannot be is corrected by [`Log::cleanable`].
