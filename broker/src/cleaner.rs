@@ -8,7 +8,7 @@
 
 use crate::config::CleanerConfig;
 use crate::panics::survive;
-use crate::partition::{CleaningState, Partition};
+use crate::partition::{CleaningFailure, Partition};
 use crate::partitions::Partitions;
 use crate::throttle::Throttle;
 use milena_storage::error::Error;
@@ -21,6 +21,10 @@ use tokio::task::JoinSet;
 
 /// Looks are no closer together, however short `log.cleaner.backoff.ms` is.
 const BACKOFF_MIN: Duration = Duration::from_millis(10);
+/// A log with records that cannot be read is tried again after this long, or when it begins elsewhere, in milliseconds.
+const DAMAGED_MS: i64 = 3_600_000;
+/// One for which there was no room, or no descriptor; the others get their turn meanwhile.
+const SHORT_MS: i64 = 60_000;
 /// The most that one map of keys may take, as in Kafka.
 const MAP_BYTES_MAX: usize = i32::MAX as usize;
 
@@ -35,7 +39,7 @@ pub(crate) struct Cleaner {
     ended: Condvar,
 }
 
-/// A log that is to be cleaned; its partition is marked as [`CleaningState::Running`].
+/// A log that is to be cleaned; its partition is marked as being cleaned.
 #[derive(Debug)]
 struct Work {
     partition: Arc<Partition>,
@@ -92,15 +96,16 @@ impl Cleaner {
 
     /// The log that is most worth a pass, if there is one.
     fn filthiest(&self) -> Option<Work> {
-        let now_ms = self.partitions.now_ms();
+        let (now_ms, steady_ms) = (self.partitions.now_ms(), self.partitions.steady_ms());
         let mut best: Option<Work> = None;
         let moves = self.partitions.moves();
         // A tombstone or marker that goes before it was copied would leave in the copy what it has ended (Kafka waits, too).
         let moves_away =
             |partition: &Arc<Partition>| moves.iter().any(|moved| Arc::ptr_eq(&moved.partition, partition));
         for partition in self.partitions.all() {
-            if *partition.cleaning.lock() != CleaningState::Idle
+            if !is_ready(&partition, steady_ms)
                 || partition.is_deleted()
+                || partition.is_offline()
                 || moves_away(&partition)
             {
                 continue;
@@ -109,7 +114,7 @@ impl Cleaner {
                 Ok(Some(cleanable)) => cleanable,
                 Ok(None) => continue,
                 Err(error) => {
-                    set_uncleanable(&partition, &error);
+                    self.failed(&partition, &error);
                     continue;
                 }
             };
@@ -120,7 +125,7 @@ impl Cleaner {
             }
         }
         let work = best?;
-        *work.partition.cleaning.lock() = CleaningState::Running;
+        work.partition.cleaning.lock().is_running = true;
         *self.running.lock() += 1;
         Some(work)
     }
@@ -153,6 +158,7 @@ impl Cleaner {
         }
         match log.clean(&work.cleanable, &memory, self.partitions.now_ms(), &mut watch) {
             Ok(cleaned) => {
+                work.partition.cleaning.lock().failed = None;
                 report(&work.partition, &cleaned, begin.elapsed());
                 if let Err(error) = self.partitions.save_cleaned() {
                     tracing::warn!("{error}; after a restart some clean records count as dirty");
@@ -166,19 +172,42 @@ impl Cleaner {
         }
     }
 
+    /// Takes note of a pass that came to nothing. What is the same as last time is not said again.
     fn failed(&self, partition: &Partition, error: &Error) {
         let (topic, index) = (&partition.topic, partition.index);
+        let is_short = matches!(error, Error::Full(_)) || error.is_shortage();
         match error {
             // The topic was deleted, the broker stops, or retention came first.
-            Error::Closed => tracing::debug!("{topic}-{index}: compaction was ended"),
-            _ if partition.is_deleted() => {}
-            Error::Full(_) => tracing::warn!("{topic}-{index}: cannot be compacted now: {error}"),
-            _ if error.is_shortage() => tracing::warn!("{topic}-{index}: cannot be compacted now: {error}"),
+            Error::Closed => return tracing::debug!("{topic}-{index}: compaction was ended"),
             // Its directory was reported when it went offline.
-            Error::Offline(_) => {}
-            _ => set_uncleanable(partition, error),
+            Error::Offline(_) => return,
+            _ if partition.is_deleted() || partition.is_offline() => return,
+            _ => {}
         }
+        let (reason, delay_ms) = (error.to_string(), if is_short { SHORT_MS } else { DAMAGED_MS });
+        let mut cleaning = partition.cleaning.lock();
+        let is_known = cleaning.failed.as_ref().is_some_and(|failed| failed.reason == reason);
+        match is_short {
+            _ if is_known => tracing::debug!("{topic}-{index}: cannot be compacted: {reason}"),
+            true => tracing::warn!("{topic}-{index}: cannot be compacted now: {reason}"),
+            false => tracing::error!(
+                "{topic}-{index} is not compacted any more, and is tried again now and then: {reason}"
+            ),
+        }
+        let again_ms = self.partitions.steady_ms().saturating_add(delay_ms);
+        let log_start = partition.log().start_offset();
+        cleaning.failed = Some(CleaningFailure { again_ms, log_start, reason });
     }
+}
+
+/// Whether a partition may be looked at: nobody is at it, and what made a pass come to nothing may be over.
+fn is_ready(partition: &Partition, steady_ms: i64) -> bool {
+    let cleaning = partition.cleaning.lock();
+    let is_over = |failed: &CleaningFailure| {
+        let may_be_gone = failed.again_ms < i64::MAX && partition.log().start_offset() != failed.log_start;
+        failed.again_ms <= steady_ms || may_be_gone
+    };
+    !cleaning.is_running && cleaning.failed.as_ref().is_none_or(is_over)
 }
 
 /// Ends a pass, whatever became of it.
@@ -186,32 +215,22 @@ struct End<'a>(&'a Cleaner, &'a Partition);
 
 impl Drop for End<'_> {
     fn drop(&mut self) {
-        let mut state = self.1.cleaning.lock();
-        let panicked = std::thread::panicking();
-        if *state == CleaningState::Running {
+        let mut cleaning = self.1.cleaning.lock();
+        cleaning.is_running = false;
+        if std::thread::panicking() {
             // A panic is a defect, and would come again.
-            *state = if panicked { CleaningState::Uncleanable } else { CleaningState::Idle };
-        }
-        drop(state);
-        if panicked {
+            let reason = "a panic".to_owned();
+            cleaning.failed = Some(CleaningFailure { again_ms: i64::MAX, log_start: 0, reason });
             tracing::error!(
                 "{}-{} is not compacted any more until the broker is restarted",
                 self.1.topic,
                 self.1.index
             );
         }
+        drop(cleaning);
         *self.0.running.lock() -= 1;
         self.0.ended.notify_all();
     }
-}
-
-fn set_uncleanable(partition: &Partition, error: &Error) {
-    *partition.cleaning.lock() = CleaningState::Uncleanable;
-    tracing::error!(
-        "{}-{} is not compacted any more until the broker is restarted: {error}",
-        partition.topic,
-        partition.index
-    );
 }
 
 fn report(partition: &Partition, cleaned: &Cleaned, took: Duration) {
@@ -237,3 +256,6 @@ fn report(partition: &Partition, cleaned: &Cleaned, took: Duration) {
         );
     }
 }
+
+#[cfg(test)]
+mod tests;

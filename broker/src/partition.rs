@@ -39,19 +39,27 @@ pub(crate) struct Partition {
     parked: Mutex<Vec<Arc<Parked>>>,
     deleted: AtomicBool,
     /// Whether compaction is at work here, or had better not be.
-    pub(crate) cleaning: Mutex<CleaningState>,
+    pub(crate) cleaning: Mutex<Cleaning>,
 }
 
 /// What compaction is doing with a partition.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum CleaningState {
-    /// Nothing: a pass may begin.
-    #[default]
-    Idle,
+#[derive(Debug, Default)]
+pub(crate) struct Cleaning {
     /// A pass is running.
-    Running,
-    /// A pass has met records that it cannot read; there is no other until the next start.
-    Uncleanable,
+    pub(crate) is_running: bool,
+    /// The last pass came to nothing.
+    pub(crate) failed: Option<CleaningFailure>,
+}
+
+/// Why a pass of compaction came to nothing.
+#[derive(Debug)]
+pub(crate) struct CleaningFailure {
+    /// When there is to be another one, by the steady clock; `i64::MAX` for never.
+    pub(crate) again_ms: i64,
+    /// Where the log began: when that has changed, what was in the way may be gone.
+    pub(crate) log_start: i64,
+    /// What was said of it.
+    pub(crate) reason: String,
 }
 
 /// A fetch that waits until enough bytes have come to the partitions it asks for.

@@ -107,6 +107,11 @@ impl Partitions {
         self.clock.now_ms()
     }
 
+    /// The steady clock, in milliseconds.
+    pub(crate) fn steady_ms(&self) -> i64 {
+        self.clock.steady_ms()
+    }
+
     fn settings(&self, topic: &Topic) -> (TopicConfig, LogConfig) {
         let broker = self.config.load();
         // What is stored was checked when it came. What another Kafka has let in is named when the logs are opened.
