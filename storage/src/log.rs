@@ -39,7 +39,7 @@ use crate::segment::{Home, Segment};
 use parking_lot::{Mutex, RwLock};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 pub use recovery::Start;
 
@@ -88,6 +88,8 @@ pub struct Log {
     stopping: AtomicBool,
     /// Up to where compaction has cleaned, -1 if that is not known.
     cleaned: AtomicI64,
+    /// Batches that compaction could not read, as far as that was said.
+    damage_told: AtomicU64,
     /// Held while `leader-epoch-checkpoint` is replaced; comes before the writer's lock.
     epochs_file: Mutex<()>,
     writer: Mutex<Writer>,
@@ -173,6 +175,7 @@ impl Log {
             cleaning: Mutex::default(),
             stopping: AtomicBool::new(false),
             cleaned: AtomicI64::new(-1),
+            damage_told: AtomicU64::new(0),
             epochs_file: Mutex::default(),
             writer: Mutex::new(loaded.writer),
         })

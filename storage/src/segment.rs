@@ -508,6 +508,11 @@ impl Segment {
         loop {
             match place? {
                 Some(found) if found.last_offset < offset => place = walk.next(),
+                // No CRC was looked at: where another batch goes on before that, this one does not reach so far.
+                Some(found) if found.base_offset < offset => match walk.next() {
+                    Ok(Some(next)) if next.base_offset <= offset => place = Ok(Some(next)),
+                    _ => return Ok(Some(found)),
+                },
                 found => return Ok(found),
             }
         }

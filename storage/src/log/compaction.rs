@@ -23,10 +23,10 @@ mod source;
 mod swap_in;
 mod transactions;
 
-use self::filter::{Filter, LastOfProducer, Mapped, RecordCounts};
+use self::filter::{Filter, LastOfProducer, Mapped, RecordCounts, Written};
 use self::offset_map::OffsetMap;
 use self::output::{Finished, Output, remove_leftovers, remove_stray};
-use self::source::Source;
+use self::source::{Piece, Source};
 use self::transactions::Transactions;
 use super::append::index_limits;
 use super::read::collect_aborted;
@@ -104,6 +104,8 @@ pub struct Cleaned {
     pub records_after: u64,
     /// Records without a key, which were dropped.
     pub keyless: u64,
+    /// Batches that cannot be read, which stay as they are.
+    pub damaged: u64,
 }
 
 /// Told of every piece of bytes that a pass has read or written, in between which it may wait; `false` ends the pass.
@@ -262,7 +264,7 @@ impl Log {
         let behind = segments[..segments.len() - 1].partition_point(|s| s.base_offset < mapped.end);
         let mut transactions = Transactions::default();
         transactions.learn(self.aborted_between(&segments, 0, segments[behind].base_offset)?);
-        let mut records = RecordCounts::default();
+        let (mut records, mut damaged_at) = (RecordCounts::default(), None);
         let dir = self.dir();
         remove_stray(&self.disk, &dir)?;
         for old in group::group(&segments[..behind], &config, work.first_uncleanable) {
@@ -274,20 +276,42 @@ impl Log {
                 self.last_of_producers(),
             );
             filter.records = records;
-            let mut outputs = Outputs { log: self, dir: &dir, piece, config: &config, begun: Vec::new() };
+            let mut outputs = Outputs {
+                log: self,
+                dir: &dir,
+                piece,
+                config: &config,
+                begun: Vec::new(),
+                damaged: 0,
+                first_damaged: None,
+            };
             let new = outputs.clean(&old, &mut filter, &mut transactions, &mut progress);
             records = filter.records;
             let new = new.inspect_err(|_| outputs.remove_leftovers())?;
+            cleaned.damaged += outputs.damaged;
+            damaged_at = damaged_at.or(outputs.first_damaged);
             let bytes_before: u64 = old.iter().map(|s| u64::from(s.published().position)).sum();
             cleaned.bytes_before += bytes_before;
             cleaned.bytes_after += new.iter().map(|s| u64::from(s.bytes)).sum::<u64>();
             self.swap_in(&dir, &old, &new)?;
         }
+        self.tell_damage(cleaned.damaged, damaged_at);
         cleaned.upto = mapped.end;
         (cleaned.records_before, cleaned.records_after) = (records.read, records.kept);
         cleaned.keyless = records.keyless;
         self.set_cleaned_up_to(mapped.end);
         Ok(cleaned)
+    }
+
+    /// Says once that there are batches that cannot be read, and again when there are more.
+    fn tell_damage(&self, count: u64, first: Option<String>) {
+        let Some(first) = first.filter(|_| count > self.damage_told.swap(count, Ordering::Relaxed)) else {
+            return;
+        };
+        tracing::error!(
+            "{first}: a batch that is not as it was written, the first of {count} in this log. Compaction leaves them as they \
+             are and goes on around them; who reads them gets CORRUPT_MESSAGE"
+        );
     }
 
     /// Maps the keys of the dirty part.
@@ -362,7 +386,17 @@ fn map_segment(
     progress: &mut Progress<'_, '_>,
     cleaned: &mut Cleaned,
 ) -> Result<bool> {
-    while let Some((header, batch)) = source.next()? {
+    while let Some(piece) = source.next()? {
+        let (header, batch) = match piece {
+            Piece::Batch(header, batch) => (header, batch),
+            // Its keys are not known: what they had before stays.
+            Piece::Damaged(frame, bytes) => {
+                mapped.end = mapped.end.max(frame.next_offset());
+                cleaned.mapped_bytes += bytes.len() as u64;
+                progress.took(bytes.len() as u64)?;
+                continue;
+            }
+        };
         let (body, size) = (&batch[HEADER_LEN..], batch.len() as u64);
         let seen = transactions.next(&header, body);
         if !header.attributes.is_control() && !seen.is_some_and(|seen| seen.discardable) {
@@ -399,6 +433,9 @@ struct Outputs<'a> {
     piece: usize,
     /// Base offsets of those that were begun.
     begun: Vec<i64>,
+    /// Batches that could not be read, and where the first of them was.
+    damaged: u64,
+    first_damaged: Option<String>,
 }
 
 impl Outputs<'_> {
@@ -414,16 +451,25 @@ impl Outputs<'_> {
         let (mut done, mut bytes) = (Vec::new(), Vec::new());
         for segment in old {
             let mut source = Source::new(segment, disk, 0, self.piece)?;
-            while let Some((header, batch)) = source.next()? {
-                let size = batch.len() as u64;
+            while let Some(piece) = source.next()? {
                 bytes.clear();
-                let written = match filter.batch(&header, batch, transactions, &mut bytes) {
-                    Ok(written) => written,
-                    Err(reason) => {
-                        let offset = header.base_offset;
-                        return Err(source.corrupt(format!("the batch at offset {offset}: {reason}")));
+                let (header, size, written) = match piece {
+                    Piece::Batch(header, batch) => {
+                        (header, batch.len() as u64, filter.batch(&header, batch, transactions, &mut bytes))
+                    }
+                    Piece::Damaged(frame, batch) => {
+                        bytes.extend_from_slice(batch);
+                        let written = Written { header: frame, aborted: None, is_sound: false };
+                        (frame, batch.len() as u64, Ok(Some(written)))
                     }
                 };
+                if matches!(written, Ok(Some(Written { is_sound: false, .. }))) {
+                    self.damaged += 1;
+                    self.first_damaged.get_or_insert_with(|| source.place());
+                }
+                let written = written.map_err(|reason| {
+                    source.corrupt(format!("the batch at offset {}: {reason}", header.base_offset))
+                })?;
                 if let Some(written) = written
                     && !output.append(&written, &bytes)?
                 {

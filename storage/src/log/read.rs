@@ -188,8 +188,9 @@ impl Log {
         Ok(bytes)
     }
 
-    /// The offset behind the batch that holds `offset`, or that comes next, as its header says: for whoever has rather a
-    /// gap than nothing behind a batch that cannot be read. `None` at the end.
+    /// The offset that goes on behind the batch that holds `offset`, or that comes next: for whoever has rather a gap than
+    /// nothing behind a batch that cannot be read. What its header says of its last offset need not be true: where another
+    /// batch follows, that counts. `None` at the end.
     ///
     /// # Errors
     /// [`Error::Corrupt`] if there is no header either, [`Error::Io`].
@@ -197,8 +198,14 @@ impl Log {
         let segments = self.segments();
         let first = segments.partition_point(|s| s.base_offset <= offset).saturating_sub(1);
         for segment in &segments[first..] {
-            if let Some(place) = segment.find(&self.disk, offset, segment.published())? {
-                return Ok(Some(place.last_offset.saturating_add(1)));
+            let end = segment.published();
+            if let Some(place) = segment.find(&self.disk, offset, end)? {
+                let behind = segment.walk(&self.disk, place.position + place.size, end.position, |_| true);
+                let next = match behind {
+                    Ok(Some(next)) if next.base_offset > offset => next.base_offset,
+                    _ => place.last_offset.saturating_add(1).min(end.next_offset),
+                };
+                return Ok(Some(next));
             }
         }
         Ok(None)

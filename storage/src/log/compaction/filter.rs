@@ -76,6 +76,8 @@ pub(super) struct Written {
     pub(super) header: BatchHeader,
     /// The transaction whose marker it is, for the segment's index.
     pub(super) aborted: Option<AbortedTransaction>,
+    /// Its bytes are as they were written.
+    pub(super) is_sound: bool,
 }
 
 /// The records of a batch that stay, as ranges of its plain body.
@@ -111,7 +113,7 @@ impl<'a> Filter<'a> {
     ) -> Result<Option<Written>, String> {
         let body = &batch[HEADER_LEN..];
         let seen = transactions.next(header, body).ok_or("its control record cannot be read")?;
-        let written = |header| Some(Written { header, aborted: seen.aborted });
+        let written = |header| Some(Written { header, aborted: seen.aborted, is_sound: true });
         self.records.read += u64::from(header.record_count.unsigned_abs());
         let must_stay = self.must_stay(header);
         let is_control = header.attributes.is_control();

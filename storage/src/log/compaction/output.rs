@@ -20,6 +20,7 @@ pub(super) struct Output {
     flushed: u64,
     indexes: ActiveIndexes,
     aborted: Vec<AbortedTransaction>,
+    is_sound: bool,
     piece: usize,
 }
 
@@ -28,6 +29,8 @@ pub(super) struct Output {
 pub(super) struct Finished {
     pub(super) base_offset: i64,
     pub(super) bytes: u32,
+    /// All batches in it are as they were written.
+    pub(super) is_sound: bool,
     /// Kinds of the files, in the order in which they change their names.
     pub(super) kinds: Vec<SegmentFileKind>,
 }
@@ -55,6 +58,7 @@ impl Output {
             flushed: 0,
             indexes: ActiveIndexes::new(base_offset, limits),
             aborted: Vec::new(),
+            is_sound: true,
             piece,
         })
     }
@@ -82,6 +86,7 @@ impl Output {
             reason: e.to_string(),
         })?;
         self.aborted.extend(written.aborted);
+        self.is_sound &= written.is_sound;
         self.pending.extend_from_slice(batch);
         Ok(true)
     }
@@ -128,7 +133,12 @@ impl Output {
             kinds.push(kind);
         }
         disk.set_modified(&self.file, &self.path(SegmentFileKind::Log), modified);
-        Ok(Finished { base_offset: self.base_offset, bytes: self.flushed as u32, kinds })
+        Ok(Finished {
+            base_offset: self.base_offset,
+            bytes: self.flushed as u32,
+            is_sound: self.is_sound,
+            kinds,
+        })
     }
 
     fn path(&self, kind: SegmentFileKind) -> PathBuf {

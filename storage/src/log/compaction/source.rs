@@ -9,6 +9,15 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
+/// What a walk over a segment comes to.
+pub(super) enum Piece<'a> {
+    /// A batch with all its bytes; its CRC is right.
+    Batch(BatchHeader, &'a [u8]),
+    /// Bytes that were one, of which only the frame can be believed: where it begins and ends, and its base offset. The
+    /// header says no more than that.
+    Damaged(BatchHeader, &'a [u8]),
+}
+
 /// Walks a segment from a position to its end.
 pub(super) struct Source<'a> {
     segment: &'a Segment,
@@ -19,6 +28,8 @@ pub(super) struct Source<'a> {
     passed: usize,
     /// Where the batch begins that was asked for last.
     current: u64,
+    /// The offset behind the last batch.
+    next_offset: i64,
     end: u64,
     piece: usize,
 }
@@ -33,16 +44,17 @@ impl<'a> Source<'a> {
             at: u64::from(from),
             passed: 0,
             current: u64::from(from),
+            next_offset: segment.base_offset,
             end: u64::from(segment.published().position),
             piece: piece.max(HEADER_LEN),
         })
     }
 
-    /// The next batch with all its bytes; its CRC is right.
+    /// The next batch.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] if there is something else, [`Error::Io`].
-    pub(super) fn next(&mut self) -> Result<Option<(BatchHeader, &[u8])>> {
+    /// [`Error::Corrupt`] if nobody can tell where it ends, [`Error::Io`].
+    pub(super) fn next(&mut self) -> Result<Option<Piece<'_>>> {
         self.current = self.at + self.passed as u64;
         if self.current == self.end {
             return Ok(None);
@@ -53,16 +65,29 @@ impl<'a> Source<'a> {
         let size = header.size();
         self.fill(size)?;
         let batch = self.passed..self.passed + size;
-        if !crc_matches(&self.buffer[batch.clone()]) {
-            return Err(
-                self.corrupt(format!("the CRC of the batch at offset {} is wrong", header.base_offset))
-            );
+        if header.base_offset < self.next_offset {
+            return Err(self.corrupt(format!("the offset {} comes twice", header.base_offset)));
         }
-        if header.last_offset_delta < 0 || header.record_count < 0 {
-            return Err(self.corrupt(format!("the batch at offset {} makes no sense", header.base_offset)));
-        }
+        let bytes = &self.buffer[batch.clone()];
+        let is_sound = crc_matches(bytes) && header.last_offset_delta >= 0 && header.record_count >= 0;
         self.passed = batch.end;
-        Ok(Some((header, &self.buffer[batch])))
+        if is_sound {
+            self.next_offset = header.next_offset();
+            return Ok(Some(Piece::Batch(header, bytes)));
+        }
+        self.next_offset = header.base_offset + 1;
+        let frame = BatchHeader {
+            base_offset: header.base_offset,
+            batch_length: header.batch_length,
+            last_offset_delta: 0,
+            ..BatchHeader::default()
+        };
+        Ok(Some(Piece::Damaged(frame, bytes)))
+    }
+
+    /// Where the batch is that was asked for last.
+    pub(super) fn place(&self) -> String {
+        format!("{} at byte {}", self.segment.path(SegmentFileKind::Log).display(), self.current)
     }
 
     /// An error about the batch that was asked for last.

@@ -94,7 +94,8 @@ impl Log {
         let ends = new[1..].iter().map(|next| next.base_offset).chain([behind]);
         let new = new.iter().zip(ends).map(|(segment, next_offset)| {
             let end = Published { next_offset, position: segment.bytes };
-            Arc::new(Segment::written(&self.dir, segment.base_offset, end))
+            let make = if segment.is_sound { Segment::written } else { Segment::closed };
+            Arc::new(make(&self.dir, segment.base_offset, end))
         });
         let mut list = self.segments.write();
         // Nobody else takes segments out meanwhile, and new ones come behind.

@@ -44,6 +44,12 @@ impl Transactions {
             return Some(Seen::plain(false));
         }
         self.reach(header.last_offset());
+        // Its marker may be one that cannot be read.
+        let is_over =
+            |(transaction, _): &(AbortedTransaction, bool)| transaction.last_offset < header.base_offset;
+        if self.aborted.get(&header.producer_id).is_some_and(is_over) {
+            self.aborted.remove(&header.producer_id);
+        }
         if header.attributes.is_control() {
             return self.marker(header, body);
         }
@@ -68,7 +74,10 @@ impl Transactions {
                 break;
             }
             let transaction = entry.remove();
-            self.aborted.entry(transaction.producer_id).or_insert((transaction, false));
+            let of_producer = self.aborted.entry(transaction.producer_id).or_insert((transaction, false));
+            if of_producer.0.last_offset < transaction.first_offset {
+                *of_producer = (transaction, false);
+            }
         }
     }
 

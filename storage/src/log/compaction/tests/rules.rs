@@ -1,8 +1,8 @@
 //! One rule after the other; what Kafka does was read in `LogCleanerTest` and `LogCleanerManagerTest`.
 
 use super::{
-    MEMORY, NOW, append, batches, clean_at, compacted, lines, names_with, open, open_on, packed, plain, put,
-    roll, short,
+    MEMORY, NOW, append, batches, clean_at, compacted, lines, lines_of, names_with, open, open_on, packed,
+    plain, put, roll, short,
 };
 use crate::config::LogConfig;
 use crate::error::Error;
@@ -361,9 +361,9 @@ fn a_full_map_ends_the_range_and_the_next_pass_goes_on() {
 }
 
 #[test]
-fn a_damaged_batch_ends_the_pass_and_changes_nothing() {
-    // byte within the second batch
-    for byte in [65u64, 17, 16, 8] {
+fn a_batch_whose_end_is_not_known_ends_the_pass_and_changes_nothing() {
+    // byte within the second batch: of its magic, its length
+    for byte in [16u64, 8] {
         let dir = tempfile::tempdir().unwrap();
         let log = open(dir.path(), &compacted());
         put(&log, plain(), &[("a", "1")]);
@@ -386,6 +386,77 @@ fn a_damaged_batch_ends_the_pass_and_changes_nothing() {
         assert_eq!(names_with(dir.path(), &[".cleaned", ".swap", ".deleted"]), [""; 0]);
         assert_eq!(log.cleaned_up_to(), None);
     }
+}
+
+/// The first record of the batch at an offset: `offset:key=value`.
+fn first(log: &Log, offset: i64) -> String {
+    let bytes = log.read_batches(offset, 1).unwrap();
+    let (header, batch) = milena_protocol::records::Batches::new(&bytes).next().unwrap().unwrap();
+    let (offset, _, key, value) = lines_of(&header, batch).remove(0);
+    let text = |bytes: Option<Vec<u8>>| String::from_utf8(bytes.unwrap()).unwrap();
+    format!("{offset}:{}={}", text(key), text(value))
+}
+
+/// Flips bits of a byte of the log file that begins at offset 0.
+fn damage(dir: &Path, at: u64) {
+    let path = dir.join("00000000000000000000.log");
+    let file = std::fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
+    let mut old = [0];
+    file.read_exact_at(&mut old, at).unwrap();
+    file.write_all_at(&[old[0] ^ 0x41], at).unwrap();
+}
+
+#[test]
+fn a_damaged_batch_stays_as_it_is_and_all_others_are_cleaned() {
+    // byte within the third batch: CRC, attributes, last offset delta, producer id, record
+    for byte in [17u64, 22, 26, 50, 65] {
+        let dir = tempfile::tempdir().unwrap();
+        let log = open(dir.path(), &compacted());
+        put(&log, plain(), &[("a", "1")]);
+        put(&log, plain(), &[("b", "1")]);
+        let third = log.size();
+        put(&log, plain(), &[("b", "2"), ("c", "1")]);
+        put(&log, plain(), &[("a", "2")]);
+        roll(&log);
+        log.close().unwrap();
+        drop(log);
+        damage(dir.path(), third + byte);
+        let bytes = std::fs::read(dir.path().join("00000000000000000000.log")).unwrap();
+        let damaged = &bytes[third as usize..];
+        let length = 12 + u32::from_be_bytes(damaged[8..12].try_into().unwrap()) as usize;
+        let log = open(dir.path(), &compacted());
+        for round in 0..2 {
+            let (_, cleaned) = clean_at(&log, NOW).unwrap();
+            assert_eq!((cleaned.damaged, cleaned.upto), (1, 5), "byte {byte}");
+            // What the batch said of `b` is not known: the older record stays.
+            assert_eq!(first(&log, 0), "1:b=1", "byte {byte}, round {round}");
+            let served = log.read_batches(2, 1);
+            assert!(matches!(served, Err(Error::Corrupt { .. })), "byte {byte}, round {round}");
+            assert_eq!(first(&log, 4), "4:a=2", "byte {byte}, round {round}");
+            let now = std::fs::read(dir.path().join("00000000000000000000.log")).unwrap();
+            assert!(now.windows(length).any(|window| window == &damaged[..length]), "byte {byte}");
+            log.set_cleaned_up_to(0);
+        }
+    }
+}
+
+/// An aborted transaction ends where the index says, should its marker be damaged: what its producer writes later stays.
+#[test]
+fn a_damaged_marker_takes_no_other_transaction_along() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path(), &compacted());
+    let transactional = |sequence| BatchBuilder::new().producer(7, 0, sequence).transactional(true);
+    put(&log, transactional(0), &[("a", "aborted")]);
+    let marker = log.size();
+    end_transaction(&log, 7, 0, false);
+    put(&log, transactional(1), &[("b", "committed")]);
+    end_transaction(&log, 7, 0, true);
+    put(&log, plain(), &[("c", "1")]);
+    roll(&log);
+    damage(dir.path(), marker + 17);
+    let (_, cleaned) = clean_at(&log, NOW).unwrap();
+    assert_eq!(cleaned.damaged, 1);
+    assert_eq!(first(&log, 2), "2:b=committed");
 }
 
 #[test]
