@@ -112,6 +112,8 @@ pub(crate) struct Segment {
     made: OnceLock<Box<ActiveIndexes>>,
     /// Largest timestamp of a closed segment, -1 unknown or none.
     largest_timestamp: AtomicI64,
+    /// That of the first batch, once somebody has read it.
+    first_timestamp: OnceLock<i64>,
     /// Bytes whose CRCs are known to be right.
     verified: Verified,
 }
@@ -171,6 +173,7 @@ impl Segment {
             checked: Mutex::new(false),
             made: OnceLock::new(),
             largest_timestamp: AtomicI64::new(-1),
+            first_timestamp: OnceLock::new(),
             verified,
         };
         segment.publish(end);
@@ -339,13 +342,21 @@ impl Segment {
 
     /// Largest timestamp of the first batch of a segment that is not empty.
     pub(crate) fn first_timestamp(&self, disk: &Disk) -> Result<i64> {
+        if let Some(known) = self.known_first_timestamp() {
+            return Ok(known);
+        }
         let head = self.read(disk, 0, HEADER_LEN)?;
         let header = BatchHeader::read(&head).map_err(|e| Error::Corrupt {
             path: self.path(SegmentFileKind::Log),
             position: 0,
             reason: e.to_string(),
         })?;
-        Ok(header.max_timestamp)
+        Ok(*self.first_timestamp.get_or_init(|| header.max_timestamp))
+    }
+
+    /// [`Segment::first_timestamp`], if it was read before.
+    pub(crate) fn known_first_timestamp(&self) -> Option<i64> {
+        self.first_timestamp.get().copied()
     }
 
     /// Brings the indexes of the last segment into memory, where they grow. Nothing happens if they are there.

@@ -35,7 +35,7 @@ use crate::config::LogConfig;
 use crate::error::{Error, Result};
 use crate::index::aborted::Search;
 use crate::segment::Segment;
-use milena_protocol::records::{BatchHeader, HEADER_LEN};
+use milena_protocol::records::HEADER_LEN;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -210,8 +210,14 @@ impl Log {
         }
         let until = now_ms.saturating_sub(config.max_compaction_lag_ms.max(0));
         for segment in dirty.iter().filter(|s| s.published().position > 0) {
-            let head = segment.read(&self.disk, 0, HEADER_LEN)?;
-            let first = BatchHeader::read(&head).map_or(-1, |header| header.max_timestamp);
+            if segment.known_first_timestamp().is_none() {
+                // The chores close what is opened here.
+                self.stir_to_read();
+            }
+            let first = match segment.first_timestamp(&self.disk) {
+                Err(Error::Corrupt { .. }) => -1,
+                first => first?,
+            };
             if first > 0 && first < until {
                 return Ok(true);
             }
@@ -267,7 +273,13 @@ impl Log {
         let (mut records, mut damaged_at) = (RecordCounts::default(), None);
         let dir = self.dir();
         remove_stray(&self.disk, &dir)?;
-        for old in group::group(&segments[..behind], &config, work.first_uncleanable) {
+        for mut old in group::group(&segments[..behind], &config, work.first_uncleanable) {
+            // What retention has taken meanwhile.
+            let first = self.segments()[0].base_offset;
+            old.retain(|segment| segment.base_offset >= first);
+            if old.is_empty() {
+                continue;
+            }
             let mut filter = Filter::new(
                 &mapped,
                 now_ms,

@@ -227,6 +227,11 @@ impl Log {
                 continue;
             }
             let mut from = segment.floor_of_time(&self.disk, timestamp)?;
+            if segment.base_offset < start
+                && let Some(first) = segment.find(&self.disk, start, end)?
+            {
+                from = from.max(first.position);
+            }
             while let Some(place) =
                 segment.walk(&self.disk, from, end.position, |p| p.last_offset >= start)?
             {
@@ -244,21 +249,27 @@ impl Log {
     /// # Errors
     /// [`Error::Corrupt`] on a damaged log.
     pub fn offset_of_max_timestamp(&self) -> Result<Option<TimestampedOffset>> {
+        let start = self.start_offset();
+        let segments = self.segments();
+        let with_records = || segments.iter().filter(|segment| segment.published().next_offset > start);
         let mut largest = None;
-        for segment in self.segments().iter() {
-            let start = self.start_offset();
-            if segment.published().next_offset <= start {
-                continue;
-            }
+        for segment in with_records() {
+            largest = largest.max(segment.largest_timestamp(&self.disk)?);
+        }
+        let Some(most) = largest else { return Ok(None) };
+        if let Some(found) = self.offset_for_timestamp(most)? {
+            return Ok(Some(found));
+        }
+        // The index of the first segment remembers records before the log start.
+        largest = None;
+        for segment in with_records() {
             let of_segment = match segment.base_offset < start {
-                // The index remembers records before the log start.
                 true => self.largest_timestamp_from(segment, start)?,
                 false => segment.largest_timestamp(&self.disk)?,
             };
             largest = largest.max(of_segment);
         }
-        let Some(largest) = largest else { return Ok(None) };
-        self.offset_for_timestamp(largest)
+        largest.map_or(Ok(None), |largest| self.offset_for_timestamp(largest))
     }
 
     /// The largest timestamp of the batches that reach to `start` or beyond. Of the batch that holds `start` only what

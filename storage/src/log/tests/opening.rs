@@ -191,6 +191,24 @@ fn a_log_that_is_busy_holds_its_last_file_alone() {
     assert_eq!(open_files(temp.path()), 1);
 }
 
+/// Looks for what is overdue come every few seconds, for ever.
+#[test]
+fn a_look_for_what_is_overdue_leaves_no_file_open() {
+    let temp = tempfile::tempdir().unwrap();
+    let log = open(&Disk::new(temp.path()), &LogConfig { max_compaction_lag_ms: 10 * NOW, ..config() });
+    (0..40).for_each(|n| put(&log, &n.to_string(), None));
+    log.flush().unwrap();
+    [0, 100_000, 100_001].into_iter().for_each(|ms| log.release_idle(ms));
+    assert!(log.is_at_rest() && log.segments().len() > 5);
+    for round in 0..2 {
+        assert!(!log.cleanable(NOW).unwrap().unwrap().is_overdue);
+        assert_eq!(log.is_at_rest(), round > 0, "the second look reads nothing");
+        log.release_idle(200_000);
+        assert_eq!(open_files(temp.path()), 0);
+        log.release_idle(200_001);
+    }
+}
+
 /// What a pass has opened to keep it is let go when it comes to nothing.
 #[test]
 fn a_pass_that_fails_lets_go_of_its_files() {
