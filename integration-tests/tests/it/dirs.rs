@@ -2,22 +2,31 @@
 //! that move from one to another under load.
 
 use crate::configs::{BROKER, DELETE, SET, alter_one};
+use crate::marathon::committed;
 use crate::rd::{Sending, consume, member, wait_until};
 use crate::transactions::Raw;
 use kafka_protocol::messages::alter_replica_log_dirs_request::{AlterReplicaLogDir, AlterReplicaLogDirTopic};
 use kafka_protocol::messages::describe_log_dirs_request::DescribableLogDirTopic;
 use kafka_protocol::messages::describe_log_dirs_response::{DescribeLogDirsPartition, DescribeLogDirsResult};
-use kafka_protocol::messages::{AlterReplicaLogDirsRequest, DescribeLogDirsRequest};
+use kafka_protocol::messages::offset_commit_request::{
+    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+use kafka_protocol::messages::{
+    AlterReplicaLogDirsRequest, DescribeLogDirsRequest, GroupId, OffsetCommitRequest,
+};
 use milena_integration_tests::broker::{Broker, Process, command, free_port, unique};
 use milena_integration_tests::raw::Connection;
 use milena_integration_tests::records::Batch;
 use milena_integration_tests::requests::{
     append, create_topic, describe_topic, look_up, name, read_all, text,
 };
+use rdkafka::consumer::{CommitMode, Consumer};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// KAFKA_STORAGE_ERROR
@@ -201,6 +210,89 @@ fn a_move_survives_the_death_of_the_broker() {
         wait_until("the end of the move", || places(&mut broker.connect(), &topic, 0).len() == 1);
         assert!(read_all(&mut broker.connect(), &topic, 0) == bytes, "round {round}");
     }
+}
+
+/// Commits an offset for a group without members, with so much metadata that segments roll and are compacted; the error code.
+fn commit(connection: &mut Connection, group: &str, topic: &str, offset: i64) -> i16 {
+    let partition = OffsetCommitRequestPartition::default()
+        .with_committed_offset(offset)
+        .with_committed_metadata(Some(text(&"m".repeat(2_000))));
+    let of_topic =
+        OffsetCommitRequestTopic::default().with_name(name(topic)).with_partitions(vec![partition]);
+    let request = OffsetCommitRequest::default()
+        .with_group_id(GroupId(text(group)))
+        .with_generation_id_or_member_epoch(-1)
+        .with_topics(vec![of_topic]);
+    connection.call(8, &request).topics[0].partitions[0].error_code
+}
+
+/// Groups go on while the partition moves that they are stored in, and what they have committed is there after a death.
+#[test]
+fn the_groups_of_a_partition_move_with_it() {
+    const ROUNDS: usize = 4;
+    const RECORDS: usize = 300;
+    let options = [
+        ("offsets.topic.num.partitions", "1"),
+        ("offsets.topic.segment.bytes", "1048576"),
+        ("log.cleaner.backoff.ms", "10"),
+        ("log.cleaner.min.cleanable.ratio", "0.1"),
+    ];
+    let Some(mut broker) = start(&options) else { return };
+    let topic = unique("grouped");
+    create_topic(&mut broker.connect(), &topic, 1, &[]);
+    let (live, raw) = (unique("live"), unique("raw"));
+    let consumer = member(broker.address(), &live, &topic, &[("auto.commit.interval.ms", "20")]);
+    let sending = Sending::new(broker.address(), &[("linger.ms", "1")]);
+    let (mut sent, stop) = (0, AtomicBool::new(false));
+    let mut pass_on = |count: usize| {
+        (sent..sent + count).for_each(|n| sending.send(&topic, None, n.to_string().as_bytes()));
+        for record in consume(&consumer, count) {
+            assert_eq!(
+                record.value,
+                sent.to_string().into_bytes(),
+                "each record once, in order: nobody rebalances"
+            );
+            sent += 1;
+        }
+        sent
+    };
+    pass_on(1);
+    let (acknowledged, place) = thread::scope(|scope| {
+        let committing = scope.spawn(|| {
+            let mut connection = broker.connect();
+            let mut last = 0;
+            while !stop.load(Ordering::Relaxed) {
+                assert_eq!(commit(&mut connection, &raw, &topic, last + 1), 0, "after {last}");
+                last += 1;
+            }
+            last
+        });
+        let mut connection = broker.connect();
+        let mut place = places(&mut connection, "__consumer_offsets", 0)[0].0.clone();
+        for _ in 0..ROUNDS {
+            place = if place == "a" { "b".to_owned() } else { "a".to_owned() };
+            let to = broker.directory().join(&place);
+            assert_eq!(alter(&mut connection, &to, "__consumer_offsets", 0), 0);
+            pass_on(RECORDS);
+            wait_until_moved(&broker, "__consumer_offsets", &place);
+            pass_on(RECORDS);
+        }
+        stop.store(true, Ordering::Relaxed);
+        (committing.join().expect("every commit is acknowledged"), place)
+    });
+    let sent = pass_on(1);
+    consumer.commit_consumer_state(CommitMode::Sync).expect("the position is committed");
+    for round in 0..2 {
+        assert_eq!(committed(&broker, &topic, &raw), acknowledged, "round {round}");
+        assert_eq!(committed(&broker, &topic, &live), i64::try_from(sent).expect("few"), "round {round}");
+        let mut connection = broker.connect();
+        assert_eq!(places(&mut connection, "__consumer_offsets", 0)[0].0, place);
+        if round == 0 {
+            broker.kill();
+            broker.launch();
+        }
+    }
+    assert!(acknowledged > 100, "{acknowledged}");
 }
 
 #[test]

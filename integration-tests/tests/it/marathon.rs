@@ -166,7 +166,8 @@ fn commit(address: &str, topic: &str, group: &str, stop: &AtomicBool) -> (i64, i
     unreachable!("there are more offsets than time")
 }
 
-fn committed(broker: &Broker, topic: &str, group: &str) -> i64 {
+/// What a group has committed for partition 0.
+pub(crate) fn committed(broker: &Broker, topic: &str, group: &str) -> i64 {
     let request = OffsetFetchRequest::default().with_groups(vec![
         OffsetFetchRequestGroup::default().with_group_id(GroupId(text(group))).with_topics(Some(vec![
             OffsetFetchRequestTopics::default().with_name(name(topic)).with_partition_indexes(vec![0]),
