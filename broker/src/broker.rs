@@ -222,7 +222,11 @@ impl Broker {
         let controller = Controller::open(metadata.clone(), partitions.clone(), shared, clock.clone(), start)
             .map_err(|error: ControllerError| unreadable(error.to_string()))?;
         let controller = Arc::new(controller);
-        metadata.save_quorum_state(&controller.quorum_state())?;
+        match metadata.save_quorum_state(&controller.quorum_state()) {
+            // The metadata log says what it would say: on a full disk somebody must be able to delete.
+            Err(error @ StorageError::Full(_)) => tracing::warn!("{error}; the next start writes it"),
+            saved => saved?,
+        }
         // With what was set at run time.
         let asked = controller.config().log.recovery_threads_per_dir;
         let asked = usize::try_from(asked).unwrap_or(1) * config.log.dirs.len();

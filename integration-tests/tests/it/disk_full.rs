@@ -1,6 +1,7 @@
 //! A full disk is an error for whoever writes, and nothing else: reading and deleting go on, and so does everything when
 //! there is room again, without a restart.
 
+use crate::marathon::committed;
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 use kafka_protocol::messages::offset_commit_request::{
@@ -241,6 +242,34 @@ fn on_a_full_disk(make: fn() -> Result<SmallDisk, String>) {
     broker.launch();
     streams.iter().for_each(|stream| stream.check(&broker));
     goes_on(&broker, &mut streams, "third");
+
+    // Starts on a disk that has no room for anything, after a death and after a stop.
+    for (is_killed, topic) in [(true, "fourth"), (false, "fifth")] {
+        let filler = disk.fill();
+        round(&broker, &mut streams, topic);
+        if is_killed {
+            broker.kill();
+        } else {
+            let (status, took) = broker.terminate();
+            assert!(status.success() && took < Duration::from_secs(20), "{status} after {took:?}");
+        }
+        // What the end has given back is taken as well.
+        drop(filler);
+        let filler = disk.fill();
+        broker.launch();
+        streams.iter().for_each(|stream| stream.check(&broker));
+        let mut connection = broker.connect();
+        for stream in &mut streams {
+            stream.append_until_refused(&mut connection);
+            stream.check(&broker);
+        }
+        assert_eq!(committed(&broker, "hot", "full"), 7, "{topic}");
+        assert_eq!(delete(&mut connection, if is_killed { "first" } else { "second" }), 0, "{topic}");
+        let said = broker.output();
+        assert!(!said.iter().any(|line| line.contains(" ERROR ")), "{}: {said:#?}", disk.kind);
+        drop(filler);
+        goes_on(&broker, &mut streams, topic);
+    }
     assert!(
         !broker.output().iter().any(|line| line.contains("offline")),
         "{}: a full disk is not broken",
