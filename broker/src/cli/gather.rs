@@ -18,12 +18,19 @@ const MOUNTED_FILES: [&str; 3] = [
 /// What an image sets where nobody else does.
 const OF_IMAGE: [(&str, &str); 2] =
     [("listeners", "PLAINTEXT://:9092,CONTROLLER://:9093"), ("milena.log.format", "kafka")];
-/// Volumes of our image and of those of Bitnami and Debezium: where one is mounted, the data is to be there.
-const VOLUMES: [(&str, &str); 3] = [
-    ("/var/lib/milena", "/var/lib/milena"),
+/// Where the images of others keep their data: where somebody has mounted a volume there, or above it, the data is to be on
+/// it. Anywhere else it would go with the container.
+const VOLUMES: [(&str, &str); 7] = [
+    ("/bitnami/kafka/data", "/bitnami/kafka/data"),
     ("/bitnami/kafka", "/bitnami/kafka/data"),
+    ("/bitnami", "/bitnami/kafka/data"),
     ("/kafka/data", "/kafka/data"),
+    ("/kafka/kafka-logs", "/kafka/kafka-logs"),
+    ("/kafka", "/kafka/kafka-logs"),
+    ("/tmp/kraft-combined-logs", "/tmp/kraft-combined-logs"),
 ];
+/// The volume of our own image, which has no other place.
+const OWN_DATA: &str = "/var/lib/milena";
 const IMAGE_DATA: &str = "/var/lib/kafka/data";
 
 /// Reads the files and the environment that a start is configured from. Gives the directory for the data, too, where no
@@ -108,8 +115,18 @@ fn read_text(path: &Path) -> Result<Option<String>, String> {
 }
 
 fn image_data() -> PathBuf {
-    let mounted = VOLUMES.iter().find(|(volume, _)| Path::new(volume).is_dir());
-    mounted.map_or(IMAGE_DATA, |(_, data)| data).into()
+    if Path::new(OWN_DATA).is_dir() {
+        return OWN_DATA.into();
+    }
+    data_on_a_volume(&std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default())
+}
+
+/// The directory for the data, by `/proc/self/mountinfo`: the fifth field of a line is where something is mounted.
+fn data_on_a_volume(mounts: &str) -> PathBuf {
+    let is_mounted = |place: &str| mounts.lines().any(|line| line.split(' ').nth(4) == Some(place));
+    // Whoever has mounted the usual place means that one.
+    let places = if is_mounted(IMAGE_DATA) { &[][..] } else { &VOLUMES };
+    places.iter().find(|(place, _)| is_mounted(place)).map_or(IMAGE_DATA, |(_, data)| data).into()
 }
 
 #[cfg(test)]

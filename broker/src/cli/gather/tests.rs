@@ -1,6 +1,6 @@
 //! Environments that test libraries, compose files and images set, word for word, and what the broker makes of them.
 
-use super::of_image;
+use super::{data_on_a_volume, of_image};
 use crate::config::{BrokerConfig, Endpoint, Sources};
 use std::path::Path;
 
@@ -255,4 +255,26 @@ fn what_would_be_unsafe_is_refused() {
         "{:?}",
         config.warnings
     );
+}
+
+#[test]
+fn data_is_where_a_volume_is_mounted() {
+    let mount = |place: &str| {
+        format!("1234 1200 254:1 /var/lib/docker/volumes/v/_data {place} rw - ext4 /dev/vda1 rw\n")
+    };
+    for (places, expected) in [
+        (&[][..], "/var/lib/kafka/data"),
+        (&["/bitnami"], "/bitnami/kafka/data"),
+        (&["/bitnami/kafka"], "/bitnami/kafka/data"),
+        (&["/bitnami/kafka/config/server.properties"], "/var/lib/kafka/data"),
+        (&["/kafka/data", "/kafka/config"], "/kafka/data"),
+        (&["/kafka"], "/kafka/kafka-logs"),
+        (&["/tmp/kraft-combined-logs"], "/tmp/kraft-combined-logs"),
+        (&["/tmp"], "/var/lib/kafka/data"),
+        (&["/bitnami", "/var/lib/kafka/data"], "/var/lib/kafka/data"),
+    ] {
+        let mounts: String =
+            ["/", "/proc", "/etc/hosts"].iter().chain(places).map(|place| mount(place)).collect();
+        assert_eq!(data_on_a_volume(&mounts), Path::new(expected), "{places:?}");
+    }
 }

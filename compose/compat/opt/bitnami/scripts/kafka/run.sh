@@ -1,9 +1,3 @@
 #!/bin/bash
-for script in /docker-entrypoint-initdb.d/*.sh; do
-  if [ -x "$script" ]; then
-    "$script"
-  elif [ -f "$script" ]; then
-    . "$script"
-  fi
-done
+. /etc/kafka/docker/prepare
 exec milena compat serve "$@"
