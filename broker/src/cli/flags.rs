@@ -86,10 +86,21 @@ impl Given {
 
     /// Like [`Given::read`], with flags out of several tables.
     pub(crate) fn read_all(tables: &[&[Flag]], words: &[String]) -> Result<Self, Failure> {
+        Self::read_short(tables, words, str::to_owned)
+    }
+
+    /// Like [`Given::read_all`], where `long` gives the long form of a flag, and every other word as it is. What stands where a
+    /// value belongs is none: `-v -p` writes `-p`.
+    pub(crate) fn read_short(
+        tables: &[&[Flag]],
+        words: &[String],
+        long: impl Fn(&str) -> String,
+    ) -> Result<Self, Failure> {
         let mut given = Self { is_empty: words.is_empty(), line: words.join(" "), ..Self::default() };
         let mut words = words.iter().peekable();
         let mut flags_end = false;
         while let Some(word) = words.next() {
+            let word = &if flags_end { word.clone() } else { long(word) };
             let name = word.strip_prefix("--").or_else(|| word.strip_prefix('-'));
             let Some(name) = name.filter(|name| !name.is_empty() && !flags_end) else {
                 flags_end |= word == "--";
@@ -111,7 +122,7 @@ impl Given {
                 // A value may begin with a dash, unless it is itself a flag: --shift-by -5.
                 Takes::Value(_) => Some(
                     inline
-                        .or_else(|| words.next_if(|word| !is_flag(tables, word)).cloned())
+                        .or_else(|| words.next_if(|word| !is_flag(tables, &long(word))).cloned())
                         .ok_or_else(|| Failure::text(format!("Option {name} requires an argument")))?,
                 ),
                 Takes::Maybe(_) => inline

@@ -66,8 +66,7 @@ fn wait(_: &mut Screen, given: &Given) -> Result<(), Failure> {
 }
 
 fn utility(screen: &mut Screen, words: &[String]) -> Result<(), Failure> {
-    let long = |word: &String| flags::long(&SHORT, word);
-    let given = Given::read(FLAGS, &words.iter().map(long).collect::<Vec<_>>())?;
+    let given = Given::read_short(&[FLAGS], words, |word| flags::long(&SHORT, word))?;
     let words: Vec<&str> = given.words.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["kafka-ready", brokers, seconds] => {

@@ -71,8 +71,7 @@ pub(crate) fn start_of(words: &[String]) -> Option<Result<RedpandaStart, Failure
 }
 
 fn run(screen: &mut Screen, words: &[String]) -> Result<(), Failure> {
-    let long = |word: &String| flags::long(&SHORT, word);
-    let given = Given::read(FLAGS, &words.iter().map(long).collect::<Vec<_>>())?;
+    let given = Given::read_short(&[FLAGS], words, |word| flags::long(&SHORT, word))?;
     let words: Vec<&str> = given.words.iter().map(String::as_str).collect();
     if given.has("help") {
         return Ok(screen.say(format_args!("{USAGE}\n{}", help(FLAGS)))?);

@@ -101,8 +101,7 @@ pub(crate) fn run(tool: &str, all: &[Verb], screen: &mut Screen, words: &[String
 /// # Errors
 /// A flag that it does not have, or one without its value.
 pub(crate) fn read(verb: &Verb, words: &[String]) -> Result<Given, Failure> {
-    let words: Vec<String> = words.iter().map(|word| long(word)).collect();
-    Given::read_all(verb.flags, &words)
+    Given::read_short(verb.flags, words, long)
 }
 
 /// The long form of a short flag, of `-n10`, too.
@@ -257,6 +256,13 @@ mod tests {
         let words = ["-b", "a:1", "t", "-n3"].map(str::to_owned);
         let given = read(&VERB, &words).expect("flags");
         assert_eq!((given.one("bootstrap").unwrap(), given.number("num").unwrap()), (Some("a:1"), Some(3)));
+        // What is a value, or stands behind --, is what it is.
+        for (line, value) in [("-o -p", Some("-p")), ("-o -v5", Some("-v5")), ("--output=-n5", Some("-n5"))] {
+            let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+            assert_eq!(read(&VERB, &words).expect(line).one("output").unwrap(), value, "{line}");
+        }
+        assert!(read(&VERB, &["-o", "-n5"].map(str::to_owned)).is_err());
+        assert_eq!(read(&VERB, &["--", "-n5"].map(str::to_owned)).expect("words").words, ["-n5"]);
     }
 
     #[test]
