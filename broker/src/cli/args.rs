@@ -310,6 +310,31 @@ mod tests {
     }
 
     #[test]
+    fn items_of_lists_with_blanks_are_taken_apart_for_redpanda() {
+        let read = |words: &[&str]| parse(words.iter().map(Into::into)).map_err(|error| error.to_string());
+        let apart = [
+            "rpk",
+            "redpanda",
+            "start",
+            "--kafka-addr",
+            "a://0.0.0.0:1",
+            "--set",
+            "redpanda.a={b: 1}",
+            "--mode=dev",
+        ];
+        let items = [
+            "rpk",
+            "redpanda start",
+            "--kafka-addr  a://0.0.0.0:1",
+            "--set",
+            "redpanda.a={b: 1}",
+            "--mode=dev",
+        ];
+        assert!(matches!(read(&apart), Ok(Command::Serve(_))));
+        assert_eq!(read(&items), read(&apart));
+    }
+
+    #[test]
     fn names_and_first_words_are_tools() {
         let call = |words: &[&str]| parse(words.iter().map(Into::into)).map_err(|error| error.to_string());
         let tool = |name, words: &[&str]| {
@@ -344,7 +369,7 @@ mod tests {
             ("--override a", "--override a is not KEY=VALUE"),
             ("--override =a", "--override =a is not KEY=VALUE"),
             ("--ephemeral=yes", "--ephemeral takes no value"),
-            ("rpk redpanda start --nope", "nope is not a recognized option"),
+            ("rpk redpanda start --node-id", "Option node-id requires an argument"),
             ("--port x", "--port needs a port, which x is not"),
             ("a.b c.d", "only one properties file can be read, not both a.b and c.d"),
         ] {

@@ -222,13 +222,15 @@ fn find<'t>(tables: &[&'t [Flag]], name: &str) -> Option<&'t Flag> {
 const STANDING: [Flag; 2] =
     [switch("help", "Print usage information."), switch("version", "Print the version.")];
 
-fn is_flag(tables: &[&[Flag]], word: &str) -> bool {
+/// Whether a word is one of these flags, with a value or without.
+pub(crate) fn is_flag(tables: &[&[Flag]], word: &str) -> bool {
     let name = word.strip_prefix("--").or_else(|| word.strip_prefix('-')).unwrap_or_default();
     let name = name.split_once('=').map_or(name, |(name, _)| name);
     find(tables, name).is_some()
 }
 
-fn is_number(word: &str) -> bool {
+/// Whether a word is a number, which may begin with a dash.
+pub(crate) fn is_number(word: &str) -> bool {
     word.parse::<f64>().is_ok()
 }
 

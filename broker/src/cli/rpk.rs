@@ -62,12 +62,23 @@ const USAGE: &str = "usage: rpk cluster info|health, rpk topic create|list|descr
 /// # Errors
 /// It is, and what follows cannot be read.
 pub(crate) fn start_of(words: &[String]) -> Option<Result<RedpandaStart, Failure>> {
-    let rest = match words {
+    let words: Vec<String> = words.iter().flat_map(|word| apart(word)).map(str::to_owned).collect();
+    let rest = match words.as_slice() {
         [first, second, rest @ ..] if first == "redpanda" && second == "start" => rest,
         _ => return None,
     };
     let asks = rest.iter().any(|word| word == "--help" || word == "-h");
     (!asks).then(|| RedpandaStart::read(rest))
+}
+
+/// Compose files have a flag and its value in one item of a list, `- --kafka-addr internal://0.0.0.0:9092`, and the first two
+/// words; Redpanda's image takes them apart.
+fn apart(word: &str) -> Vec<&str> {
+    match word.split_once(' ') {
+        Some((flag, value)) if flag.starts_with('-') && !flag.contains('=') => vec![flag, value.trim_start()],
+        _ if word == "redpanda start" => vec!["redpanda", "start"],
+        _ => vec![word],
+    }
 }
 
 fn run(screen: &mut Screen, words: &[String]) -> Result<(), Failure> {

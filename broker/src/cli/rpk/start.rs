@@ -81,6 +81,7 @@ pub struct RedpandaStart {
     node_id: Option<String>,
     kafka: Vec<String>,
     advertised: Vec<String>,
+    foreign: Vec<String>,
 }
 
 /// What the words and the files come to.
@@ -96,10 +97,11 @@ impl RedpandaStart {
     /// Reads the words behind `rpk redpanda start`.
     ///
     /// # Errors
-    /// A flag that Redpanda does not have, or has with a value.
+    /// A flag without its value, or a word that belongs to none.
     pub(crate) fn read(words: &[String]) -> Result<Self, Failure> {
         let long = |word: &String| flags::long(&SHORT, word);
-        let given = Given::read(FLAGS, &words.iter().map(long).collect::<Vec<_>>())?;
+        let (known, foreign) = without_foreign(words.iter().map(long));
+        let given = Given::read(FLAGS, &known)?;
         if let Some(word) = given.words.first() {
             return Err(Failure::text(format!("rpk redpanda start does not know what {word} is")));
         }
@@ -111,6 +113,7 @@ impl RedpandaStart {
             sets: all("set"),
             kafka: all("kafka-addr"),
             advertised: all("advertise-kafka-addr"),
+            foreign,
         })
     }
 
@@ -163,6 +166,7 @@ impl RedpandaStart {
             "of Redpanda's interfaces the Kafka API is served; the schema registry, the HTTP proxy and the admin API are not"
                 .to_owned(),
         );
+        idle.extend(self.foreign.iter().map(String::as_str));
         if !idle.is_empty() {
             settings.notes.push(format!("settings of Redpanda without effect: {}", idle.join(", ")));
         }
@@ -202,6 +206,25 @@ impl RedpandaStart {
         }
         Ok(properties)
     }
+}
+
+/// The words without what rpk leaves to the framework of Redpanda: flags that it does not know, with their values, and all that is
+/// behind `--`. Gives the names of those flags, too.
+fn without_foreign(words: impl Iterator<Item = String>) -> (Vec<String>, Vec<String>) {
+    let (mut known, mut foreign) = (Vec::new(), Vec::new());
+    let mut is_foreign = false;
+    for word in words.take_while(|word| word != "--") {
+        if word.starts_with('-') && !flags::is_number(&word) {
+            is_foreign = !flags::is_flag(&[FLAGS], &word);
+            if is_foreign {
+                foreign.push(word.split_once('=').map_or(word.as_str(), |(name, _)| name).to_owned());
+            }
+        }
+        if !is_foreign {
+            known.push(word);
+        }
+    }
+    (known, foreign)
 }
 
 fn mapping(path: &Path, text: Option<&str>) -> Result<Mapping, String> {

@@ -129,6 +129,15 @@ fn what_has_no_effect_is_named() {
 }
 
 #[test]
+fn what_belongs_to_the_framework_is_left_to_it() {
+    let line = "--abort-on-seastar-bad-alloc --node-id -1 --blocked-reactor-notify-ms 200 --io=a --smp 1 -- --kernel-page-cache 1";
+    let found = settings(line, &[]).unwrap();
+    assert_eq!(value(&found, "node.id"), Some("-1"));
+    let named = "--abort-on-seastar-bad-alloc, --blocked-reactor-notify-ms, --io";
+    assert_eq!(found.notes, [SERVED, &format!("settings of Redpanda without effect: {named}")]);
+}
+
+#[test]
 fn refusals() {
     const GUARD: &str = "of Redpanda is not supported, and nobody would be kept out";
     for (line, yaml, expected) in [
@@ -139,7 +148,7 @@ fn refusals() {
         ("--set redpanda.node_id=[1]", "", "node_id of Redpanda must be one value"),
         ("--config /none", "", "/none of --config does not exist"),
         ("something", "", "rpk redpanda start does not know what something is"),
-        ("--nope", "", "nope is not a recognized option"),
+        ("--nope 1 --node-id", "", "Option node-id requires an argument"),
         ("", "enable_sasl: true", &format!("enable_sasl {GUARD}")),
         ("", "kafka_enable_authorization: true", &format!("kafka_enable_authorization {GUARD}")),
         ("", "kafka_api_tls: [{enabled: false}, {enabled: true}]", &format!("kafka_api_tls {GUARD}")),
