@@ -377,3 +377,28 @@ fn words_that_make_no_sense() {
     let (code, _, err) = milena(&broker, "kafka-topics --everything");
     assert_eq!((code, err.contains("milena topic list|create|")), (1, true), "{err}");
 }
+
+/// What a broker tells is no part of the script: a group may have any name.
+#[test]
+fn completions_run_nothing_that_a_broker_tells() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = folder.path().join("milena.bash");
+    let output = Command::new(binary()).args(["completions", "bash"]).output().expect("completions");
+    std::fs::write(&script, output.stdout).expect("a file");
+    let line = r#"source "$1"
+        milena() { [[ $1 == group ]] || return; printf '%s\n' 'g$(echo 1)' 'g`echo 2`' 'g 3' "g'4" g5; }
+        for words in 'group describe g' 'group describe g5' 'gro' 'group de' 'topic create --part'; do
+            read -ra COMP_WORDS <<< "milena $words"
+            COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+            _milena
+            printf '<%s>' "${COMPREPLY[@]}"
+            echo
+        done"#;
+    let output = Command::new("bash").args(["-c", line, "-"]).arg(&script).output().expect("bash");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "<g\\$\\(echo\\ 1\\)><g\\`echo\\ 2\\`><g\\ 3><g\\'4><g5>\n<g5>\n<group>\n<describe><delete>\n<--partitions>\n",
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}

@@ -21,8 +21,9 @@ pub(crate) const RUN: Run = Run::Verbs(&[Verb {
 /// Topics and groups are asked for where they are wanted, and not for long.
 const ASK: &str = "milena %s list -o name -X default.api.timeout.ms=1000 2>/dev/null";
 
+/// What comes from a broker is never a part of the program: `compgen -W` would run a group's name that is `$(...)`.
 const BASH: &str = r#"_milena() {
-  local name=${COMP_WORDS[0]##*/} current=${COMP_WORDS[COMP_CWORD]} words
+  local name=${COMP_WORDS[0]##*/} current=${COMP_WORDS[COMP_CWORD]} words word
   if [[ $name != milena ]]; then words=$(_milena_words "${name%.sh}")
   elif ((COMP_CWORD == 1)); then words=$(_milena_words '')
   elif ((COMP_CWORD == 2)); then words=$(_milena_words "${COMP_WORDS[1]}")
@@ -30,7 +31,12 @@ const BASH: &str = r#"_milena() {
     words=$(_milena_words "${COMP_WORDS[1]} ${COMP_WORDS[2]}")
     [[ $words ]] || words=$(_milena_words "${COMP_WORDS[1]}")
   fi
-  COMPREPLY=($(compgen -W "$words" -- "$current"))
+  COMPREPLY=()
+  while IFS= read -r word; do
+    [[ $word && $word == "$current"* ]] || continue
+    printf -v word %q "$word"
+    COMPREPLY+=("$word")
+  done <<< "$words"
 }
 "#;
 
@@ -43,7 +49,7 @@ const ZSH: &str = r#"_milena() {
     _milena_words "${words[2]} ${words[3]}"
     (($#found)) || _milena_words "${words[2]}"
   fi
-  _describe -o milena found
+  _describe milena found
   _files
 }
 "#;
@@ -156,7 +162,7 @@ fn bash(rows: &Rows) -> String {
     for (before, words) in rows {
         let names: Vec<&str> = words.iter().map(|(word, _)| word.as_str()).collect();
         let asked = listed(before).map(|kind| format!("; {}", ASK.replace("%s", kind))).unwrap_or_default();
-        let _ = writeln!(text, "    {}) echo {}{asked} ;;", quoted(before), quoted(&names.join(" ")));
+        let _ = writeln!(text, "    {}) printf '%s\\n' {}{asked} ;;", quoted(before), names.join(" "));
     }
     let _ = write!(text, "  esac\n}}\n{BASH}complete -o default -F _milena {}\n", names().join(" "));
     text
@@ -169,8 +175,8 @@ fn zsh(rows: &Rows) -> String {
             .iter()
             .map(|(word, help)| quoted(&format!("{}:{}", word.replace(':', "\\:"), help.replace(':', "\\:"))))
             .collect();
-        let asked =
-            listed(before).map(|kind| format!("; found+=(${{(f)\"$({})\"}})", ASK.replace("%s", kind)));
+        let asked = listed(before)
+            .map(|kind| format!("; found+=(${{${{(f)\"$({})\"}}//:/\\\\:}})", ASK.replace("%s", kind)));
         let _ = writeln!(
             text,
             "    {}) found=({}){} ;;",
