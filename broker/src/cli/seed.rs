@@ -1,12 +1,13 @@
 //! `milena seed`: a seed file and a running broker, whoever's it is.
 
 use super::admin::{self, Resource};
-use super::connect::{Properties, block_on, client_of, load};
+use super::connect::block_on;
 use super::failure::Failure;
-use super::flags::{Flag, Given, value};
+use super::flags::Given;
 use super::kafka::configs_of;
 use super::screen::Screen;
 use super::tools::Run;
+use super::verbs::{CLUSTER, Verb, client};
 use crate::client::fetcher::{FetchSettings, Fetched, Fetcher, Reset};
 use crate::client::offsets::{EARLIEST, LATEST};
 use crate::client::producer::{NewRecord, Producer, ProducerSettings};
@@ -23,34 +24,43 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::path::Path;
 
-/// The tool.
-pub(crate) const RUN: Run = Run::Words(run);
+/// The command.
+pub(crate) const RUN: Run = Run::Verbs(&[
+    Verb {
+        name: "apply",
+        words: "FILE",
+        help: "Make the topics and records of a seed file that are not there, and say which.",
+        flags: &[CLUSTER],
+        run: |screen, given| make(screen, given, false),
+    },
+    Verb {
+        name: "diff",
+        words: "FILE",
+        help: "Say what apply would do; exit code 1 if there is something to do.",
+        flags: &[CLUSTER],
+        run: |screen, given| make(screen, given, true),
+    },
+    Verb {
+        name: "export",
+        words: "",
+        help: "Print the topics that are there, with what is set for them, as a seed file.",
+        flags: &[CLUSTER],
+        run: |screen, given| {
+            let mut client = client(given)?;
+            block_on(async { export(screen, &mut client).await })
+        },
+    },
+]);
 
-const FLAGS: &[Flag] = &[
-    value("bootstrap-server", "HOST:PORT", "The brokers to connect to (default: localhost:9092)."),
-    value("command-config", "FILE", "Properties of the client."),
-];
-const USAGE: &str = "usage: milena seed {apply FILE|diff FILE|export} [--bootstrap-server HOST:PORT]";
 /// Source of a value that was set for the topic itself.
 const OF_TOPIC: i8 = 1;
 /// The code of a topic without partitions yet.
 const LEADER_NOT_AVAILABLE: i16 = 5;
 
-fn run(screen: &mut Screen, words: &[String]) -> Result<(), Failure> {
-    let given = Given::read(FLAGS, words)?;
-    let bootstrap = given.one("bootstrap-server")?.unwrap_or("localhost:9092");
-    let properties = given.one("command-config")?.map(load).transpose()?.unwrap_or_else(Properties::new);
-    let words: Vec<&str> = given.words.iter().map(String::as_str).collect();
-    let (file, is_diff) = match words[..] {
-        ["apply", file] => (Some(file), false),
-        ["diff", file] => (Some(file), true),
-        ["export"] => (None, false),
-        _ => return Err(Failure::Usage(USAGE.to_owned())),
-    };
-    let seed = file.map(|file| read(Path::new(file)).map_err(Failure::Text)).transpose()?;
-    let mut client = client_of(bootstrap, &properties)?;
+fn make(screen: &mut Screen, given: &Given, is_diff: bool) -> Result<(), Failure> {
+    let seed = read(Path::new(&given.words[0])).map_err(Failure::Text)?;
+    let mut client = client(given)?;
     block_on(async {
-        let Some(seed) = seed else { return export(screen, &mut client).await };
         let there = present(&mut client, &seed).await?;
         let steps = plan(&seed, &there);
         for step in &steps {

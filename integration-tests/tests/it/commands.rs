@@ -293,9 +293,7 @@ fn a_seed_goes_on_where_one_was_killed() {
         |n: usize| format!("{{topic: {topic}, value: '{n}', headers: {{n: {n}}}, partition: {}}}", n % 2);
     let records: Vec<String> = (0..6).map(record).collect();
     std::fs::write(&file, format!("records: [{}]\n", records.join(", "))).expect("a file");
-    let seed = |verb: &str| {
-        milena(&broker, &format!("seed {verb} {} --bootstrap-server {}", file.display(), broker.address()))
-    };
+    let seed = |verb: &str| milena(&broker, &format!("seed {verb} {}", file.display()));
     told(&broker, &format!("topic create {topic} -p 2"));
     for n in [0, 2, 1] {
         told(&broker, &format!("produce {topic} -v {n} -H n={n} --partition {}", n % 2));
@@ -311,6 +309,10 @@ fn a_seed_goes_on_where_one_was_killed() {
     told(&broker, &format!("produce {topic} -v x --partition 0"));
     std::fs::write(&file, format!("records: [{}, {}]\n", records.join(", "), record(7))).expect("a file");
     assert_eq!(seed("apply"), (0, String::new(), String::new()));
+    assert!(told(&broker, "seed export").contains(&format!("name: {topic}\n")));
+    let nobody = format!("127.0.0.1:{}", free_port());
+    let there = milena(&broker, &format!("seed export -b {nobody} -X default.api.timeout.ms=100"));
+    assert_eq!((there.0, there.1.as_str()), (1, ""), "{}", there.2);
 }
 
 #[test]
@@ -360,6 +362,9 @@ fn words_that_make_no_sense() {
         "produce",
         "lag -o xml",
         "completions tcsh",
+        "seed",
+        "seed apply",
+        "seed export x",
     ] {
         assert_eq!(milena(&broker, line).0, 2, "{line}");
     }
@@ -367,6 +372,7 @@ fn words_that_make_no_sense() {
         "topic --help",
         "topic create --help",
         "consume -h",
+        "seed --help",
         "man",
         "completions bash",
         "completions zsh",
