@@ -9,6 +9,9 @@ pub(crate) enum Failure {
     /// Flags that make no sense: the reason, to be followed by the list of flags.
     #[error("{0}")]
     Usage(String),
+    /// A word that makes no sense, where the list of flags would not help: one line.
+    #[error("{0}")]
+    Word(String),
     /// Anything else: one line.
     #[error("{0}")]
     Text(String),

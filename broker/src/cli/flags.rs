@@ -152,7 +152,7 @@ impl Given {
         let first = all.next();
         if all.next().is_some() {
             let text = format!("Found multiple arguments for option {name}, but you asked for only one");
-            return Err(Failure::text(text));
+            return Err(Failure::Word(text));
         }
         Ok(first.and_then(|(_, value)| value.as_deref()))
     }
@@ -174,7 +174,7 @@ impl Given {
     pub(crate) fn number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, Failure> {
         let parse = |text: &str| {
             text.parse()
-                .map_err(|_| Failure::text(format!("Cannot parse argument '{text}' of option {name}")))
+                .map_err(|_| Failure::Word(format!("Cannot parse argument '{text}' of option {name}")))
         };
         self.one(name)?.map(parse).transpose()
     }

@@ -133,7 +133,9 @@ pub(crate) fn run(tool: &Tool, words: &[String]) -> ExitCode {
             explain(tool, &mut screen, &failure);
             match failure {
                 Failure::Code(code) => ExitCode::from(code),
-                Failure::Usage(_) if matches!(tool.run, Run::Verbs(_)) => ExitCode::from(2),
+                Failure::Usage(_) | Failure::Word(_) if matches!(tool.run, Run::Verbs(_)) => {
+                    ExitCode::from(2)
+                }
                 _ => ExitCode::FAILURE,
             }
         }

@@ -365,6 +365,8 @@ fn words_that_make_no_sense() {
         "seed",
         "seed apply",
         "seed export x",
+        "consume t -n many",
+        "consume t -n 1 -n 2",
     ] {
         assert_eq!(milena(&broker, line).0, 2, "{line}");
     }

@@ -91,7 +91,7 @@ fn run(screen: &mut Screen, given: &Given) -> Result<(), Failure> {
             let text = in_java(&error);
             Ok(error_line(screen, &format!("Executing consumer group command failed due to {text}"))?)
         }
-        Err(Failure::Text(text)) => {
+        Err(Failure::Text(text) | Failure::Word(text)) => {
             Ok(error_line(screen, &format!("Executing consumer group command failed due to {text}"))?)
         }
         outcome => outcome,

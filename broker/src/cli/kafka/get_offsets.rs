@@ -34,7 +34,9 @@ const TIMES: [(&str, i64); 6] = [
 fn run(screen: &mut Screen, given: &Given) -> Result<(), Failure> {
     given.required("bootstrap-server")?;
     print_offsets(screen, given).map_err(|failure| match failure {
-        Failure::Text(_) | Failure::Client(_) => Failure::text(format!("Error occurred: {failure}")),
+        Failure::Text(_) | Failure::Word(_) | Failure::Client(_) => {
+            Failure::text(format!("Error occurred: {failure}"))
+        }
         other => other,
     })
 }

@@ -115,7 +115,7 @@ type Dirs = BTreeMap<Replica, String>;
 fn run(screen: &mut Screen, given: &Given) -> Result<(), Failure> {
     let action = action(given)?;
     match act(screen, given, action) {
-        Err(Failure::Text(text)) => screen.say(format_args!("Error: {text}"))?,
+        Err(Failure::Text(text) | Failure::Word(text)) => screen.say(format_args!("Error: {text}"))?,
         Err(Failure::Client(error)) => match error.code() {
             Some(code) => {
                 let class = exception_of(code);

@@ -56,7 +56,7 @@ fn run(screen: &mut Screen, given: &Given) -> Result<(), Failure> {
     match act(screen, given) {
         // Of settings that make no client, Kafka's tool tells on standard error.
         Err(Failure::Client(ClientError::Config(text))) => Err(Failure::Text(text)),
-        Err(failure @ (Failure::Text(_) | Failure::Client(_))) => {
+        Err(failure @ (Failure::Text(_) | Failure::Word(_) | Failure::Client(_))) => {
             screen.say(format_args!("Error while executing topic command : {failure}"))?;
             Err(Failure::Said)
         }
