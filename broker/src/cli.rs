@@ -15,6 +15,7 @@ mod failure;
 mod flags;
 mod gather;
 mod kafka;
+mod lines;
 mod logging;
 mod own;
 mod properties;

@@ -4,20 +4,17 @@ use super::line_reader::{Line, LineReader};
 use crate::cli::connect::{Properties, add_pairs, block_on, load};
 use crate::cli::failure::Failure;
 use crate::cli::flags::{Flag, Given, maybe, switch, value};
+use crate::cli::lines::Lines;
 use crate::cli::screen::Screen;
 use crate::cli::tools::Run;
 use crate::client::producer::{NewRecord, Producer, ProducerSettings, Refused};
 use crate::client::{Client, ClientConfig};
 use crate::clock::Clock;
 use milena_protocol::records::{Codec, Header};
-use std::io::{BufRead, IsTerminal};
-use tokio::sync::mpsc;
+use std::io::IsTerminal;
 
 /// The tool.
 pub(crate) const RUN: Run = Run::Flags(FLAGS, run);
-
-/// Lines that were read and not yet sent. More of them wait in the pipe.
-const LINES_AHEAD: usize = 4_096;
 
 const FLAGS: &[Flag] = &[
     value("topic", "NAME", "REQUIRED. The topic to write to."),
@@ -132,15 +129,15 @@ async fn pump(
     is_sync: bool,
 ) -> Result<(), Failure> {
     let prompt = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
-    let mut lines = read_lines();
+    let mut lines = Lines::read(std::io::stdin());
     let mut number = 0;
     let mut failure = None;
     ask(screen, prompt)?;
-    'all: while let Some(first) = lines.recv().await {
+    'all: while let Some(first) = lines.next().await {
         let mut next = Some(first);
         while let Some(line) = next {
             number += 1;
-            match line.map_err(Failure::from).and_then(|line| reader.read(&line, number)) {
+            match line.map_err(Failure::from).and_then(|line| reader.read(&text_of(line), number)) {
                 Ok(line) => {
                     if append(client, &mut producer, topic, &line).await? || is_sync {
                         flush(screen, client, &mut producer, is_sync).await?;
@@ -151,7 +148,7 @@ async fn pump(
                     break 'all;
                 }
             }
-            next = lines.try_recv().ok();
+            next = lines.ready();
         }
         flush(screen, client, &mut producer, is_sync).await?;
         ask(screen, prompt)?;
@@ -169,27 +166,6 @@ fn ask(screen: &mut Screen, prompt: bool) -> Result<(), Failure> {
         screen.flush()?;
     }
     Ok(())
-}
-
-/// Reads standard input on a thread of its own: a read cannot be called off.
-fn read_lines() -> mpsc::Receiver<std::io::Result<String>> {
-    let (sender, receiver) = mpsc::channel(LINES_AHEAD);
-    std::thread::spawn(move || {
-        let mut input = std::io::stdin().lock();
-        loop {
-            let mut bytes = Vec::new();
-            let line = match input.read_until(b'\n', &mut bytes) {
-                Ok(0) => return,
-                Ok(_) => Ok(text_of(bytes)),
-                Err(error) => Err(error),
-            };
-            let is_last = line.is_err();
-            if sender.blocking_send(line).is_err() || is_last {
-                return;
-            }
-        }
-    });
-    receiver
 }
 
 fn text_of(mut bytes: Vec<u8>) -> String {

@@ -7,6 +7,7 @@ use super::sheet::{Format, Sheet};
 use crate::cli::connect::block_on;
 use crate::cli::failure::Failure;
 use crate::cli::flags::{Flag, Given, switch, value};
+use crate::cli::lines::Lines;
 use crate::cli::screen::Screen;
 use crate::cli::tools::Run;
 use crate::cli::verbs::{CLUSTER, Verb, client};
@@ -19,9 +20,8 @@ use milena_protocol::records::{Codec, Header};
 use serde_json::json;
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 /// The command.
@@ -50,8 +50,6 @@ const FLAGS: &[Flag] = &[
     value("repeat", "N", "Write all of it so many times, or forever; needs --value or --file FILE."),
     value("output", "FORMAT", "Print where batches went: table, json, ndjson, or name."),
 ];
-/// Lines that were read and not yet sent.
-const LINES_AHEAD: usize = 1_024;
 /// Bytes of a batch.
 const BATCH: usize = 64 * 1024;
 /// How often progress is shown.
@@ -125,14 +123,16 @@ async fn all_lines(
     making: &Making<'_>,
     file: Option<&str>,
 ) -> Result<u64, Failure> {
-    let mut lines = read_lines(file)?;
+    let mut lines = lines_of(file)?;
     let mut number = 0_u64;
-    while let Some(first) = lines.recv().await {
+    while let Some(first) = lines.next().await {
         // What is there at once goes out together: a person sees each line go, and a pipe fills batches.
         let mut next = Some(first);
         while let Some(line) = next {
             number += 1;
-            let made = making.line(&line?).and_then(|made| made.map(|made| making.finish(made)).transpose());
+            let mut line = line?;
+            line.pop_if(|last| *last == b'\n');
+            let made = making.line(&line).and_then(|made| made.map(|made| making.finish(made)).transpose());
             let made = match made {
                 Ok(made) => made,
                 Err(failure) => {
@@ -144,7 +144,7 @@ async fn all_lines(
             if let Some(made) = made {
                 sending.put(&made).await?;
             }
-            next = lines.try_recv().ok();
+            next = lines.ready();
         }
         sending.flush().await?;
     }
@@ -403,32 +403,14 @@ impl Progress {
     }
 }
 
-/// Reads lines on a thread of its own: a read cannot be called off.
-fn read_lines(file: Option<&str>) -> Result<mpsc::Receiver<io::Result<Vec<u8>>>, Failure> {
-    let input: Box<dyn Read + Send> = match file {
-        Some(path) => Box::new(File::open(path).map_err(|error| Failure::text(format!("{path}: {error}")))?),
-        None => Box::new(io::stdin()),
-    };
-    let (sender, receiver) = mpsc::channel(LINES_AHEAD);
-    std::thread::spawn(move || {
-        let mut input = BufReader::with_capacity(1 << 16, input);
-        loop {
-            let mut line = Vec::new();
-            let line = match input.read_until(b'\n', &mut line) {
-                Ok(0) => return,
-                Ok(_) => {
-                    line.pop_if(|last| *last == b'\n');
-                    Ok(line)
-                }
-                Err(error) => Err(error),
-            };
-            let is_last = line.is_err();
-            if sender.blocking_send(line).is_err() || is_last {
-                return;
-            }
+/// The lines of a file, or of standard input.
+fn lines_of(file: Option<&str>) -> Result<Lines, Failure> {
+    match file {
+        Some(path) => {
+            File::open(path).map(Lines::read).map_err(|error| Failure::text(format!("{path}: {error}")))
         }
-    });
-    Ok(receiver)
+        None => Ok(Lines::read(io::stdin())),
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use crate::cli::failure::Failure;
 use crate::cli::flags::Given;
 use crate::cli::kafka::configs_of;
 use crate::cli::kafka::consume::{self, End, Plan, Sink, Wanted};
+use crate::cli::lines::Lines;
 use crate::cli::screen::Screen;
 use crate::cli::table::Table;
 use crate::client::fetcher::{FetchSettings, Fetched, Reset};
@@ -17,7 +18,6 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::ApiKey;
 use milena_protocol::records::{Codec, Header};
 use serde_json::{Map, Value};
-use std::io::BufRead;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -169,10 +169,12 @@ pub(super) async fn produce(
         })
         .collect();
     let mut producer = Producer::new(ProducerSettings { codec, ..ProducerSettings::default() });
-    for line in std::io::stdin().lock().lines() {
+    let mut lines = Lines::read(std::io::stdin());
+    while let Some(line) = lines.next().await {
         let line = line?;
+        let line = line.strip_suffix(b"\n").unwrap_or(&line);
         let timestamp = Clock::System.now_ms();
-        let record = NewRecord { partition, timestamp, key, value: Some(line.as_bytes()), headers: &headers };
+        let record = NewRecord { partition, timestamp, key, value: Some(line), headers: &headers };
         producer.append(client, name, record).await?;
         let (placed, refused) = producer.flush(client).await?;
         if let Some(refused) = refused.into_iter().next() {
