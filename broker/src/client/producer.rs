@@ -18,6 +18,10 @@ use std::time::Duration;
 const DUPLICATE_SEQUENCE: i16 = 46;
 /// Bytes of a record beside key, value and headers, more or less.
 const RECORD_BYTES: usize = 10;
+/// Bytes of a record beside key, value and headers at most: length, attributes, time, offset, number of headers.
+const FIXED_BYTES: usize = 26;
+/// Bytes of a length at most.
+const LENGTH_BYTES: usize = 5;
 /// Attempts to find the leader of a new topic are this far apart.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -96,6 +100,8 @@ pub(crate) struct Producer {
     sticky: HashMap<String, (i32, usize)>,
     identity: Option<(i64, i16)>,
     sequences: HashMap<TopicPartition, i32>,
+    /// What became of batches that had to go before a flush was asked for.
+    early: (Vec<Placed>, Vec<Refused>),
 }
 
 impl Producer {
@@ -108,13 +114,14 @@ impl Producer {
             sticky: HashMap::new(),
             identity: None,
             sequences: HashMap::new(),
+            early: Default::default(),
         }
     }
 
     /// Adds a record to its batch. `true` asks for a [`Producer::flush`]: a batch is full.
     ///
     /// # Errors
-    /// There is no such topic, and none appeared.
+    /// There is no such topic, and none appeared; or no broker answers.
     pub(crate) async fn append(
         &mut self,
         client: &mut Client,
@@ -135,6 +142,13 @@ impl Producer {
             }
         };
         let tp = TopicPartition::new(topic, partition);
+        // A batch does not outgrow its size by a record that fits into one of its own: the broker might refuse all of it.
+        if self.open.get(&tp).is_some_and(|batch| batch.size() + size_of(&record) > self.settings.batch_size)
+        {
+            let (placed, refused) = self.flush(client).await?;
+            self.early.0.extend(placed);
+            self.early.1.extend(refused);
+        }
         let (codec, full) = (self.settings.codec, self.settings.batch_size);
         let batch = self
             .open
@@ -153,7 +167,7 @@ impl Producer {
         client: &mut Client,
     ) -> Result<(Vec<Placed>, Vec<Refused>), ClientError> {
         let mut left = self.seal(client).await?;
-        let (mut placed, mut refused) = (Vec::new(), Vec::new());
+        let (mut placed, mut refused) = std::mem::take(&mut self.early);
         let mut pace = client.pace();
         while !left.is_empty() {
             let mut again: Option<ClientError> = None;
@@ -293,6 +307,13 @@ impl Producer {
     }
 }
 
+/// Bytes of a record in a batch, or a few more.
+fn size_of(record: &NewRecord<'_>) -> usize {
+    let of = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len) + LENGTH_BYTES;
+    let headers = record.headers.iter().map(|header| of(Some(header.key)) + of(header.value));
+    FIXED_BYTES + of(record.key) + of(record.value) + headers.sum::<usize>()
+}
+
 fn read_answer(answer: ProduceResponse) -> Vec<(TopicPartition, i64, Result<(), ClientError>)> {
     let mut all = Vec::new();
     for topic in answer.responses {
@@ -326,7 +347,26 @@ fn next_sequence(sequence: i32, records: usize) -> i32 {
 
 #[cfg(test)]
 mod tests {
-    use super::next_sequence;
+    use super::{NewRecord, next_sequence, size_of};
+    use milena_protocol::records::{BatchBuilder, Header};
+
+    #[test]
+    fn the_size_of_a_record_is_not_underrated() {
+        let headers = [Header { key: b"a", value: Some(b"1") }, Header { key: b"b", value: None }];
+        for (key, value, headers) in [
+            (None, None, &[][..]),
+            (Some(&b""[..]), Some(&b""[..]), &headers[..]),
+            (Some(&[1; 200][..]), Some(&[2; 70_000][..]), &headers[..]),
+        ] {
+            let mut batch = BatchBuilder::new();
+            batch.append(0, None, None, &[]);
+            let before = batch.size();
+            batch.append(i64::MAX, key, value, headers);
+            let record = NewRecord { partition: None, timestamp: i64::MAX, key, value, headers };
+            let (size, is) = (size_of(&record), batch.size() - before);
+            assert!((is..is + 40).contains(&size), "{size} for {is}");
+        }
+    }
 
     #[test]
     fn sequences_go_round() {

@@ -410,3 +410,18 @@ fn completions_run_nothing_that_a_broker_tells() {
         String::from_utf8_lossy(&output.stderr)
     );
 }
+
+/// A record that the topic takes is taken, whatever came before it.
+#[test]
+fn a_large_record_behind_small_ones() {
+    let broker = Broker::any();
+    let topic = unique("large");
+    told(&broker, &format!("topic create {topic} -p 1"));
+    let lines = [b"small\n".repeat(2_000), vec![b'x'; 1_048_000], b"\nlast\n".to_vec()].concat();
+    let console = format!("kafka-console-producer --topic {topic} --bootstrap-server {}", broker.address());
+    for line in [format!("produce {topic}"), console] {
+        let done = fed(&broker, &line, &lines);
+        assert_eq!(done, (0, String::new(), String::new()), "{line}");
+    }
+    assert!(told(&broker, &format!("topic describe {topic} -o ndjson")).contains("\"end\":4004}"));
+}
