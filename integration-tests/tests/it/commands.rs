@@ -411,6 +411,26 @@ fn completions_run_nothing_that_a_broker_tells() {
     );
 }
 
+/// What was read for a pipe that nobody reads is not done with.
+#[test]
+fn a_group_gets_again_what_nobody_has_read() {
+    let broker = Broker::any();
+    let (topic, group) = (unique("piped"), unique("piped"));
+    told(&broker, &format!("topic create {topic} -p 1"));
+    let lines: String = (0..2_000).map(|n| format!("{n:0100}\n")).collect();
+    assert_eq!(fed(&broker, &format!("produce {topic}"), lines.as_bytes()).0, 0);
+    let mut child = Command::new(binary())
+        .args(["consume", &topic, "-g", &group, "--timeout", "30s", "-b", broker.address()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the command starts");
+    drop(child.stdout.take());
+    child.wait().expect("the command ends");
+    let again = told(&broker, &format!("consume {topic} -g {group} -n 2000 -F %v"));
+    assert_eq!(again.lines().count(), 2_000);
+}
+
 /// A record that the topic takes is taken, whatever came before it.
 #[test]
 fn a_large_record_behind_small_ones() {

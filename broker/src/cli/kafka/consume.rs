@@ -65,6 +65,10 @@ pub(crate) trait Sink {
     fn record(&mut self, tp: &TopicPartition, fetched: &Fetched<'_>) -> ControlFlow<()>;
     /// No more are there for now.
     fn pause(&mut self) -> ControlFlow<()>;
+    /// Whether records were lost on their way out, so that the group has to get them again.
+    fn is_broken(&self) -> bool {
+        false
+    }
 }
 
 /// Reads until it ends. Gives the number of records, and why it ended.
@@ -82,6 +86,9 @@ pub(crate) async fn run(client: &mut Client, plan: Plan, sink: &mut dyn Sink) ->
     let outcome = reading.until_end(client, sink).await;
     // What has been counted is shown before it is committed, whatever has ended the reading.
     let _ = sink.pause();
+    if sink.is_broken() {
+        reading.plan.commit_every = None;
+    }
     let closed = reading.close(client).await;
     (reading.seen, outcome.and_then(|end| closed.map(|()| end).map_err(Failure::from)))
 }

@@ -95,12 +95,14 @@ pub(super) struct Printer<'s, F> {
     pub(super) printed: u64,
     /// How many are to be, at most.
     max: Option<u64>,
+    /// Nobody reads any more.
+    is_broken: bool,
 }
 
 impl<'s, F: Fn(&TopicPartition, &Fetched<'_>) -> bool> Printer<'s, F> {
     /// A printer that has printed nothing.
     pub(super) fn new(screen: &'s mut Screen, form: Form, passes: F, max: Option<u64>) -> Self {
-        Self { screen, form, passes, out: Vec::with_capacity(GATHERED), printed: 0, max }
+        Self { screen, form, passes, out: Vec::with_capacity(GATHERED), printed: 0, max, is_broken: false }
     }
 
     /// Whether all are printed that were asked for.
@@ -119,6 +121,7 @@ impl<'s, F: Fn(&TopicPartition, &Fetched<'_>) -> bool> Printer<'s, F> {
     fn send(&mut self) -> io::Result<()> {
         let sent = self.screen.put(&self.out).and_then(|()| self.screen.flush());
         self.out.clear();
+        self.is_broken |= sent.is_err();
         sent
     }
 }
@@ -138,8 +141,12 @@ impl<F: Fn(&TopicPartition, &Fetched<'_>) -> bool> Sink for Printer<'_, F> {
     }
 
     fn pause(&mut self) -> ControlFlow<()> {
-        let is_sent = self.out.is_empty() || self.send().is_ok();
+        let is_sent = !self.is_broken && (self.out.is_empty() || self.send().is_ok());
         if is_sent && !self.is_full() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    }
+
+    fn is_broken(&self) -> bool {
+        self.is_broken
     }
 }
 
