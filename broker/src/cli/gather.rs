@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Read where the command line names no file.
-const SYSTEM_FILE: &str = "/etc/milena/server.properties";
+pub(super) const SYSTEM_FILE: &str = "/etc/milena/server.properties";
 /// Where the images of Apache, Bitnami and Debezium look for a file that was mounted.
-const MOUNTED_FILES: [&str; 3] = [
+pub(super) const MOUNTED_FILES: [&str; 3] = [
     "/mnt/shared/config/server.properties",
     "/bitnami/kafka/config/server.properties",
     "/kafka/config/server.properties",

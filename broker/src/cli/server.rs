@@ -1,10 +1,13 @@
 //! `kafka-server-start -daemon`, `kafka-server-stop` and `zookeeper-server-start`.
 
-use super::args::{Command, parse};
+use super::args::{Command, ServeArgs, parse};
 use super::connect::load;
 use super::failure::Failure;
+use super::flags::{Flag, Given, help, value};
+use super::gather::{MOUNTED_FILES, SYSTEM_FILE};
 use super::screen::Screen;
 use super::tools::Run;
+use crate::config::{BrokerConfig, Sources};
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, TcpListener};
@@ -21,6 +24,10 @@ pub(crate) const STOP: Run = Run::Words(stop);
 pub(crate) const ZOOKEEPER: Run = Run::Words(zookeeper);
 /// What begins a broker in the background.
 pub(crate) const DAEMON: &str = "-daemon";
+const STOP_FLAGS: &[Flag] = &[
+    value("node-id", "N", "Only the broker with this number."),
+    value("process-role", "ROLES", "Only brokers with these roles; --node-id wins over it."),
+];
 /// How long nobody is accepted after a connection could not be.
 const REST: Duration = Duration::from_millis(100);
 
@@ -46,8 +53,15 @@ pub(crate) fn start_daemon(words: &[String]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Asks all brokers of this binary to stop.
-fn stop(screen: &mut Screen, _: &[String]) -> Result<(), Failure> {
+/// Asks the brokers of this binary to stop: all of them, or those that the flags mean.
+fn stop(screen: &mut Screen, words: &[String]) -> Result<(), Failure> {
+    // Other words than flags mean nothing, as in Kafka's script.
+    let given = Given::read(STOP_FLAGS, words)?;
+    if given.has("help") {
+        let text = "usage: kafka-server-stop [--node-id N | --process-role ROLES]";
+        return Ok(screen.say(format_args!("{text}\n{}", help(STOP_FLAGS).trim_end()))?);
+    }
+    let meant = Meant { node: given.number("node-id")?, roles: given.one("process-role")? };
     let binary = identity(&std::env::current_exe()?);
     let me = std::process::id();
     let mut stopped = 0;
@@ -55,11 +69,12 @@ fn stop(screen: &mut Screen, _: &[String]) -> Result<(), Failure> {
         let pid = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
         let Some(pid) = pid.filter(|pid| *pid != me) else { continue };
         // What cannot be read belongs to somebody else.
-        if identity(&entry.path().join("exe")) != binary || !serves(&entry.path().join("cmdline")) {
+        if identity(&entry.path().join("exe")) != binary {
             continue;
         }
+        let Some(args) = serves(&entry.path().join("cmdline")) else { continue };
         let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-        if pid.is_some_and(|pid| kill_process(pid, Signal::TERM).is_ok()) {
+        if meant.is(&args, &entry.path()) && pid.is_some_and(|pid| kill_process(pid, Signal::TERM).is_ok()) {
             stopped += 1;
         }
     }
@@ -68,6 +83,47 @@ fn stop(screen: &mut Screen, _: &[String]) -> Result<(), Failure> {
         return Err(Failure::Said);
     }
     Ok(())
+}
+
+/// Which brokers are to stop.
+#[derive(Debug)]
+struct Meant<'g> {
+    node: Option<i32>,
+    roles: Option<&'g str>,
+}
+
+impl Meant<'_> {
+    /// Whether a broker is one of them, as far as its words, its files and its variables tell.
+    fn is(&self, broker: &ServeArgs, process: &Path) -> bool {
+        if self.node.is_none() && self.roles.is_none() {
+            return true;
+        }
+        let read = |path: PathBuf| Some((path.clone(), std::fs::read(process.join("cwd").join(path)).ok()?));
+        let system = (!broker.ephemeral).then(|| SYSTEM_FILE.into());
+        let mounted = if broker.image { &MOUNTED_FILES[..] } else { &[] };
+        let variables = std::fs::read(process.join("environ")).unwrap_or_default();
+        let variables = variables.split(|byte| *byte == 0).filter_map(|pair| std::str::from_utf8(pair).ok());
+        let pair = |pair: &str| pair.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let sources = Sources {
+            file: broker.properties.clone().or(system).and_then(read),
+            mounted: mounted.iter().filter_map(|path| read(path.into())).collect(),
+            environment: variables.filter_map(pair).collect(),
+            in_image: broker.image,
+            overrides: broker.overrides.clone(),
+            ..Sources::default()
+        };
+        let Ok(config) = BrokerConfig::load(&sources, Path::new("/")) else { return false };
+        let own = config.written().get("process.roles").map_or("broker,controller", |raw| &raw.value);
+        let sorted = |roles: &str| {
+            let mut roles: Vec<String> = roles.split(',').map(|role| role.trim().to_owned()).collect();
+            roles.sort();
+            roles
+        };
+        match (self.node, self.roles) {
+            (Some(node), _) => config.node_id == node,
+            (None, roles) => roles.is_some_and(|roles| sorted(roles) == sorted(own)),
+        }
+    }
 }
 
 /// Waits, and listens on the port that the file names: there are libraries for tests that wait for it. Whoever connects is hung
@@ -104,17 +160,57 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
     std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
 }
 
-/// Whether a process with such words is a broker.
-fn serves(cmdline: &Path) -> bool {
-    let Ok(bytes) = std::fs::read(cmdline) else { return false };
+/// How a process with such words was started, if it is a broker.
+fn serves(cmdline: &Path) -> Option<ServeArgs> {
+    let bytes = std::fs::read(cmdline).ok()?;
     let words = bytes.strip_suffix(&[0]).unwrap_or(&bytes).split(|byte| *byte == 0);
-    matches!(parse(words.map(|word| OsString::from_vec(word.to_vec()))), Ok(Command::Serve(_)))
+    match parse(words.map(|word| OsString::from_vec(word.to_vec()))) {
+        Ok(Command::Serve(args)) => Some(args),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::zookeeper_listener;
+    use super::{Meant, serves, zookeeper_listener};
     use std::net::TcpStream;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn brokers_are_told_apart_by_number_and_roles() {
+        let process = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(process.path().join(name), text).unwrap();
+        symlink(process.path(), process.path().join("cwd")).unwrap();
+        write("server.properties", "node.id=2\nprocess.roles=broker,controller\n");
+        write(
+            "controller.properties",
+            "node.id=3\nprocess.roles=controller\ncontroller.quorum.voters=3@a:1\n",
+        );
+        for (cmdline, environ, node, roles) in [
+            ("milena\0server.properties\0", "A=b\0", 2, "controller,broker"),
+            ("milena\0server.properties\0--override\0node.id=4\0", "", 4, "broker,controller"),
+            ("kafka-server-start\0controller.properties\0", "", 3, "controller"),
+            ("milena\0compat\0serve\0", "KAFKA_NODE_ID=5\0X\0", 5, "broker,controller"),
+            ("milena\0serve\0", "NODE_ID=5\0", 1, "broker,controller"),
+        ] {
+            write("cmdline", cmdline);
+            write("environ", environ);
+            let args = serves(&process.path().join("cmdline")).expect(cmdline);
+            let is = |node, roles| Meant { node, roles }.is(&args, process.path());
+            let found = [
+                is(None, None),
+                is(Some(node), None),
+                is(Some(node), Some("nobody")),
+                is(None, Some(roles)),
+                is(Some(node + 1), None),
+                is(Some(node + 1), Some(roles)),
+                is(None, Some("broker")),
+            ];
+            assert_eq!(found, [true, true, true, true, false, false, false], "{cmdline}");
+        }
+        write("cmdline", "milena\0topic\0list\0");
+        assert!(serves(&process.path().join("cmdline")).is_none());
+    }
 
     #[test]
     fn the_port_of_zookeeper_is_listened_on() {
