@@ -76,7 +76,7 @@ impl Sheet {
         let heads: Vec<String> = self.columns.iter().map(|column| head(column)).collect();
         let mut table = Table::new(&heads.iter().map(String::as_str).collect::<Vec<_>>());
         for row in &self.rows {
-            let cells: Vec<String> = row.iter().map(text_of).collect();
+            let cells: Vec<String> = row.iter().map(|cell| harmless(text_of(cell))).collect();
             table.row(&cells.iter().map(String::as_str).collect::<Vec<_>>());
         }
         table.text()
@@ -111,6 +111,15 @@ fn head(column: &str) -> String {
         head.push(found.to_ascii_uppercase());
     }
     head
+}
+
+/// Text that is no more than a cell: what came from somebody else's client could move the cursor.
+fn harmless(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(escaped).collect()
 }
 
 /// A cell for people.
@@ -168,5 +177,10 @@ mod tests {
             lines.lines().map(|line| serde_json::from_str(line).expect("an object")).collect();
         assert_eq!(all, single);
         assert_eq!(printed(Format::Name), "a\"b\n");
+    }
+
+    #[test]
+    fn a_cell_does_nothing_to_a_terminal() {
+        assert_eq!(super::harmless("g\u{1b}[2J\n\u{9b}\u{fc} x".to_owned()), "g\\u{1b}[2J\\n\\u{9b}\u{fc} x");
     }
 }
