@@ -7,7 +7,7 @@ use milena::embedded::EphemeralDir;
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// A frame of 23 bytes may announce an array of billions, and the codec crate reserves room for all of them before it
 /// reads the first. This allocator takes such a reservation without touching memory, and the decoder then fails
@@ -75,6 +75,7 @@ async fn run(config: BrokerConfig, contract: Contract, ephemeral: bool) -> Resul
     // Before the first client can connect: a signal must never find nobody.
     let mut term = signal(SignalKind::terminate()).map_err(|e| e.to_string())?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| e.to_string())?;
+    let mut hangup = Hangup::new()?;
     let parent = contract.watch_parent().map_err(|e| e.to_string())?;
     if config.is_controller_only {
         tracing::info!(
@@ -82,7 +83,9 @@ async fn run(config: BrokerConfig, contract: Contract, ephemeral: bool) -> Resul
              stopped"
         );
         contract.idle().map_err(|e| e.to_string())?;
-        tokio::select! { _ = term.recv() => {}, _ = interrupt.recv() => {}, () = parent.ended() => {} }
+        tokio::select! {
+            _ = term.recv() => {}, _ = interrupt.recv() => {}, () = hangup.came() => {}, () = parent.ended() => {}
+        }
         contract.stopping();
         return Ok(());
     }
@@ -95,6 +98,7 @@ async fn run(config: BrokerConfig, contract: Contract, ephemeral: bool) -> Resul
     let ended = tokio::select! {
         _ = term.recv() => Ok("SIGTERM"),
         _ = interrupt.recv() => Ok("SIGINT"),
+        () = hangup.came() => Ok("SIGHUP"),
         () = parent.ended() => Ok("the process of --exit-with-parent has ended"),
         reason = broker.failed() => Err(reason),
     };
@@ -103,6 +107,30 @@ async fn run(config: BrokerConfig, contract: Contract, ephemeral: bool) -> Resul
     broker.stop().await;
     tracing::info!("stopped");
     ended.map(|_| ())
+}
+
+/// SIGHUP: the terminal is gone. Whoever has started us with that ignored (nohup) wants us to go on.
+struct Hangup(Option<Signal>);
+
+impl Hangup {
+    fn new() -> Result<Self, String> {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+        // Signals are counted from 1, and SIGHUP is the first.
+        let is_ignored = mask & 1 == 1;
+        if is_ignored {
+            return Ok(Self(None));
+        }
+        signal(SignalKind::hangup()).map(|signal| Self(Some(signal))).map_err(|e| e.to_string())
+    }
+
+    async fn came(&mut self) {
+        match &mut self.0 {
+            Some(signal) => drop(signal.recv().await),
+            None => std::future::pending().await,
+        }
+    }
 }
 
 /// Three lines for people, then those that scripts wait for.

@@ -125,6 +125,25 @@ fn a_broker_ends_with_its_parent_however_that_ends() {
     }
 }
 
+/// A terminal that is closed says so by SIGHUP, which nohup lets its children ignore.
+#[test]
+fn a_broker_ends_with_its_terminal_unless_it_was_told_to_go_on() {
+    for (trap, survives) in [("", false), ("trap '' HUP;", true)] {
+        let line = format!("{trap} exec \"$1\" serve --ephemeral --port 0 --ready-fd 1");
+        let mut shell = Command::new("sh");
+        let (mut child, output, ready) = started(shell.args(["-c", &line, "sh"]).arg(binary()));
+        let pid = Pid::from_raw(child.id().cast_signed());
+        kill(pid, Signal::SIGHUP).expect("sent");
+        if survives {
+            served(&ready);
+            kill(pid, Signal::SIGTERM).expect("sent");
+        }
+        wait_for_end(output);
+        assert_eq!(child.wait().expect("ended").code(), Some(0));
+        assert!(!data_dir(&ready).exists());
+    }
+}
+
 /// As from a program that passes a pipe of its own, and reads it to its end.
 #[test]
 fn the_descriptor_is_closed_behind_the_line() {
