@@ -2,12 +2,14 @@
 
 use super::connect::{Properties, block_on, client_of, load};
 use super::failure::Failure;
-use super::flags::{self, Flag, Given, value};
+use super::flags::{self, Flag, Given, switch, value};
 use super::own;
 use super::screen::Screen;
 use super::tools::Run;
 use super::verbs::{CLUSTER, Verb, bootstrap, properties};
+use super::{ServeArgs, gather};
 use crate::client::{Client, ClientError};
+use crate::config::{BrokerConfig, Listener};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -34,6 +36,10 @@ const FLAGS: &[Flag] = &[
     value("zookeeper", "HOST:PORT", "Read and not used: there is no ZooKeeper."),
 ];
 const WAIT_FLAGS: &[Flag] = &[
+    switch(
+        "image",
+        "Wait for the broker that milena compat serve runs in this container, wherever it listens.",
+    ),
     value("timeout", "TIME", "How long to wait: 90s, 2m (default: 30s)."),
     value("brokers", "N", "How many brokers there must be (default: 1)."),
     value("topic", "NAME", "A topic that must be there with all its leaders; may be repeated."),
@@ -55,14 +61,41 @@ struct Ready<'a> {
 }
 
 fn wait(_: &mut Screen, given: &Given) -> Result<(), Failure> {
+    let address = match given.has("image") {
+        true => of_image()?,
+        false => Some(bootstrap(given)?),
+    };
+    // Who serves no clients is as ready as can be.
+    let Some(address) = address else { return Ok(()) };
     until_ready(Ready {
-        address: &bootstrap(given)?,
+        address: &address,
         properties: properties(given)?,
         brokers: given.number("brokers")?.unwrap_or(1),
         topics: given.all("topic").collect(),
         groups: given.all("group").map(|group| group.rsplit_once('=').unwrap_or((group, "Stable"))).collect(),
         timeout: given.one("timeout")?.map_or(Ok(Duration::from_secs(30)), own::time)?,
     })
+}
+
+/// Where the broker of this container listens, by the files and variables that it reads itself; `None` if it serves no clients.
+fn of_image() -> Result<Option<String>, Failure> {
+    let args = ServeArgs { image: true, ..ServeArgs::default() };
+    let (sources, default_dir) = gather(args).map_err(Failure::Text)?;
+    let config = BrokerConfig::load(&sources, &default_dir).map_err(|e| Failure::text(e.to_string()))?;
+    Ok(config.network.listeners.first().map(seen_from_inside))
+}
+
+/// A name that is not this machine's is listened on everywhere, and so at `localhost`.
+fn seen_from_inside(listener: &Listener) -> String {
+    let (endpoint, port) = (&listener.endpoint, listener.endpoint.port);
+    match endpoint.is_wildcard() {
+        true => format!("localhost:{port}"),
+        false => {
+            let address = endpoint.to_string();
+            let (_, address) = address.split_once("://").unwrap_or(("", &address));
+            format!("{address},localhost:{port}")
+        }
+    }
 }
 
 fn utility(screen: &mut Screen, words: &[String]) -> Result<(), Failure> {
@@ -143,4 +176,28 @@ async fn missing(client: &mut Client, ready: &Ready<'_>) -> Result<Option<String
         }
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::seen_from_inside;
+    use crate::config::{BrokerConfig, Sources};
+    use std::path::Path;
+
+    #[test]
+    fn a_broker_is_found_where_it_listens() {
+        for (listeners, expected) in [
+            ("PLAINTEXT://:29092,CONTROLLER://:9093", "localhost:29092"),
+            ("PLAINTEXT://0.0.0.0:1,B://kafka:2", "localhost:1"),
+            ("B://kafka:29092", "kafka:29092,localhost:29092"),
+            ("PLAINTEXT://[::1]:5", "[::1]:5,localhost:5"),
+        ] {
+            let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+            let map = pair("KAFKA_LISTENER_SECURITY_PROTOCOL_MAP", "PLAINTEXT:PLAINTEXT,B:PLAINTEXT");
+            let environment = vec![pair("KAFKA_LISTENERS", listeners), map];
+            let sources = Sources { environment, in_image: true, ..Sources::default() };
+            let config = BrokerConfig::load(&sources, Path::new("/data")).unwrap();
+            assert_eq!(seen_from_inside(&config.network.listeners[0]), expected);
+        }
+    }
 }
