@@ -427,7 +427,7 @@ fn a_group_gets_again_what_nobody_has_read() {
         .expect("the command starts");
     drop(child.stdout.take());
     child.wait().expect("the command ends");
-    let again = told(&broker, &format!("consume {topic} -g {group} -n 2000 -F %v"));
+    let again = told(&broker, &format!("consume {topic} -g {group} -n 2000 --timeout 20s -F %v"));
     assert_eq!(again.lines().count(), 2_000);
 }
 
