@@ -108,6 +108,12 @@ impl Gather {
         self.bytes.is_empty() && self.cuts.is_empty()
     }
 
+    /// Memory that it takes: the inline bytes, and the places of file ranges.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.bytes.len() + size_of_val(self.cuts.as_slice())
+    }
+
     /// Forgets everything, and gives memory back beyond `keep` bytes.
     pub fn clear(&mut self, keep: usize) {
         self.cuts.clear();

@@ -33,6 +33,10 @@ const WAITING_MAX: usize = 128;
 const OUTGOING_MAX: usize = 1 << 20;
 /// Memory a connection keeps between requests, for each direction.
 const KEEP: usize = 16 << 10;
+/// From this size on the beginning of a frame stays where it is if the rest comes in small pieces.
+const ASIDE: usize = 64 << 10;
+/// Receives after which it is the turn of other connections.
+const TURN: usize = 8;
 
 thread_local! {
     static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -46,9 +50,9 @@ enum Slot {
 
 /// Why a connection ends.
 enum End {
-    /// The client closed it, or it was idle too long, or the broker stops.
+    /// The client closed it, or the broker stops.
     Quiet,
-    /// The client sent what cannot be served, or the socket failed.
+    /// The client sent what cannot be served, or was idle too long, or the socket failed.
     Reason(String),
 }
 
@@ -60,10 +64,15 @@ pub(crate) struct Connection {
     info: ConnectionInfo,
     /// Received and not dispatched: the start of a frame, or frames held back by the bounds above.
     held: Vec<u8>,
+    /// What the last receive brought.
+    received: usize,
     outgoing: Outgoing,
     waiting: VecDeque<Slot>,
-    /// The client hung up, or the broker stops: what is answered is still sent, what is parked is dropped.
-    finished: bool,
+    /// Memory of the answers that are ready among those.
+    ready_bytes: usize,
+    /// Nothing more is read. What came before is still answered, unless the client has hung up: then what is answered is
+    /// sent, and what is parked is dropped.
+    ending: Option<End>,
     /// Nothing is read and handled until then, because the client has used up a quota, or what is handled next must
     /// wait.
     silence: Option<Pin<Box<Sleep>>>,
@@ -89,9 +98,11 @@ impl Connection {
             broker,
             info,
             held: Vec::new(),
+            received: 0,
             outgoing: Outgoing::default(),
             waiting: VecDeque::new(),
-            finished: false,
+            ready_bytes: 0,
+            ending: None,
             silence: None,
             idle,
             active,
@@ -107,17 +118,26 @@ impl Connection {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        let mut turns = 0..TURN;
         loop {
             if let Err(end) = self.collect_ready(cx).and_then(|()| self.poll_send(cx)) {
                 return Poll::Ready(end);
             }
-            if self.finished {
-                return if self.outgoing.is_empty() { Poll::Ready(End::Quiet) } else { Poll::Pending };
+            if let Some(end) = self.ending.take() {
+                if !self.owes_answers(&end) {
+                    return Poll::Ready(end);
+                }
+                self.ending = Some(end);
+                break;
             }
             match self.poll_receive(cx) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(end)) => return Poll::Ready(end),
                 Poll::Pending => break,
+            }
+            if turns.next().is_none() {
+                cx.waker().wake_by_ref();
+                break;
             }
         }
         if self.held.is_empty() && self.held.capacity() > KEEP {
@@ -126,17 +146,26 @@ impl Connection {
         self.poll_idle(cx)
     }
 
+    /// Whether there is something to send, or to wait for, before the connection may end.
+    fn owes_answers(&self, end: &End) -> bool {
+        let is_there = matches!(end, End::Reason(_)) || self.broker.is_stopping();
+        !self.outgoing.is_empty() || is_there && !self.waiting.is_empty()
+    }
+
     /// Moves answers that have become ready into the outgoing bytes, in order.
     fn collect_ready(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         for slot in &mut self.waiting {
             if let Slot::Waiting(pending) = slot
                 && let Poll::Ready(answer) = pending.as_mut().poll(cx)
             {
-                *slot = Slot::Ready(answer.map_err(End::Reason)?);
+                let answer = answer.map_err(End::Reason)?;
+                self.ready_bytes += answer.held_bytes();
+                *slot = Slot::Ready(answer);
             }
         }
         while let Some(Slot::Ready(_)) = self.waiting.front() {
             if let Some(Slot::Ready(answer)) = self.waiting.pop_front() {
+                self.ready_bytes -= answer.held_bytes();
                 self.outgoing.gather().append(answer);
             }
             self.active = Instant::now();
@@ -173,8 +202,9 @@ impl Connection {
 
     fn may_dispatch(&self) -> bool {
         self.silence.is_none()
+            && self.ending.is_none()
             && self.waiting.len() < WAITING_MAX
-            && self.outgoing.held_bytes() < OUTGOING_MAX
+            && self.outgoing.held_bytes() + self.ready_bytes < OUTGOING_MAX
     }
 
     /// Receives once and dispatches what is complete.
@@ -186,29 +216,33 @@ impl Connection {
         let total = match frame::next(&self.held, self.broker.frame_max()) {
             Ok(Next::Frame { .. }) => {
                 let held = std::mem::take(&mut self.held);
-                let used = self.dispatch_all(&held)?;
+                let used = self.dispatch_all(&held);
                 self.hold(&held[used..]);
                 return Poll::Ready(Ok(()));
             }
             Ok(Next::Needs { total }) => total,
-            Err(error) => return Poll::Ready(Err(End::Reason(error.to_string()))),
+            Err(error) => {
+                self.ending = Some(End::Reason(error.to_string()));
+                return Poll::Ready(Ok(()));
+            }
         };
         BUFFER.with_borrow_mut(|buffer| {
             if buffer.is_empty() {
                 *buffer = vec![0; RECEIVE];
             }
             // A frame that fits into the thread's buffer is put together there; a larger one in the connection's
-            // own memory, which grows with what has arrived.
-            let large = total > RECEIVE;
-            let start = if large { 0 } else { self.held.len() };
-            let end = if large { RECEIVE.min(total - self.held.len()) } else { RECEIVE };
+            // own memory, which grows with what has arrived. So is one that comes in pieces which are small beside what
+            // is there already: that would be copied for each of them.
+            let apart = total > RECEIVE || self.held.len() >= ASIDE.max(2 * self.received);
+            let start = if apart { 0 } else { self.held.len() };
+            let end = if apart { RECEIVE.min(total - self.held.len()) } else { RECEIVE };
             let n = ready!(self.poll_read(cx, &mut buffer[start..end]))?;
             if n == 0 {
-                self.finished = true;
+                self.ending = Some(End::Quiet);
                 return Poll::Ready(Ok(()));
             }
-            self.active = Instant::now();
-            if large {
+            (self.active, self.received) = (Instant::now(), n);
+            if apart {
                 let room = total - self.held.len();
                 if self.held.capacity() - self.held.len() < n {
                     self.held.reserve_exact(room.min(n.max(self.held.len())));
@@ -219,7 +253,7 @@ impl Connection {
             buffer[..start].copy_from_slice(&self.held);
             self.held.clear();
             let all = &buffer[..start + n];
-            let used = self.dispatch_all(all)?;
+            let used = self.dispatch_all(all);
             self.hold(&all[used..]);
             Poll::Ready(Ok(()))
         })
@@ -236,14 +270,16 @@ impl Connection {
         Poll::Ready(())
     }
 
-    /// Begins the silence that an answer has announced.
+    /// Begins the silence that an answer has announced; it ends no earlier than one that is going on.
     fn be_silent(&mut self) {
         if self.info.silence.load(Ordering::Relaxed) == 0 {
             return;
         }
         let ms = self.info.silence.swap(0, Ordering::Relaxed);
         let until = Instant::now() + Duration::from_millis(u64::from(ms));
-        self.silence = Some(Box::pin(tokio::time::sleep_until(until)));
+        if self.silence.as_ref().is_none_or(|silence| silence.deadline() < until) {
+            self.silence = Some(Box::pin(tokio::time::sleep_until(until)));
+        }
     }
 
     /// Receives into `space`; 0 bytes are the end.
@@ -262,47 +298,53 @@ impl Connection {
     }
 
     /// Dispatches the complete frames at the start of `bytes` as far as the bounds allow; returns how much it took.
-    fn dispatch_all(&mut self, bytes: &[u8]) -> Result<usize, End> {
+    fn dispatch_all(&mut self, bytes: &[u8]) -> usize {
         let mut used = 0;
         while self.may_dispatch() {
             match frame::next(&bytes[used..], self.broker.frame_max()) {
                 Ok(Next::Frame { len }) => {
-                    if self.dispatch(&bytes[used + 4..used + 4 + len])? {
+                    if self.dispatch(&bytes[used + 4..used + 4 + len]) {
                         used += 4 + len;
                     }
                 }
                 Ok(Next::Needs { .. }) => break,
-                Err(error) => return Err(End::Reason(error.to_string())),
+                Err(error) => self.ending = Some(End::Reason(error.to_string())),
             }
         }
-        Ok(used)
+        used
     }
 
     /// Handles a request; false if that is to be done again.
-    fn dispatch(&mut self, frame: &[u8]) -> Result<bool, End> {
+    fn dispatch(&mut self, frame: &[u8]) -> bool {
         let mut apart = Gather::default();
         let in_turn = self.waiting.is_empty();
         let out = if in_turn { self.outgoing.gather() } else { &mut apart };
         match api::handle(&self.broker, &self.info, frame, out) {
-            Outcome::Written if !in_turn => self.waiting.push_back(Slot::Ready(apart)),
+            Outcome::Written if !in_turn => {
+                self.ready_bytes += apart.held_bytes();
+                self.waiting.push_back(Slot::Ready(apart));
+            }
             Outcome::Written | Outcome::Nothing => {}
             Outcome::Later(pending) => self.waiting.push_back(Slot::Waiting(pending)),
-            Outcome::Close(reason) => return Err(End::Reason(reason)),
+            // What came before is answered first, as if nothing had been read behind it.
+            Outcome::Close(reason) => self.ending = Some(End::Reason(reason)),
             Outcome::Again(after) => {
                 self.silence = Some(Box::pin(tokio::time::sleep(after)));
-                return Ok(false);
+                return false;
             }
         }
         self.info.first_try.store(0, Ordering::Relaxed);
         self.be_silent();
-        Ok(true)
+        true
     }
 
-    /// Ends the connection when nothing came or went for `connections.max.idle.ms`; a parked request is not idle.
+    /// Ends the connection when nothing came or went for `connections.max.idle.ms`. A parked request is not idle, unless
+    /// nothing is read any more: then a client that has gone would not be noticed.
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         while self.idle.as_mut().poll(cx).is_ready() {
             let max = self.broker.idle_max();
-            let since = if self.waiting.is_empty() { self.active } else { Instant::now() };
+            let listens = self.ending.is_none() && self.waiting.len() < WAITING_MAX;
+            let since = if self.waiting.is_empty() || !listens { self.active } else { Instant::now() };
             if since.elapsed() >= max {
                 return Poll::Ready(End::Reason(format!("idle for {} s", max.as_secs())));
             }

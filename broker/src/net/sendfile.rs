@@ -41,7 +41,7 @@ impl Outgoing {
     /// Memory that answers take: inline bytes, those that were sent included, because they are only let go when everything
     /// has left, and the places of file ranges.
     pub(crate) fn held_bytes(&self) -> usize {
-        self.gather.bytes().len() + size_of_val(self.gather.cuts())
+        self.gather.held_bytes()
     }
 
     /// Sends until everything has left. A reset of the answer's memory keeps `keep` bytes.

@@ -7,6 +7,7 @@ mod commands;
 mod compaction;
 mod conditions;
 mod configs;
+mod connections;
 mod crash;
 mod damaged;
 mod dirs;
