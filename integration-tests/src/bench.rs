@@ -127,9 +127,9 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
                 }
             }
             if options.wants("start") {
-                starts(kind, &options, &mut |scenario, metric, value| {
-                    table.add(column, scenario, metric, value)
-                });
+                let mut note = |scenario: &str, metric: &str, value| table.add(column, scenario, metric, value);
+                starts(kind, &options, &mut note);
+                recovery(kind, &options, &mut note);
             }
         }
     }
@@ -151,6 +151,19 @@ fn starts(kind: &Kind, options: &Options, note: Note<'_>) {
     let folder = server.stop_and_keep(nix::sys::signal::Signal::SIGKILL);
     let (server, took) = Server::start_timed(kind, Some(folder));
     note(&format!("start, {topics} x 3 after SIGKILL"), "first ack ms", took.as_secs_f64() * 1e3);
+    server.stop();
+}
+
+/// How long it takes until the first record is acknowledged if one segment must be scanned.
+fn recovery(kind: &Kind, options: &Options, note: Note<'_>) {
+    let mib = 900.0;
+    let server = Server::start(kind);
+    let load = produce::Load { partitions: 1, ..under_load::wide("scanned", options.bytes(mib)) };
+    produce::run(&server, &load);
+    let folder = server.stop_and_keep(nix::sys::signal::Signal::SIGKILL);
+    let (server, took) = Server::start_timed(kind, Some(folder));
+    let scenario = format!("start, a segment of {:.0} MiB after SIGKILL", mib * options.scale);
+    note(&scenario, "first ack ms", took.as_secs_f64() * 1e3);
     server.stop();
 }
 

@@ -73,8 +73,8 @@ def confluent():
 
 
 def kafka_python():
-    from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
-    from kafka.admin import ConfigResource, ConfigResourceType, NewPartitions, NewTopic
+    from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+    from kafka.admin import AbortTransactionSpec, ConfigResource, ConfigResourceType, MemberToRemove, NewPartitions, NewTopic, OffsetSpec
     from kafka.structs import OffsetAndMetadata
 
     admin = KafkaAdminClient(bootstrap_servers=bootstrap)
@@ -86,6 +86,7 @@ def kafka_python():
         producer.send(tag, b"value", partition=0, timestamp_ms=1_700_000_000_000 + number * 1000)
     show("flush", producer.flush)
     show("list_topics", lambda: tag in admin.list_topics())
+    show("wait_for_topics", lambda: admin.wait_for_topics([tag]))
     show("describe_topics", lambda: len(admin.describe_topics([tag])))
     show("describe_topic_partitions", lambda: admin.describe_topic_partitions([tag]) is not None)
     show("create_partitions", lambda: admin.create_partitions({tag: NewPartitions(3)}) is not None)
@@ -96,18 +97,43 @@ def kafka_python():
     show("list_config_resources", lambda: admin.list_config_resources() is not None)
     show("delete_records", lambda: admin.delete_records({partition: 4}) is not None)
     show("elect_leaders", lambda: admin.elect_leaders(0, {tag: [0]}, raise_errors=False) is not None)
+    offset = lambda spec: admin.list_partition_offsets({partition: spec})[partition].offset
+    show("list_partition_offsets", lambda: [offset(spec) for spec in (OffsetSpec.EARLIEST, OffsetSpec.LATEST, 1_700_000_007_500)])
+    show("alter_partition_reassignments", lambda: {str(p): error for p, error in admin.alter_partition_reassignments({partition: [1]}).items()})
+    show("alter_partition_reassignments impossible", lambda: admin.alter_partition_reassignments({partition: [7]})[partition].__name__)
     show("list_partition_reassignments", admin.list_partition_reassignments)
     show("describe_producers", lambda: admin.describe_producers([partition]) is not None)
     show("alter_group_offsets", lambda: admin.alter_group_offsets(group, {partition: OffsetAndMetadata(6, "", -1)}) is not None)
+    show("reset_group_offsets", lambda: admin.reset_group_offsets(group, {partition: OffsetSpec.LATEST})[partition]["offset"])
     show("list_group_offsets", lambda: [o.offset for o in admin.list_group_offsets({group: None})[group].values()])
     show("list_groups", lambda: admin.list_groups() is not None)
     show("describe_groups", lambda: admin.describe_groups([group]) is not None)
     show("delete_group_offsets", lambda: admin.delete_group_offsets(group, [partition]) is not None)
     show("delete_groups", lambda: admin.delete_groups([group]) is not None)
+    member = KafkaConsumer(tag, bootstrap_servers=bootstrap, group_id=f"{tag}-members", group_instance_id="one")
+    while not member.assignment():
+        member.poll(timeout_ms=100)
+    remove = lambda name: [error.__name__ for error in admin.remove_group_members(f"{tag}-members", [MemberToRemove(group_instance_id=name)]).values()]
+    show("remove_group_members", lambda: remove("one"))
+    show("remove_group_members unknown", lambda: remove("two"))
     show("describe_cluster", lambda: len(admin.describe_cluster()["brokers"]))
-    show("describe_log_dirs", lambda: admin.describe_log_dirs() is not None)
+    dirs = show("describe_log_dirs", lambda: [broker["log_dirs"] for broker in admin.describe_log_dirs()])
+    show("alter_replica_log_dirs", lambda: [error.__name__ for error in admin.alter_replica_log_dirs({(tag, 0, 1): dirs[0][0]["log_dir"]}).values()])
+    show("alter_replica_log_dirs elsewhere", lambda: [error.__name__ for error in admin.alter_replica_log_dirs({(tag, 0, 1): "/nowhere"}).values()])
     show("describe_features", lambda: admin.describe_features() is not None)
+    level = admin.describe_features()["metadata.version"]["finalized"][1]
+    show("update_features", lambda: admin.update_features({"metadata.version": level}, validate_only=True))
     show("describe_metadata_quorum", lambda: admin.describe_metadata_quorum() is not None)
+    open_producer = KafkaProducer(bootstrap_servers=bootstrap, transactional_id=tag)
+    open_producer.init_transactions()
+    open_producer.begin_transaction()
+    open_producer.send(tag, b"open", partition=0).get(30)
+    show("describe_transactions", lambda: admin.describe_transactions([tag])[tag].state.value)
+    show("describe_transactions unknown", lambda: admin.describe_transactions(["nobody"]), "TransactionalIdNotFound")
+    found = admin.describe_producers([partition])[partition].active_producers[0]
+    show("abort_transaction", lambda: admin.abort_transaction(AbortTransactionSpec(partition, found.producer_id, found.producer_epoch)))
+    still = lambda: admin.describe_producers([partition])[partition].active_producers[0].current_transaction_start_offset
+    show("describe_producers after it", still)
     show("list_transactions", lambda: admin.list_transactions() is not None)
     show("find_hanging_transactions", admin.find_hanging_transactions)
     show("api_versions", lambda: len(admin.api_versions()) > 40)

@@ -63,12 +63,13 @@ fn median(values: &[f64]) -> Option<f64> {
     }
 }
 
-/// Three digits that matter.
+/// About three digits that matter.
 fn shown(value: f64) -> String {
     match value.abs() {
         large if large >= 100.0 => format!("{value:.0}"),
         medium if medium >= 10.0 => format!("{value:.1}"),
-        _ => format!("{value:.2}"),
+        small if small >= 0.1 || small == 0.0 => format!("{value:.2}"),
+        _ => format!("{value:.4}"),
     }
 }
 
