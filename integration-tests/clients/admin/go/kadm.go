@@ -192,6 +192,21 @@ func kadmGroups(k *kadm.Client, topic, group string) {
 	call("FetchManyOffsets", func(c context.Context) (kadm.FetchOffsetsResponses, error) {
 		return k.FetchManyOffsets(c, group, group+"-none"), nil
 	})
+	details, err := k.ListTopics(context.Background(), topic)
+	if err != nil {
+		panic(err)
+	}
+	id := details[topic].ID
+	byID := kadm.OffsetsByID{id: {0: {Partition: 0, At: 7, LeaderEpoch: -1}}}
+	call("CommitOffsetsByID", func(c context.Context) (int, error) {
+		committed, err := k.CommitOffsetsByID(c, group, byID)
+		return len(committed), err
+	})
+	call("CommitAllOffsetsByID", func(c context.Context) (int, error) { return 0, k.CommitAllOffsetsByID(c, group, byID) })
+	call("FetchOffsetsByID", func(c context.Context) (int64, error) {
+		fetched, err := k.FetchOffsetsByID(c, group)
+		return fetched[id][0].At, err
+	})
 	call("Lag", func(c context.Context) (int64, error) {
 		lag, err := k.Lag(c, group)
 		return lag[group].Lag.Total(), err
@@ -263,7 +278,7 @@ func kadmCluster(k *kadm.Client, topic string, set kadm.TopicsSet) {
 
 func kadmTransactions(k *kadm.Client, bootstrap, topic string) {
 	id := tag + "-transaction"
-	producer, err := kgo.NewClient(kgo.SeedBrokers(bootstrap), kgo.TransactionalID(id), kgo.DefaultProduceTopic(topic))
+	producer, err := kgo.NewClient(kgo.SeedBrokers(bootstrap), kgo.TransactionalID(id), kgo.DefaultProduceTopic(topic), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err != nil {
 		panic(err)
 	}
@@ -294,6 +309,18 @@ func kadmTransactions(k *kadm.Client, bootstrap, topic string) {
 		_, found := listed[id]
 		return found, err
 	})
+	described, err := k.DescribeProducers(context.Background(), kadm.TopicsSet{topic: {0: {}}})
+	show("kadm DescribeProducers of it", nil, err)
+	for _, in := range described[topic].Partitions {
+		for _, found := range in.ActiveProducers {
+			if found.CurrentTxnStartOffset < 0 {
+				continue
+			}
+			marker := kadm.TxnMarkers{ProducerID: found.ProducerID, ProducerEpoch: found.ProducerEpoch, CoordinatorEpoch: 0}
+			marker.Topics = kadm.TopicsSet{topic: {in.Partition: {}}}
+			call("WriteTxnMarkers", func(c context.Context) (kadm.TxnMarkersResponses, error) { return k.WriteTxnMarkers(c, marker) })
+		}
+	}
 	if err := producer.EndTransaction(context.Background(), kgo.TryCommit); err != nil {
 		show("commit", nil, err)
 	}

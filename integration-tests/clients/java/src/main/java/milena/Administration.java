@@ -16,6 +16,7 @@ import org.apache.kafka.common.ElectionType;
 import org.apache.kafka.common.KafkaFuture;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.TopicPartitionReplica;
+import org.apache.kafka.common.Uuid;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.quota.*;
 import org.apache.kafka.common.serialization.StringSerializer;
@@ -164,6 +165,13 @@ public final class Administration {
             () -> admin.removeMembersFromConsumerGroup(group, new RemoveMembersFromConsumerGroupOptions(Set.of(new MemberToRemove("nobody")))).all());
         show("deleteConsumerGroupOffsets", () -> admin.deleteConsumerGroupOffsets(group, Set.of(first)).all());
         show("deleteConsumerGroups", () -> admin.deleteConsumerGroups(List.of(group)).all());
+        // Calls for groups of Kafka Streams take any group that keeps offsets.
+        String words = tag + "-words";
+        show("alterStreamsGroupOffsets", () -> admin.alterStreamsGroupOffsets(words, Map.of(first, new OffsetAndMetadata(7))).all());
+        ListStreamsGroupOffsetsSpec all = new ListStreamsGroupOffsetsSpec();
+        show("listStreamsGroupOffsets", () -> admin.listStreamsGroupOffsets(Map.of(words, all)).partitionsToOffsetAndMetadata(words));
+        show("deleteStreamsGroupOffsets", () -> admin.deleteStreamsGroupOffsets(words, Set.of(first)).all());
+        show("deleteStreamsGroups", () -> admin.deleteStreamsGroups(List.of(words)).all());
         show("deleteConsumerGroups again", "GroupIdNotFound", () -> admin.deleteConsumerGroups(List.of(group)).all());
     }
 
@@ -203,6 +211,12 @@ public final class Administration {
         show("alterClientQuotas", () -> admin.alterClientQuotas(List.of(new ClientQuotaAlteration(entity, List.of(new ClientQuotaAlteration.Op("producer_byte_rate", 1e9))))).all());
         show("describeClientQuotas", () -> admin.describeClientQuotas(ClientQuotaFilter.containsOnly(List.of(ClientQuotaFilterComponent.ofEntity(ClientQuotaEntity.CLIENT_ID, tag)))).entities());
         show("alterClientQuotas back", () -> admin.alterClientQuotas(List.of(new ClientQuotaAlteration(entity, List.of(new ClientQuotaAlteration.Op("producer_byte_rate", null))))).all());
+        RaftVoterEndpoint endpoint = new RaftVoterEndpoint("CONTROLLER", "localhost", 9);
+        show("addRaftVoter", "UnsupportedVersion", () -> admin.addRaftVoter(2, Uuid.ONE_UUID, Set.of(endpoint)).all());
+        show("removeRaftVoter", "UnsupportedVersion", () -> admin.removeRaftVoter(2, Uuid.ONE_UUID).all());
+        show("listConfigResources", () -> admin.listConfigResources().all().thenApply(all -> all.stream().anyMatch(one -> one.name().equals(tag))));
+        show("listClientMetricsResources", () -> admin.listClientMetricsResources().all());
+        show("clientInstanceId", "Telemetry is not enabled", () -> KafkaFuture.completedFuture(admin.clientInstanceId(Duration.ofSeconds(10))));
         show("metrics", () -> KafkaFuture.completedFuture(!admin.metrics().isEmpty()));
     }
 }
