@@ -70,8 +70,6 @@ impl Log {
     pub fn read(&self, offset: i64, max_bytes: usize, at_least_one: bool, bound: Bound) -> Result<Slice> {
         // First of all: the marker that has moved it is then in one of the segments, and what it aborts in their indexes.
         let stable = self.last_stable_offset();
-        #[cfg(test)]
-        tests::between_looks();
         let segments = self.segments();
         let last = segments.last().expect("a log has at least one segment");
         let (start, end) = (self.start_offset(), last.published());
@@ -430,4 +428,4 @@ impl Slice {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -7,6 +7,7 @@ use milena_protocol::records::{
     BatchBuilder, BatchHeader, EndTransactionMarker, HEADER_LEN, end_transaction_batch,
 };
 use std::cell::RefCell;
+use std::path::Path;
 use std::sync::Arc;
 
 const HOW: Append = Append { leader_epoch: 0, origin: Origin::Client, now_ms: 1_000 };
@@ -15,8 +16,8 @@ thread_local! {
     static BETWEEN_LOOKS: RefCell<Option<Box<dyn FnOnce()>>> = const { RefCell::new(None) };
 }
 
-/// What the others do while a read of this thread has looked for the last stable offset, and not yet for the segments.
-pub(super) fn between_looks() {
+/// What the others do while a read of this thread has looked at the end of the log, and not yet at the transactions.
+pub(in crate::log) fn between_looks() {
     if let Some(others) = BETWEEN_LOOKS.take() {
         others();
     }
@@ -27,16 +28,39 @@ fn append(log: &Log, batch: &[u8], origin: Origin) {
     log.append(&BatchHeader::read(batch).unwrap(), &batch[HEADER_LEN..], &how).unwrap();
 }
 
+fn open(dir: &Path, segment_bytes: u32) -> Arc<Log> {
+    let config = LogConfig { segment_bytes, mapped: false, ..LogConfig::default() };
+    let start = Start { clean: true, now_ms: HOW.now_ms, ..Start::default() };
+    Arc::new(Log::open(&Disk::new(dir), dir, config, &start).unwrap())
+}
+
+fn records(transactional: bool) -> Vec<u8> {
+    let mut records = BatchBuilder::new();
+    if transactional {
+        records = records.producer(7, 0, 0).transactional(true);
+    }
+    records.append(HOW.now_ms, Some(b"key"), Some(&[b'v'; 200]), &[]);
+    records.build().unwrap()
+}
+
+#[test]
+fn a_transaction_that_begins_while_somebody_looks_is_not_stable() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path(), 1 << 20);
+    append(&log, &records(false), Origin::Client);
+    let others = Arc::clone(&log);
+    BETWEEN_LOOKS.set(Some(Box::new(move || append(&others, &records(true), Origin::Client))));
+    let slice = log.read(0, 1 << 20, true, Bound::Stable).unwrap();
+    assert_eq!(log.end_offset(), 2);
+    assert_eq!((slice.last_stable, slice.len), (1, records(false).len()));
+}
+
 #[test]
 fn what_is_aborted_behind_a_roll_while_somebody_looks_is_not_taken_for_committed() {
     let dir = tempfile::tempdir().unwrap();
     // Room for the records, and not for the marker behind them.
-    let config = LogConfig { segment_bytes: 300, mapped: false, ..LogConfig::default() };
-    let start = Start { clean: true, now_ms: HOW.now_ms, ..Start::default() };
-    let log = Arc::new(Log::open(&Disk::new(dir.path()), dir.path(), config, &start).unwrap());
-    let mut records = BatchBuilder::new().producer(7, 0, 0).transactional(true);
-    records.append(HOW.now_ms, Some(b"key"), Some(&[b'v'; 200]), &[]);
-    append(&log, &records.build().unwrap(), Origin::Client);
+    let log = open(dir.path(), 300);
+    append(&log, &records(true), Origin::Client);
     let others = Arc::clone(&log);
     BETWEEN_LOOKS.set(Some(Box::new(move || {
         let marker = EndTransactionMarker { commit: false, coordinator_epoch: 0 };
