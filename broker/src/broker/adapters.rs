@@ -181,6 +181,32 @@ impl PartitionMarkers {
         ended.map(|_| ()).map_err(|error| response_error(&error))
     }
 
+    /// As [`end`](Self::end), by the coordinator of the transaction. There is no other on one node, so if a later one was
+    /// here it was an administrator who has ended a transaction with an epoch too high (WriteTxnMarkers). The marker has
+    /// that epoch then, lest the transaction stays open for ever.
+    fn end_own(
+        &self,
+        place: (&str, i32),
+        completion: &Completion,
+        marker: EndTransactionMarker,
+    ) -> Result<(), ResponseError> {
+        let (id, epoch) = (completion.producer_id, completion.producer_epoch);
+        match self.end(place, id, epoch, marker) {
+            Err(ResponseError::TransactionCoordinatorFenced) => {
+                let known = self.known_coordinator_epoch(place, id);
+                let coordinator_epoch = known.ok_or(ResponseError::KafkaStorageError)?;
+                self.end(place, id, epoch, EndTransactionMarker { coordinator_epoch, ..marker })
+            }
+            ended => ended,
+        }
+    }
+
+    fn known_coordinator_epoch(&self, (topic, index): (&str, i32), producer_id: i64) -> Option<i32> {
+        let partition = self.partitions.get(self.controller.image().topic(topic)?.id, index)?;
+        let producers = partition.log().producers();
+        producers.into_iter().find(|(id, _)| *id == producer_id).map(|(_, state)| state.coordinator_epoch())
+    }
+
     fn coordinator_epoch(&self, coordinator: i32) -> i32 {
         let image = self.controller.image();
         let topic = image.topic(topic_name::TRANSACTION_STATE);
@@ -199,16 +225,13 @@ impl Markers for PartitionMarkers {
         for (topic, indexes) in &completion.partitions {
             for index in indexes {
                 let place = (&**topic, *index);
-                match self.end(place, completion.producer_id, completion.producer_epoch, marker) {
+                match self.end_own(place, completion, marker) {
                     Ok(()) => {}
                     Err(ResponseError::UnknownTopicOrPartition) => {
                         tracing::debug!("{topic}-{index} was deleted in the middle of a transaction");
                     }
-                    Err(
-                        error @ (ResponseError::InvalidProducerEpoch
-                        | ResponseError::TransactionCoordinatorFenced),
-                    ) => {
-                        // A later producer or coordinator has ended it there.
+                    Err(error @ ResponseError::InvalidProducerEpoch) => {
+                        // A later producer has ended it there.
                         tracing::warn!("{topic}-{index} does not take the marker of a transaction: {error}");
                     }
                     Err(_) => {

@@ -329,6 +329,34 @@ fn a_transaction_that_no_coordinator_knows_can_be_seen_and_ended() {
     assert_eq!(committed(&mut connection, &topic), (Vec::new(), 2));
 }
 
+/// An administrator has named an epoch of the coordinator that is too high. Kafka writes no marker there any more.
+#[test]
+fn an_abort_in_the_name_of_a_later_coordinator_leaves_no_transaction_open() {
+    let Some(broker) = Broker::milena(&[]) else { return };
+    let mut connection = broker.connect();
+    let topic = unique("later");
+    create_topic(&mut connection, &topic, 1, &[]);
+    let mut producer = Raw::init(&mut connection, unique("later"));
+    assert_eq!(producer.add(&mut connection, &topic), 0);
+    assert_eq!(producer.append(&mut connection, &topic, "lost"), 0);
+    let at = WritableTxnMarkerTopic::default().with_name(name(&topic)).with_partition_indexes(vec![0]);
+    let marker = WritableTxnMarker::default()
+        .with_producer_id(producer.producer_id.into())
+        .with_producer_epoch(producer.epoch)
+        .with_coordinator_epoch(1000)
+        .with_topics(vec![at]);
+    let request = WriteTxnMarkersRequest::default().with_markers(vec![marker]);
+    assert_eq!(connection.call(1, &request).markers[0].topics[0].partitions[0].error_code, 0);
+    assert_eq!(producer.end(&mut connection, false), 0);
+    assert_eq!(producer.add(&mut connection, &topic), 0);
+    assert_eq!(producer.append(&mut connection, &topic, "kept"), 0);
+    assert_eq!(producer.end(&mut connection, true), 0);
+    assert_eq!(producer.state(&mut connection), "CompleteCommit");
+    let (values, stable) = committed(&mut connection, &topic);
+    assert_eq!(values, ["kept"]);
+    assert_eq!(stable, 5, "a marker of the administrator, and one for each transaction");
+}
+
 #[test]
 fn a_kill_at_any_point_loses_no_decision() {
     let Some(mut broker) = Broker::own(&[]) else { return };
