@@ -56,6 +56,9 @@ public final class Exchange {
             if (chosen.isEmpty() || chosen.contains("standalone")) {
                 new Exchange(args[0], folder.resolve("standalone"), port + 6, Server.Quorum.DYNAMIC).standalone();
             }
+            if (chosen.isEmpty() || chosen.contains("interrupted")) {
+                new Exchange(args[0], folder.resolve("interrupted"), port + 8, Server.Quorum.STATIC).interrupted();
+            }
         } catch (Throwable failed) {
             failed.printStackTrace();
             System.exit(1);
@@ -97,6 +100,18 @@ public final class Exchange {
         turn(Server.Kind.MILENA, true);
         turn(Server.Kind.KAFKA, false);
         turn(Server.Kind.MILENA, false);
+    }
+
+    /** One whose broker died while cleaned segments took the place of old ones: either goes on with what it finds. */
+    private void interrupted() throws Exception {
+        turn(Server.Kind.MILENA, true);
+        Interrupted.compactions(dir);
+        turn(Server.Kind.KAFKA, false);
+        Interrupted.check(dir);
+        turn(Server.Kind.MILENA, true);
+        Interrupted.compactions(dir);
+        turn(Server.Kind.MILENA, false);
+        Interrupted.check(dir);
     }
 
     private interface Step {
