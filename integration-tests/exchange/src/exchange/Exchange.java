@@ -7,9 +7,11 @@ import java.nio.file.attribute.FileTime;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.stream.StreamSupport;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.FeatureUpdate;
 import org.apache.kafka.clients.admin.UpdateFeaturesOptions;
+import org.apache.kafka.common.TopicPartitionReplica;
 
 /**
  * milena and Apache Kafka take turns on one data directory, stopped or killed in between: {@code Exchange BINARY FOLDER PORT}.
@@ -58,6 +60,9 @@ public final class Exchange {
             }
             if (chosen.isEmpty() || chosen.contains("interrupted")) {
                 new Exchange(args[0], folder.resolve("interrupted"), port + 8, Server.Quorum.STATIC).interrupted();
+            }
+            if (chosen.isEmpty() || chosen.contains("moving")) {
+                new Exchange(args[0], folder.resolve("moving"), port + 10, Server.Quorum.STATIC).moving();
             }
         } catch (Throwable failed) {
             failed.printStackTrace();
@@ -112,6 +117,47 @@ public final class Exchange {
         Interrupted.compactions(dir);
         turn(Server.Kind.MILENA, false);
         Interrupted.check(dir);
+    }
+
+    /** One whose broker died while a partition moved between its two data directories: Kafka ends the move. */
+    private void moving() throws Exception {
+        Path second = Server.second(dir);
+        Files.createDirectories(second);
+        turn(Server.Kind.MILENA, false);
+        Path from = Files.exists(dir.resolve("big-0")) ? dir : second;
+        Path to = from.equals(dir) ? second : dir;
+        turn(Server.Kind.MILENA, true, () -> move(to));
+        Check.that(Files.exists(from.resolve("big-0")) && copies(to) == 1, "the copy is under way when milena is killed");
+        turn(Server.Kind.KAFKA, false, () -> awaitMoved(to));
+        Check.that(Files.exists(to.resolve("big-0")) && copies(to) == 0, "the copy took its place");
+        turn(Server.Kind.MILENA, false);
+    }
+
+    private static long copies(Path directory) throws Exception {
+        try (DirectoryStream<Path> all = Files.newDirectoryStream(directory, "big-0.*-future")) {
+            return StreamSupport.stream(all.spliterator(), false).count();
+        }
+    }
+
+    private void move(Path to) throws Exception {
+        try (Admin admin = Admin.create(Map.of("bootstrap.servers", "127.0.0.1:" + port))) {
+            admin.alterReplicaLogDirs(Map.of(new TopicPartitionReplica("big", 0, 1), to.toString())).all().get();
+        }
+    }
+
+    private void awaitMoved(Path to) throws Exception {
+        try (Admin admin = Admin.create(Map.of("bootstrap.servers", "127.0.0.1:" + port))) {
+            TopicPartitionReplica replica = new TopicPartitionReplica("big", 0, 1);
+            long end = System.currentTimeMillis() + 60_000;
+            while (true) {
+                var found = admin.describeReplicaLogDirs(List.of(replica)).all().get().get(replica);
+                if (to.toString().equals(found.getCurrentReplicaLogDir()) && found.getFutureReplicaLogDir() == null) {
+                    return;
+                }
+                Check.that(System.currentTimeMillis() < end, "the move does not end: " + found);
+                Thread.sleep(50);
+            }
+        }
     }
 
     private interface Step {

@@ -39,11 +39,17 @@ final class Server {
         return kind;
     }
 
+    /** A second data directory, where there is one. */
+    static Path second(Path dir) {
+        return Path.of(dir + "-second");
+    }
+
     /** What both are told, so that time, which passes between two looks at them, changes nothing. */
     private static Map<String, String> settings(Path dir, int port) {
         Map<String, String> all = new LinkedHashMap<>();
         all.put("node.id", "1");
-        all.put("log.dirs", dir.toString());
+        Path second = second(dir);
+        all.put("log.dirs", Files.exists(second) ? dir + "," + second : dir.toString());
         all.put("group.initial.rebalance.delay.ms", "0");
         all.put("log.retention.ms", "-1");
         all.put("log.cleaner.backoff.ms", "500");
@@ -96,6 +102,10 @@ final class Server {
         Map<String, String> all = settings(dir, port);
         if (quorum == Quorum.DYNAMIC) {
             all.put("controller.quorum.bootstrap.servers", "127.0.0.1:" + (port + 1));
+        }
+        if (Files.exists(second(dir))) {
+            // A move is still under way when it is killed.
+            all.put("replica.alter.log.dirs.io.max.bytes.per.second", "1");
         }
         all.forEach((key, value) -> command.addAll(List.of("--override", key + "=" + value)));
         return start(Kind.MILENA, dir, command);
