@@ -168,6 +168,33 @@ fn on_a_full_ext4() {
     on_a_full_disk(SmallDisk::ext4);
 }
 
+/// Everybody is refused who needs room, and what was acknowledged is read. `full` is a topic that cannot be made.
+fn round(broker: &Broker, streams: &mut [Stream], full: &str) {
+    let mut connection = broker.connect();
+    for stream in &mut *streams {
+        stream.append_until_refused(&mut connection);
+    }
+    let refused = (0..200).map(|n| commit(&mut connection, n)).find(|code| *code != 0);
+    assert_eq!(refused, Some(NOT_COORDINATOR), "as Kafka answers when the log cannot be written");
+    assert_eq!(create(&mut connection, full), KAFKA_STORAGE_ERROR);
+    assert!(partitions(broker.directory(), full).iter().all(|dir| dir.ends_with("-delete")));
+    assert_eq!(api_versions(&mut broker.connect()).error_code, 0);
+    streams.iter().for_each(|stream| stream.check(broker));
+}
+
+/// With room again nobody is refused. `topic` is made.
+fn goes_on(broker: &Broker, streams: &mut [Stream], topic: &str) {
+    let mut connection = broker.connect();
+    for stream in &mut *streams {
+        for _ in 0..4 {
+            assert_eq!(stream.append(&mut connection), 0, "{} with room again", stream.topic);
+        }
+        stream.check(broker);
+    }
+    assert_eq!(commit(&mut connection, 7), 0);
+    assert_eq!(create(&mut connection, topic), 0);
+}
+
 fn on_a_full_disk(make: fn() -> Result<SmallDisk, String>) {
     if !geteuid().is_root() {
         return skipped("only root can mount a small file system");
@@ -195,30 +222,6 @@ fn on_a_full_disk(make: fn() -> Result<SmallDisk, String>) {
         assert_eq!(stream.append(&mut connection), 0);
     }
     assert_eq!(commit(&mut connection, 1), 0);
-
-    let round = |broker: &Broker, streams: &mut [Stream], full: &str| {
-        let mut connection = broker.connect();
-        for stream in &mut *streams {
-            stream.append_until_refused(&mut connection);
-        }
-        let refused = (0..200).map(|n| commit(&mut connection, n)).find(|code| *code != 0);
-        assert_eq!(refused, Some(NOT_COORDINATOR), "as Kafka answers when the log cannot be written");
-        assert_eq!(create(&mut connection, full), KAFKA_STORAGE_ERROR);
-        assert!(partitions(broker.directory(), full).iter().all(|dir| dir.ends_with("-delete")));
-        assert_eq!(api_versions(&mut broker.connect()).error_code, 0);
-        streams.iter().for_each(|stream| stream.check(broker));
-    };
-    let goes_on = |broker: &Broker, streams: &mut [Stream], topic: &str| {
-        let mut connection = broker.connect();
-        for stream in &mut *streams {
-            for _ in 0..4 {
-                assert_eq!(stream.append(&mut connection), 0, "{} with room again", stream.topic);
-            }
-            stream.check(broker);
-        }
-        assert_eq!(commit(&mut connection, 7), 0);
-        assert_eq!(create(&mut connection, topic), 0);
-    };
 
     let filler = disk.fill();
     round(&broker, &mut streams, "first");
