@@ -398,7 +398,7 @@ impl Log {
         let _cleaning = self.cleaning.lock();
         if !self.leaving.lock().is_empty() {
             let _removing = self.removing.lock();
-            if let Err(error) = self.dismiss(Vec::new()) {
+            if let Err(error) = self.dismiss(Vec::new(), false) {
                 tracing::debug!("{error}");
             }
         }

@@ -26,18 +26,20 @@ impl Log {
 
     /// Lets go of segments that are no longer in the list. What fails is tried again with each round of chores: until then
     /// their files count as the beginning of the log ([`Log::first_base_offset`]), so that a start knows that they are not.
-    /// Under the lock `removing`.
+    /// `producers_kept`: [`Log::keep_producers`] was called. Under the lock `removing`.
     ///
     /// # Errors
     /// [`Error::Io`] if a file cannot be renamed, [`Error`] of the sync.
-    pub(super) fn dismiss(&self, segments: Vec<Arc<Segment>>) -> Result<()> {
+    pub(super) fn dismiss(&self, segments: Vec<Arc<Segment>>, producers_kept: bool) -> Result<()> {
         let mut leaving = self.leaving.lock();
         leaving.extend(segments);
         if leaving.is_empty() {
             return Ok(());
         }
         self.stir();
-        self.keep_producers(self.segments()[0].base_offset)?;
+        if !producers_kept {
+            self.keep_producers(self.segments()[0].base_offset)?;
+        }
         let mut done = Ok(());
         leaving.retain(|segment| {
             let gone = segment
@@ -88,7 +90,7 @@ impl Log {
         }
         if !self.leaving.lock().is_empty() {
             let _removing = self.removing.lock();
-            if let Err(error) = self.dismiss(Vec::new()) {
+            if let Err(error) = self.dismiss(Vec::new(), false) {
                 tracing::debug!("{error}");
             }
         }

@@ -91,7 +91,9 @@ impl Log {
         if let Err(error) = self.write_epochs() {
             tracing::debug!("{error}");
         }
-        self.dismiss(removed)?;
+        // Those at the end of the log are known to the segment that was begun there, and not synced before.
+        let producers_kept = removed.len() < segments.len();
+        self.dismiss(removed, producers_kept)?;
         Ok(found)
     }
 
