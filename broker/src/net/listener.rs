@@ -4,6 +4,8 @@ use crate::api::ConnectionInfo;
 use crate::broker::Broker;
 use crate::net::connection::Connection;
 use crate::net::descriptors;
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::Ipv6V6Only;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::os::fd::AsRawFd;
@@ -22,7 +24,7 @@ const BACKLOG: u32 = 1024;
 /// The system's, naming the address, when none could be bound.
 pub(crate) fn bind(host: &str, port: u16) -> io::Result<Vec<TcpListener>> {
     if host.is_empty() || host == "0.0.0.0" || host == "::" {
-        return bind_every(host, port);
+        return bind_every(port);
     }
     let addresses: Vec<IpAddr> = if host == "localhost" {
         vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
@@ -47,22 +49,25 @@ pub(crate) fn bind(host: &str, port: u16) -> io::Result<Vec<TcpListener>> {
         tracing::warn!(
             "listener host {host} is not an address of this machine ({why}); listening on every address"
         );
-        return bind_every("", port);
+        return bind_every(port);
     }
     Ok(bound)
 }
 
-fn bind_every(host: &str, port: u16) -> io::Result<Vec<TcpListener>> {
-    if host != "0.0.0.0"
-        && let Ok(listener) = bind_one(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port))
-    {
-        return Ok(vec![listener]);
-    }
-    Ok(vec![bind_one(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port))?])
+/// One socket for both families where there are two, `0.0.0.0` included, as in Java: a client that looks `localhost` up may find
+/// `::1` first and try no other.
+fn bind_every(port: u16) -> io::Result<Vec<TcpListener>> {
+    let both = bind_one(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port));
+    let bound = both.or_else(|_| bind_one(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port)));
+    bound.map(|listener| vec![listener])
 }
 
 fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    if address.is_ipv6() && address.ip().is_unspecified() {
+        // Whatever net.ipv6.bindv6only says.
+        setsockopt(&socket, Ipv6V6Only, &false)?;
+    }
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
@@ -132,4 +137,22 @@ fn start(stream: TcpStream, peer: SocketAddr, index: usize, broker: &Arc<Broker>
 /// An IPv4 client of a dual-stack socket is shown as IPv4.
 fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bind;
+    use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
+
+    #[tokio::test]
+    async fn every_address_is_one_of_both_families() {
+        let has_two = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
+        for host in ["", "0.0.0.0", "::", "no.such.host.invalid"] {
+            let bound = bind(host, 0).expect(host);
+            let [listener] = &bound[..] else { panic!("{host}: {bound:?}") };
+            let port = listener.local_addr().expect("an address").port();
+            assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok(), "{host}");
+            assert_eq!(TcpStream::connect((Ipv6Addr::LOCALHOST, port)).is_ok(), has_two, "{host}");
+        }
+    }
 }
