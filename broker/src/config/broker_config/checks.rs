@@ -68,8 +68,11 @@ pub(super) fn names(effective: &RawConfig, warnings: &mut Vec<String>) {
         warnings.push(format!("accepted {} {plural} no effect in milena: {}", idle.len(), idle.join(", ")));
     }
     if effective.get("zookeeper.connect").is_some() && effective.get("process.roles").is_none() {
-        warnings
-            .push("zookeeper.connect is ignored: milena keeps its metadata itself, as Kafka 4 does".into());
+        warnings.push(
+            "zookeeper.connect is ignored: milena keeps its metadata itself, as Kafka 4 does; brokers with the same \
+             ZooKeeper are a cluster each"
+                .into(),
+        );
     }
 }
 

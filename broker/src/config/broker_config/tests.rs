@@ -337,7 +337,8 @@ fn what_is_accepted_with_a_warning() {
         warnings,
         [
             "accepted 2 settings that have no effect in milena: replica.selector.class, zookeeper.connect",
-            "zookeeper.connect is ignored: milena keeps its metadata itself, as Kafka 4 does",
+            "zookeeper.connect is ignored: milena keeps its metadata itself, as Kafka 4 does; brokers with the same \
+             ZooKeeper are a cluster each",
             "replica.selector.class=com.example.Mine (from server.properties:2): milena loads no Java classes",
         ]
     );
