@@ -69,6 +69,7 @@ test('topics are made with their settings', async () => {
 test('what the broker says when it does not start', async () => {
   await assert.rejects(Milena.start({ config: { 'num.partitions': 'many' } }), /num\.partitions/);
   await assert.rejects(Milena.start({ topics: ['a:0'] }), /at least 1/);
+  await assert.rejects(Milena.start({ dataDir: '/tmp/a,b' }), /comma/);
   await assert.rejects(Milena.start({ binary: '/nowhere/milena' }), /ENOENT/);
 });
 

@@ -74,6 +74,7 @@ def test_topics_are_made_with_their_settings():
         ({"config": {"num.partitions": "many"}}, "num.partitions"),
         ({"topics": ["a:0"]}, "at least 1"),
         ({"data_dir": "/proc/nowhere"}, "/proc/nowhere"),
+        ({"data_dir": "/tmp/a,b"}, "comma"),
     ],
 )
 def test_what_the_broker_says_when_it_does_not_start(arguments, said):

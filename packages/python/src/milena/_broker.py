@@ -165,7 +165,11 @@ class Broker:
         if self._data_dir is None:
             command.append("--ephemeral")
         else:
-            command += ["--override", f"log.dirs={os.fspath(self._data_dir)}"]
+            path = os.fspath(self._data_dir)
+            if "," in path:
+                # It would name several directories.
+                raise BrokerError(f"data_dir: {path} has a comma in it")
+            command += ["--override", f"log.dirs={path}"]
         for topic in self._topics:
             command += ["--topic", topic]
         for key, value in self._config.items():
