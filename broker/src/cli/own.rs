@@ -17,7 +17,7 @@ pub(super) mod lag;
 pub(super) mod man;
 mod pattern;
 mod position;
-mod printer;
+pub(super) mod printer;
 pub(super) mod produce;
 mod rate;
 mod seek;

@@ -22,11 +22,12 @@ pub(crate) const RUN: Run = Run::Words(run);
 const ADDRESS: &str = "127.0.0.1:9092";
 /// Where the address may be set.
 const VARIABLES: [&str; 2] = ["RPK_BROKERS", "REDPANDA_BROKERS"];
-const SHORT: [(&str, &str); 12] = [
+const SHORT: [(&str, &str); 13] = [
     ("-X", "--option"),
     ("-p", "--partitions"),
     ("-r", "--replicas"),
     ("-c", "--topic-config"),
+    ("-f", "--format"),
     ("-k", "--key"),
     ("-H", "--header"),
     ("-n", "--num"),
@@ -46,7 +47,17 @@ const FLAGS: &[Flag] = &[
     value("key", "KEY", "The key of the records."),
     value("header", "KEY:VALUE", "A header of the records; may be repeated."),
     value("num", "N", "End after so many records."),
-    value("offset", "OFFSET", "start, end, or a number."),
+    value(
+        "offset",
+        "OFFSET",
+        "start (default), end, 47, +2, -3, @-1h, @2026-01-31; up to another: :end, 5:10, @-2h:-1h.",
+    ),
+    value(
+        "format",
+        "FORMAT",
+        "%t topic, %p partition, %o offset, %k key, %v value, %d milliseconds; json (default).",
+    ),
+    switch("read-committed", "Leave out records of open and aborted transactions."),
     value("group", "ID", "The group to read in."),
     value("compression", "CODEC", "none, gzip, snappy, lz4 or zstd."),
     switch("print-summary", "Show the summary alone."),

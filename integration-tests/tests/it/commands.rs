@@ -445,3 +445,34 @@ fn a_large_record_behind_small_ones() {
     }
     assert!(told(&broker, &format!("topic describe {topic} -o ndjson")).contains("\"end\":4004}"));
 }
+
+/// A part of a topic as rpk's users ask for it, and a line that is no text.
+#[test]
+fn rpk_consumes_up_to_an_end_and_in_a_format() {
+    let broker = Broker::any();
+    let topic = unique("rpk");
+    let rpk = |line: &str, input: &[u8]| {
+        let (code, out, err) =
+            fed(&broker, &format!("rpk --brokers {} topic {line}", broker.address()), input);
+        assert_eq!((code, err.as_str()), (0, ""), "{line}");
+        out
+    };
+    rpk(&format!("create {topic} -p 1"), b"");
+    rpk(&format!("produce {topic} -k k"), b"0\n1\n\xff\n3\n4");
+    for (flags, expected) in [
+        ("-o :end -f %o=%v;", "0=0;1=1;2=\u{fffd};3=3;4=4;"),
+        ("-o :2 -f %k%v\\n", "k0\nk1\n"),
+        ("-o 3:4 -f %v", "3"),
+        ("-o -2:end -f %v -p 0", "34"),
+        ("-o +1 -n 1 -f %v%%", "1%"),
+        ("-o @-1h:end -n 2 -f %p", "00"),
+        ("-n 1 -f %v", "0"),
+    ] {
+        // What is no text is compared as it is shown.
+        let mut words: Vec<&str> = vec!["rpk", "--brokers", broker.address(), "topic", "consume", &topic];
+        words.extend(flags.split(' '));
+        let output = Command::new(binary()).args(words).output().expect("the command ends");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{flags}");
+    }
+    assert!(rpk(&format!("consume {topic} -o :1"), b"").contains("\"value\": \"0\""));
+}

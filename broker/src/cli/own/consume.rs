@@ -143,12 +143,12 @@ async fn in_group(
 }
 
 /// Reads without a group.
-async fn alone<F: Fn(&TopicPartition, &Fetched<'_>) -> bool>(
+async fn alone(
     client: &mut Client,
     given: &Given,
     fetch: FetchSettings,
     timeout: Option<Duration>,
-    printer: &mut Printer<'_, F>,
+    sink: &mut dyn Sink,
 ) -> Result<End, Failure> {
     let now = Clock::System.now_ms();
     let places = |text: &str| Places::parse(text, now);
@@ -156,7 +156,42 @@ async fn alone<F: Fn(&TopicPartition, &Fetched<'_>) -> bool>(
     let to = given.one("to")?.map(places).transpose()?;
     let from = from.unwrap_or_else(|| Places::everywhere(Position::Start));
     let is_following = given.has("follow") || from.is_end() && to.is_none();
-    let partitions = partitions(client, &given.words, &from).await?;
+    between(client, &given.words, Stretch { from, to, is_following }, fetch, timeout, sink).await
+}
+
+/// A part of topics.
+pub(crate) struct Stretch {
+    from: Places,
+    to: Option<Places>,
+    /// Whether to go on behind the ends as they are now, where nothing else says where to stop.
+    is_following: bool,
+}
+
+impl Stretch {
+    /// From one place to another, which are said as by `--from` and `--to`. Without the other it goes on.
+    ///
+    /// # Errors
+    /// They make no sense.
+    pub(crate) fn read(from: &str, to: Option<&str>) -> Result<Self, Failure> {
+        let now = Clock::System.now_ms();
+        let to = to.map(|to| Places::parse(to, now)).transpose()?;
+        Ok(Self { from: Places::parse(from, now)?, is_following: to.is_none(), to })
+    }
+}
+
+/// Reads a part of topics, without a group.
+///
+/// # Errors
+/// There is no such topic or partition, or nobody answers.
+pub(crate) async fn between(
+    client: &mut Client,
+    topics: &[String],
+    Stretch { from, to, is_following }: Stretch,
+    fetch: FetchSettings,
+    timeout: Option<Duration>,
+    sink: &mut dyn Sink,
+) -> Result<End, Failure> {
+    let partitions = partitions(client, topics, &from).await?;
     let bounds = position::bounds(client, &partitions, fetch.committed).await?;
     let all = |places: &Places| {
         let place = |tp: &TopicPartition| Some((tp.clone(), places.get(tp.partition)?));
@@ -177,10 +212,8 @@ async fn alone<F: Fn(&TopicPartition, &Fetched<'_>) -> bool>(
         fetcher.seek(tp, offset);
     }
     // Partitions that come later belong to those who have named none.
-    let topics = if is_following && from.named().next().is_none() { given.words.as_slice() } else { &[] };
-    Alone { fetcher, ends, topics, timeout, next_look: Instant::now() + LOOK_AROUND }
-        .read(client, printer)
-        .await
+    let topics = if is_following && from.named().next().is_none() { topics } else { &[] };
+    Alone { fetcher, ends, topics, timeout, next_look: Instant::now() + LOOK_AROUND }.read(client, sink).await
 }
 
 /// The partitions of topics: all, or those that the places are for.

@@ -16,7 +16,7 @@ use crate::cli::failure::Failure;
 
 /// A part of a format.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub(crate) enum Part {
     /// These bytes.
     Bytes(Vec<u8>),
     /// What the letter says.

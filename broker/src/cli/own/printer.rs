@@ -17,7 +17,7 @@ const GATHERED: usize = 1 << 16;
 
 /// What is made of a record.
 #[derive(Clone, Debug)]
-pub(super) enum Form {
+pub(crate) enum Form {
     /// Where and when, key, value and headers in a line, without anything that could harm a terminal.
     Line,
     /// A JSON object, of which `produce --file` makes the same record.
@@ -51,8 +51,39 @@ impl Form {
         }
     }
 
+    /// What `-f` of rpk asks for: the letters of most records, and no end of a line that is not written.
+    ///
+    /// # Errors
+    /// A letter, or how one is to be written, that is not known here.
+    pub(crate) fn of_rpk(format: &str) -> Result<Self, Failure> {
+        let refused = |what: &str| {
+            let text =
+                format!("{what} in the format {format} is not known here: there are %t %p %o %k %v %K %V %d");
+            Failure::text(text)
+        };
+        let mut ours = String::new();
+        let mut chars = format.chars().peekable();
+        while let Some(found) = chars.next() {
+            ours.push(found);
+            match found {
+                '%' => match chars.next() {
+                    // The time in milliseconds.
+                    Some('d') => ours.push('T'),
+                    Some(letter @ ('t' | 'p' | 'o' | 'k' | 'v' | 'K' | 'V' | '%')) => ours.push(letter),
+                    other => return Err(refused(&format!("%{}", other.unwrap_or(' ')))),
+                },
+                '\\' => ours.extend(chars.next()),
+                _ => continue,
+            }
+            if found == '%' && !ours.ends_with("%%") && chars.peek() == Some(&'{') {
+                return Err(refused("what is in braces"));
+            }
+        }
+        Ok(Self::Format(pattern::parse(&(ours + "\\c"), pattern::PRINTED)?))
+    }
+
     /// Writes a record, the first one of all or a later one.
-    pub(super) fn write(
+    pub(crate) fn write(
         &self,
         out: &mut Vec<u8>,
         tp: &TopicPartition,

@@ -4,8 +4,10 @@ use crate::cli::admin;
 use crate::cli::failure::Failure;
 use crate::cli::flags::Given;
 use crate::cli::kafka::configs_of;
-use crate::cli::kafka::consume::{self, End, Plan, Sink, Wanted};
+use crate::cli::kafka::consume::{self as reading, End, Plan, Sink, Wanted};
 use crate::cli::lines::Lines;
+use crate::cli::own::consume::{Stretch, between};
+use crate::cli::own::printer::Form;
 use crate::cli::screen::Screen;
 use crate::cli::table::Table;
 use crate::client::fetcher::{FetchSettings, Fetched, Reset};
@@ -196,56 +198,97 @@ pub(super) async fn consume(
     client: &mut Client,
     names: &[&str],
 ) -> Result<(), Failure> {
-    let offset = given.one("offset")?.unwrap_or("start");
-    let reset = if offset == "end" { Reset::Latest } else { Reset::Earliest };
     let topics: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-    let wanted = match (given.number::<i32>("partitions")?, topics.as_slice()) {
-        (Some(partition), [topic]) => {
-            let at = match offset {
-                "start" => EARLIEST,
-                "end" => LATEST,
-                number => number.parse().map_err(|_| Failure::text(format!("invalid offset {number}")))?,
+    let fetch = FetchSettings {
+        reset: Reset::Earliest,
+        committed: given.has("read-committed"),
+        ..FetchSettings::default()
+    };
+    let form = match given.one("format")?.filter(|format| *format != "json") {
+        Some(format) => Some(Form::of_rpk(format)?),
+        None => None,
+    };
+    let mut sink = Shown { screen, form, out: Vec::new(), left: given.number("num")?.filter(|num| *num > 0) };
+    let offset = given.one("offset")?.unwrap_or("start");
+    let partition = given.number::<i32>("partitions")?;
+    let ended = match (offset, partition, given.one("group")?) {
+        ("start" | "end", None, group) => {
+            let reset = if offset == "end" { Reset::Latest } else { Reset::Earliest };
+            let group = group.map(MemberSettings::new);
+            let plan = Plan {
+                wanted: Wanted::Topics(topics),
+                commit_every: group.is_some().then_some(Duration::from_secs(5)),
+                group,
+                fetch: FetchSettings { reset, ..fetch },
+                max: sink.left,
+                timeout: None,
             };
-            Wanted::Partition(TopicPartition::new(topic, partition), at)
+            reading::run(client, plan, &mut sink).await.1
         }
-        _ if !["start", "end"].contains(&offset) => {
-            return Err(Failure::text("an offset needs one topic and --partitions with one number"));
+        (_, _, Some(_)) => Err(Failure::text("a group begins where it is, and a new one at start or end")),
+        _ => {
+            let (from, to) = places(offset);
+            let of =
+                |place: String| partition.map_or(place.clone(), |partition| format!("{partition}:{place}"));
+            let stretch = Stretch::read(&of(from), to.map(of).as_deref())?;
+            between(client, &topics, stretch, fetch, None, &mut sink).await
         }
-        _ => Wanted::Topics(topics),
     };
-    let group = given.one("group")?.map(MemberSettings::new);
-    let plan = Plan {
-        wanted,
-        commit_every: group.is_some().then_some(Duration::from_secs(5)),
-        group,
-        fetch: FetchSettings { reset, committed: true, ..FetchSettings::default() },
-        max: given.number("num")?,
-        timeout: None,
-    };
-    let (_, outcome) = consume::run(client, plan, &mut Json { screen }).await;
-    match outcome? {
+    match ended? {
         End::Signal(number) => Err(Failure::Code(128 + number)),
         _ => Ok(()),
     }
 }
 
-/// Records as JSON, one field a line.
-struct Json<'s> {
-    screen: &'s mut Screen,
+/// From where, and up to where, in the words of milena's own commands: `-o 5:10`, `-o :end`, `-o @-2h:-1h`.
+fn places(offset: &str) -> (String, Option<String>) {
+    let time = |text: &str| if text == "end" { text.to_owned() } else { format!("@{text}") };
+    let Some(times) = offset.strip_prefix('@') else {
+        return match offset.split_once(':') {
+            Some(("", to)) => ("start".to_owned(), Some(to.to_owned())),
+            Some((from, to)) => (from.to_owned(), Some(to.to_owned())),
+            None => (offset.to_owned(), None),
+        };
+    };
+    // There are colons in a time of day: what is a time as a whole is one.
+    let is_time = |text: &str| text == "end" || Stretch::read(&time(text), None).is_ok();
+    let mut colons = times.match_indices(':').map(|(at, _)| (&times[..at], &times[at + 1..]));
+    match colons.find(|(from, to)| !is_time(times) && is_time(from) && is_time(to)) {
+        Some((from, to)) => (time(from), Some(time(to))),
+        None => (time(times), None),
+    }
 }
 
-impl Sink for Json<'_> {
+/// Records as JSON, one field a line, or in a format.
+struct Shown<'s> {
+    screen: &'s mut Screen,
+    form: Option<Form>,
+    out: Vec<u8>,
+    /// How many are to come.
+    left: Option<u64>,
+}
+
+impl Sink for Shown<'_> {
     fn record(&mut self, tp: &TopicPartition, fetched: &Fetched<'_>) -> ControlFlow<()> {
-        match self.screen.say(format_args!("{:#}", json(tp, fetched))) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(_) => ControlFlow::Break(()),
+        if self.left == Some(0) {
+            return ControlFlow::Break(());
         }
+        self.left = self.left.map(|left| left - 1);
+        self.out.clear();
+        let said = match &self.form {
+            Some(form) => {
+                form.write(&mut self.out, tp, fetched, false);
+                self.screen.put(&self.out)
+            }
+            None => self.screen.say(format_args!("{:#}", json(tp, fetched))),
+        };
+        if said.is_ok() && self.left != Some(0) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     }
 
     fn pause(&mut self) -> ControlFlow<()> {
         match self.screen.flush() {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(_) => ControlFlow::Break(()),
+            Ok(()) if self.left != Some(0) => ControlFlow::Continue(()),
+            _ => ControlFlow::Break(()),
         }
     }
 }
@@ -274,7 +317,30 @@ fn json(tp: &TopicPartition, fetched: &Fetched<'_>) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::screaming;
+    use super::{places, screaming};
+
+    #[test]
+    fn where_to_begin_and_to_end() {
+        for (offset, from, to) in [
+            ("47", "47", None),
+            ("+2", "+2", None),
+            ("-3", "-3", None),
+            (":end", "start", Some("end")),
+            ("5:10", "5", Some("10")),
+            ("-3:end", "-3", Some("end")),
+            ("@-1h", "@-1h", None),
+            ("@-2h:-1h", "@-2h", Some("@-1h")),
+            ("@1769860800:end", "@1769860800", Some("end")),
+            ("@2026-01-31T12:00:00Z", "@2026-01-31T12:00:00Z", None),
+            (
+                "@2026-01-31T12:00:00Z:2026-01-31T13:00:00Z",
+                "@2026-01-31T12:00:00Z",
+                Some("@2026-01-31T13:00:00Z"),
+            ),
+        ] {
+            assert_eq!(places(offset), (from.to_owned(), to.map(str::to_owned)), "{offset}");
+        }
+    }
 
     #[test]
     fn names_of_codes() {

@@ -2,6 +2,7 @@ use super::{Form, date};
 use crate::cli::flags::Given;
 use crate::cli::kafka::times::date_time;
 use crate::cli::own::consume;
+use crate::cli::own::pattern::{PRINTED, parse};
 use crate::client::TopicPartition;
 use crate::client::fetcher::Fetched;
 use crate::seed;
@@ -89,4 +90,21 @@ fn dates_are_those_that_are_read() {
         assert_eq!(date_time(&date(ms)), Some(ms), "{}", date(ms));
     }
     assert_eq!(date(-1), "-");
+}
+
+#[test]
+fn formats_of_rpk() {
+    for (format, expected) in [
+        ("%k %v\\n", Some("%k %v\\n")),
+        ("%o:%d%%", Some("%o:%T%%\\c")),
+        ("\\%%v", None),
+        ("%h{%k=%v}", None),
+        ("%v{hex}", None),
+        ("%%{}", Some("%%{}\\c")),
+        ("%", None),
+    ] {
+        let found = Form::of_rpk(format).ok().map(|form| format!("{form:?}"));
+        let expected = expected.map(|text| format!("{:?}", Form::Format(parse(text, PRINTED).unwrap())));
+        assert_eq!(found, expected, "{format}");
+    }
 }
