@@ -14,6 +14,9 @@ const FLEXIBLE: i16 = 12;
 /// First version that names topics by id.
 const TOPIC_IDS: i16 = 13;
 
+/// An answer takes no more memory than this for records that are copied.
+const INLINE_MAX: usize = 1 << 20;
+
 /// Records on their way from the log to the socket.
 #[derive(Clone, Debug, Default)]
 pub enum Records {
@@ -97,7 +100,7 @@ impl PartitionResponse {
 }
 
 /// Writes the body of a response. Ranges shorter than `inline_below` bytes are copied, because two more system
-/// calls cost more than a small copy.
+/// calls cost more than a small copy; of many, only the first 1 MiB.
 ///
 /// # Errors
 /// The system's when a range cannot be copied; what was written must be taken back then.
@@ -190,7 +193,7 @@ fn put_records(
 ) -> std::io::Result<()> {
     put_length(out, flexible, records.len());
     if let Records::File(range) = records {
-        if range.len < inline_below {
+        if range.len < inline_below && out.bytes().len() + range.len <= INLINE_MAX {
             let b = out.bytes_mut();
             let at = b.len();
             b.put_bytes(0, range.len);
@@ -255,13 +258,7 @@ mod tests {
     #[test]
     fn equals_the_crate_in_every_version() {
         let stored: Vec<u8> = (0..200_000u32).map(|i| (i % 251) as u8).collect();
-        let mut file = std::env::temp_dir();
-        file.push(format!("milena-fetch-{}", std::process::id()));
-        let mut handle =
-            File::options().read(true).write(true).create(true).truncate(true).open(&file).unwrap();
-        std::fs::remove_file(&file).unwrap();
-        handle.write_all(&stored).unwrap();
-        let handle = Arc::new(handle);
+        let handle = file_of(&stored, "versions");
         let lengths = [0usize, 1, 127, 128, 40_000, 100_000];
         let topics: Vec<TopicResponse> = (0..2)
             .map(|t| TopicResponse {
@@ -301,7 +298,36 @@ mod tests {
         }
     }
 
+    #[test]
+    fn many_small_ranges_are_not_all_copied() {
+        let stored: Vec<u8> = (0..200_000u32).map(|i| (i % 251) as u8).collect();
+        let handle = file_of(&stored, "small");
+        let partitions = (0..300).map(|index| PartitionResponse {
+            records: Records::range(handle.clone(), index as u64, 15_000),
+            ..PartitionResponse::error(index, 0)
+        });
+        let topics =
+            [TopicResponse { name: "t".into(), id: Uuid::from_u128(1), partitions: partitions.collect() }];
+        let (mut out, mut copied) = (Gather::default(), Gather::default());
+        write(&mut out, 13, 0, 0, &topics, 16 << 10).unwrap();
+        write(&mut copied, 13, 0, 0, &topics, 0).unwrap();
+        assert!(expand(&out) == expand(&copied), "the same bytes");
+        assert!(out.cuts().len() < 300 && copied.cuts().len() == 300);
+        assert!(out.bytes().len() < super::INLINE_MAX + 300 * 100, "{} bytes", out.bytes().len());
+    }
+
     use std::fs::File;
+
+    /// A file without a name.
+    fn file_of(stored: &[u8], test: &str) -> Arc<File> {
+        let mut path = std::env::temp_dir();
+        path.push(format!("milena-fetch-{test}-{}", std::process::id()));
+        let mut handle =
+            File::options().read(true).write(true).create(true).truncate(true).open(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        handle.write_all(stored).unwrap();
+        Arc::new(handle)
+    }
 
     fn response(version: i16, topics: &[TopicResponse], stored: &[u8]) -> FetchResponse {
         let partition = |p: &PartitionResponse| {
