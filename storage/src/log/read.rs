@@ -6,14 +6,12 @@ use crate::file::Disk;
 use crate::file_name::SegmentFileKind;
 use crate::index::aborted::{self, AbortedTransaction, Search};
 use crate::segment::{Place, Published, Segment, read_batch};
-use milena_protocol::records::Records;
-use milena_protocol::records::{BatchHeader, HEADER_LEN, TimestampType};
-use milena_protocol::records::{Codec, decompress};
+use milena_protocol::records::{BatchHeader, Decoder, HEADER_LEN, RecordStream, TimestampType};
 use std::fs::File;
 use std::sync::Arc;
 
-/// Decompressed size at which a lookup by time stops looking into a batch: far above what a client may send.
-const INFLATED_MAX: usize = 1 << 30;
+/// Unpacked size at which a lookup by time stops looking into a batch: what a client may send.
+const UNPACKED_MAX: u64 = i32::MAX as u64;
 
 /// Where a reader must stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -321,17 +319,10 @@ impl Log {
         let corrupt = |reason: String| corrupt(segment, place, reason);
         let (header, bytes) = read_batch(segment, &self.disk, place)?;
         let codec = header.attributes.codec().map_err(|e| corrupt(e.to_string()))?;
-        let inflated;
-        let body = if codec == Codec::None {
-            &bytes[HEADER_LEN..]
-        } else {
-            inflated =
-                decompress(codec, &bytes[HEADER_LEN..], INFLATED_MAX).map_err(|e| corrupt(e.to_string()))?;
-            &inflated
-        };
+        let mut records = RecordStream::new(Decoder::new(codec, &bytes[HEADER_LEN..]), UNPACKED_MAX);
         let appended = header.attributes.timestamp_type() == TimestampType::LogAppendTime;
-        for record in Records::new(body, header.record_count) {
-            let record = record.map_err(|e| corrupt(e.to_string()))?;
+        for _ in 0..header.record_count {
+            let record = records.skim().map_err(|e| corrupt(e.to_string()))?;
             let at = if appended {
                 header.max_timestamp
             } else {
