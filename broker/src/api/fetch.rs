@@ -5,6 +5,8 @@
 //! * Answered at once if min_bytes are there, max_wait_ms is 0, nothing is asked, or a partition has an error;
 //!   else the request is parked until appends to its partitions bring enough bytes, or the time is up. A partition
 //!   that is not there does not count, unless no other was asked for; one that goes while the request waits does.
+//! * min_bytes is no more than max_bytes, bytes count up to the limit in the middle of a batch, and who reads an older
+//!   segment waits for nothing: a consumer that has fallen behind never waits.
 //! * 7: sessions (KIP-227). 12: last fetched epoch, diverging epoch. 13: topics by id, an unknown one is
 //!   UNKNOWN_TOPIC_ID. An offset outside the log: OFFSET_OUT_OF_RANGE.
 //! * Ranges that are not in the page cache are read by another thread first: `sendfile` would block this one.
@@ -49,6 +51,8 @@ struct Fetch {
 struct Found {
     partitions: Vec<PartitionResponse>,
     bytes: usize,
+    /// Bytes as min_bytes counts them.
+    counted: usize,
     failed: bool,
     /// Ranges that may have to be read from the disk, or be verified, and which of the partitions they belong to.
     cold: Vec<(usize, Slice)>,
@@ -77,7 +81,7 @@ pub(crate) fn handle(cx: &Context<'_>, body: &[u8], out: &mut Gather) -> Outcome
     }
     let wait = u64::try_from(request.max_wait_ms).unwrap_or(0);
     let found = fetch.look();
-    if found.failed || wait == 0 || fetch.wanted.is_empty() || found.bytes >= fetch.min_bytes {
+    if found.failed || wait == 0 || fetch.wanted.is_empty() || found.counted >= fetch.min_bytes {
         if found.cold.is_empty() {
             return match fetch.write(found.partitions, out) {
                 Ok(()) => Outcome::Written,
@@ -134,10 +138,10 @@ impl Waiting {
             self.parked.look();
             // What was appended between the first look and the registration is seen by this look.
             let found = self.fetch.look();
-            if found.failed || found.bytes >= self.fetch.min_bytes || self.fetch.broker.is_stopping() {
+            if found.failed || found.counted >= self.fetch.min_bytes || self.fetch.broker.is_stopping() {
                 return self.fetch.finish(found).await;
             }
-            if self.parked.is_enough_without(self.fetch.min_bytes - found.bytes) {
+            if self.parked.is_enough_without(self.fetch.min_bytes - found.counted) {
                 continue;
             }
             if tokio::time::timeout_at(deadline, self.parked.enough.notified()).await.is_err() {
@@ -208,14 +212,15 @@ impl Fetch {
                 (wanted, partition)
             })
             .collect();
+        let max_bytes = usize::try_from(request.max_bytes).unwrap_or(0).min(fetch_max(cx));
         Ok(Self {
             broker: cx.broker.clone(),
             version: cx.version,
             correlation_id: cx.correlation_id,
             role,
             wanted,
-            min_bytes: usize::try_from(request.min_bytes).unwrap_or(0),
-            max_bytes: usize::try_from(request.max_bytes).unwrap_or(0).min(fetch_max(cx)),
+            min_bytes: usize::try_from(request.min_bytes).unwrap_or(0).min(max_bytes),
+            max_bytes,
             bound: if request.isolation_level == 1 { Bound::Stable } else { Bound::End },
         })
     }
@@ -225,6 +230,7 @@ impl Fetch {
         let mut found = Found {
             partitions: Vec::with_capacity(self.wanted.len()),
             bytes: 0,
+            counted: 0,
             failed: false,
             cold: Vec::new(),
         };
@@ -298,6 +304,9 @@ impl Fetch {
             records: Records::Empty,
         };
         found.bytes += slice.len;
+        let counted =
+            if slice.goes_on { self.min_bytes } else { slice.available.min(wanted.max_bytes.max(slice.len)) };
+        found.counted = found.counted.saturating_add(counted);
         if slice.len > 0 && (!slice.is_verified() || !slice.fresh && !slice.is_cached()) {
             found.cold.push((found.partitions.len(), slice.clone()));
         }

@@ -2,6 +2,7 @@
 
 use kafka_protocol::messages::FetchRequest;
 use kafka_protocol::messages::fetch_request::{FetchTopic, ForgottenTopic};
+use kafka_protocol::messages::fetch_response::PartitionData;
 use milena_integration_tests::broker::{Broker, unique};
 use milena_integration_tests::records::{Batch, batches};
 use milena_integration_tests::requests::{
@@ -69,6 +70,42 @@ fn a_waiting_fetch_ends_when_records_come() {
     let answer = only_partition(waiting.receive::<FetchRequest>(FETCH).1);
     assert!(asked.elapsed() >= Duration::from_millis(490), "answered after {:?}", asked.elapsed());
     assert_eq!(batches(&answer.records.expect("records"))[0].values(), [b"more"]);
+}
+
+#[test]
+fn who_has_fallen_behind_does_not_wait_for_min_bytes() {
+    let broker = Broker::any();
+    let mut connection = broker.connect();
+    let topic = unique("behind");
+    create_topic(&mut connection, &topic, 2, &[("segment.bytes", "1048576")]);
+    let large = Batch::of([vec![b'x'; 600_000]]).encode();
+    let small = Batch::of([vec![b'x'; 1000]]).encode();
+    for batch in [&large, &small, &large, &small, &small, &small] {
+        assert_eq!(append(&mut connection, &topic, 0, batch.clone()).error_code, 0);
+    }
+    assert_eq!(append(&mut connection, &topic, 1, small.clone()).error_code, 0);
+    let patient = |offset, max_bytes, min_bytes| {
+        fetch(&topic, 0, offset, max_bytes).with_max_wait_ms(60_000).with_min_bytes(min_bytes)
+    };
+    // (what, request)
+    let cases = [
+        ("the limit of the partition is within a batch", patient(3, 1500, 1500)),
+        ("more is asked for than allowed", patient(3, 1500, 1 << 30)),
+        ("the segment ends before", patient(1, 1 << 20, 1 << 20)),
+        ("the limit of the request is within a batch", {
+            let mut both = patient(3, 1500, 1500);
+            let mut first = fetch(&topic, 1, 0, 1500);
+            both.topics[0].partitions.insert(0, first.topics[0].partitions.remove(0));
+            both
+        }),
+    ];
+    let asked = Instant::now();
+    for (what, request) in cases {
+        let answer = connection.call(FETCH, &request);
+        let records = |p: &PartitionData| p.records.as_ref().map_or(0, |records| records.len());
+        assert!(answer.responses[0].partitions.iter().any(|p| records(p) > 0), "{what}");
+        assert!(asked.elapsed() < Duration::from_secs(30), "{what}: it waited");
+    }
 }
 
 #[test]

@@ -35,6 +35,10 @@ pub struct Slice {
     pub len: usize,
     /// The bytes lie at the end of the log, so they were written a moment ago and are in the page cache.
     pub fresh: bool,
+    /// Bytes up to where a reader must stop, or up to the end of the segment, however many were asked for.
+    pub available: usize,
+    /// Whether there is more to be read in a later segment.
+    pub goes_on: bool,
     /// Log start offset.
     pub log_start: i64,
     /// End of the log, which is the high watermark of a partition with one replica.
@@ -82,6 +86,8 @@ impl Log {
             position: 0,
             len: 0,
             fresh: true,
+            available: 0,
+            goes_on: false,
             log_start: start,
             high_watermark: end.next_offset,
             last_stable: stable,
@@ -114,6 +120,8 @@ impl Log {
         slice.position = u64::from(place.position);
         slice.len = (upto - place.position) as usize;
         slice.unverified = (!segment.is_verified(place.position, upto)).then(|| segment.clone());
+        slice.available = (limit - place.position) as usize;
+        slice.goes_on = segments.get(index + 1).is_some_and(|next| next.base_offset < stop);
         slice.fresh = index + 1 == segments.len() && end.position - place.position <= FRESH;
         if bound == Bound::Stable {
             slice.aborted = self.aborted(&segments[index..], offset, slice.position + slice.len as u64)?;

@@ -463,3 +463,26 @@ fn a_file_is_never_longer_than_it_may_be() {
     assert!(log.active().base_offset > 0);
     assert_eq!(std::fs::metadata(&path).unwrap().len(), u64::from(size));
 }
+
+#[test]
+fn a_read_tells_what_it_has_left_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path(), &LogConfig { segment_bytes: 4000, ..LogConfig::default() }, true);
+    let one = batch(10, 1, 900);
+    (0..6).for_each(|_| assert!(append(&log, &one, &HOW).is_ok()));
+    let size = one.len();
+    assert_eq!(log.segments().len(), 2);
+    // (offset, max bytes, at least one; length, available, goes on)
+    for (offset, max_bytes, at_least_one, expected) in [
+        (0, usize::MAX >> 1, true, (4 * size, 4 * size, true)),
+        (1, 2 * size + 1, true, (2 * size, 3 * size, true)),
+        (1, 1, true, (size, 3 * size, true)),
+        (1, 1, false, (0, 3 * size, true)),
+        (4, 1, true, (size, 2 * size, false)),
+        (5, 10 * size, true, (size, size, false)),
+        (6, 10 * size, true, (0, 0, false)),
+    ] {
+        let slice = log.read(offset, max_bytes, at_least_one, Bound::End).unwrap();
+        assert_eq!((slice.len, slice.available, slice.goes_on), expected, "{offset} {max_bytes}");
+    }
+}
