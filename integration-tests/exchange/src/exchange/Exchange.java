@@ -9,9 +9,12 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.StreamSupport;
 import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.AlterConfigOp;
+import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.FeatureUpdate;
 import org.apache.kafka.clients.admin.UpdateFeaturesOptions;
 import org.apache.kafka.common.TopicPartitionReplica;
+import org.apache.kafka.common.config.ConfigResource;
 
 /**
  * milena and Apache Kafka take turns on one data directory, stopped or killed in between: {@code Exchange BINARY FOLDER PORT}.
@@ -119,18 +122,19 @@ public final class Exchange {
         Interrupted.check(dir);
     }
 
-    /** One whose broker died while a partition moved between its two data directories: Kafka ends the move. */
+    /** One whose broker died while a partition moved between its two data directories: the other ends the move. */
     private void moving() throws Exception {
         Path second = Server.second(dir);
         Files.createDirectories(second);
         turn(Server.Kind.MILENA, false);
-        Path from = Files.exists(dir.resolve("big-0")) ? dir : second;
-        Path to = from.equals(dir) ? second : dir;
-        turn(Server.Kind.MILENA, true, () -> move(to));
-        Check.that(Files.exists(from.resolve("big-0")) && copies(to) == 1, "the copy is under way when milena is killed");
-        turn(Server.Kind.KAFKA, false, () -> awaitMoved(to));
-        Check.that(Files.exists(to.resolve("big-0")) && copies(to) == 0, "the copy took its place");
-        turn(Server.Kind.MILENA, false);
+        for (Server.Kind kind : Server.Kind.values()) {
+            Path from = Files.exists(dir.resolve("big-0")) ? dir : second;
+            Path to = from.equals(dir) ? second : dir;
+            turn(kind, true, () -> move(to));
+            Check.that(Files.exists(from.resolve("big-0")) && copies(to) == 1, "the copy is under way when " + kind + " is killed");
+            turn(kind == Server.Kind.KAFKA ? Server.Kind.MILENA : Server.Kind.KAFKA, false, () -> awaitMoved(to));
+            Check.that(Files.exists(to.resolve("big-0")) && copies(to) == 0, "the copy took its place");
+        }
     }
 
     private static long copies(Path directory) throws Exception {
@@ -139,14 +143,24 @@ public final class Exchange {
         }
     }
 
+    /** Sets how fast partitions move, or takes that back. */
+    private static void limit(Admin admin, AlterConfigOp.OpType type) throws Exception {
+        ConfigEntry slow = new ConfigEntry("replica.alter.log.dirs.io.max.bytes.per.second", "1");
+        admin.incrementalAlterConfigs(Map.of(new ConfigResource(ConfigResource.Type.BROKER, "1"),
+            List.of(new AlterConfigOp(slow, type)))).all().get();
+    }
+
+    /** Begins a move that is still under way when the broker is killed. */
     private void move(Path to) throws Exception {
         try (Admin admin = Admin.create(Map.of("bootstrap.servers", "127.0.0.1:" + port))) {
+            limit(admin, AlterConfigOp.OpType.SET);
             admin.alterReplicaLogDirs(Map.of(new TopicPartitionReplica("big", 0, 1), to.toString())).all().get();
         }
     }
 
     private void awaitMoved(Path to) throws Exception {
         try (Admin admin = Admin.create(Map.of("bootstrap.servers", "127.0.0.1:" + port))) {
+            limit(admin, AlterConfigOp.OpType.DELETE);
             TopicPartitionReplica replica = new TopicPartitionReplica("big", 0, 1);
             long end = System.currentTimeMillis() + 60_000;
             while (true) {

@@ -103,10 +103,6 @@ final class Server {
         if (quorum == Quorum.DYNAMIC) {
             all.put("controller.quorum.bootstrap.servers", "127.0.0.1:" + (port + 1));
         }
-        if (Files.exists(second(dir))) {
-            // A move is still under way when it is killed.
-            all.put("replica.alter.log.dirs.io.max.bytes.per.second", "1");
-        }
         all.forEach((key, value) -> command.addAll(List.of("--override", key + "=" + value)));
         return start(Kind.MILENA, dir, command);
     }
