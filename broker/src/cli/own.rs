@@ -15,7 +15,7 @@ mod expel;
 pub(super) mod group;
 pub(super) mod lag;
 pub(super) mod man;
-mod pattern;
+pub(super) mod pattern;
 mod position;
 pub(super) mod printer;
 pub(super) mod produce;

@@ -55,7 +55,7 @@ const FLAGS: &[Flag] = &[
     value(
         "format",
         "FORMAT",
-        "%t topic, %p partition, %o offset, %k key, %v value, %d milliseconds; json (default).",
+        "%t topic, %p partition, %o offset, %k key, %v value, %d milliseconds; json (default). Of produce: %k %v %p.",
     ),
     switch("read-committed", "Leave out records of open and aborted transactions."),
     value("group", "ID", "The group to read in."),

@@ -475,4 +475,10 @@ fn rpk_consumes_up_to_an_end_and_in_a_format() {
         assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{flags}");
     }
     assert!(rpk(&format!("consume {topic} -o :1"), b"").contains("\"value\": \"0\""));
+    rpk(&format!("produce {topic} -f %k:%v\\n"), b"a:b:c\n:\n");
+    assert_eq!(rpk(&format!("consume {topic} -o 5:end -f %k=%v;"), b""), "a=b:c;=;");
+    for refused in ["%k:%v", "%q\\n", "%k:%v\\n"] {
+        let line = format!("rpk --brokers {} topic produce {topic} -f {refused}", broker.address());
+        assert_eq!(fed(&broker, &line, b"no key\n").0, 1, "{refused}");
+    }
 }

@@ -32,7 +32,7 @@ pub(super) const READ: &str = "kvpT";
 ///
 /// # Errors
 /// A letter that is none of `letters`, or a backslash before something else.
-pub(super) fn parse(text: &str, letters: &str) -> Result<Vec<Part>, Failure> {
+pub(crate) fn parse(text: &str, letters: &str) -> Result<Vec<Part>, Failure> {
     let wrong = |what: &str| {
         let list: Vec<String> = letters.chars().map(|letter| format!("%{letter}")).collect();
         Failure::Usage(format!(
@@ -86,7 +86,7 @@ pub(super) fn parse(text: &str, letters: &str) -> Result<Vec<Part>, Failure> {
 ///
 /// # Errors
 /// The bytes between the letters are not there.
-pub(super) fn take_apart<'l>(parts: &[Part], line: &'l [u8]) -> Result<Vec<(char, &'l [u8])>, String> {
+pub(crate) fn take_apart<'l>(parts: &[Part], line: &'l [u8]) -> Result<Vec<(char, &'l [u8])>, String> {
     let mut rest = line;
     let mut found = Vec::new();
     let mut parts = parts.iter().peekable();

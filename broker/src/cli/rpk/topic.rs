@@ -7,6 +7,7 @@ use crate::cli::kafka::configs_of;
 use crate::cli::kafka::consume::{self as reading, End, Plan, Sink, Wanted};
 use crate::cli::lines::Lines;
 use crate::cli::own::consume::{Stretch, between};
+use crate::cli::own::pattern::{self, take_apart};
 use crate::cli::own::printer::Form;
 use crate::cli::screen::Screen;
 use crate::cli::table::Table;
@@ -170,13 +171,27 @@ pub(super) async fn produce(
             Header { key: key.as_bytes(), value: Some(value.as_bytes()) }
         })
         .collect();
+    let format = given.one("format")?.unwrap_or("%v\\n");
+    let parts = pattern::parse(format, "kvp")?;
+    if !format.ends_with("\\n") {
+        return Err(Failure::text(format!(
+            "records are lines here: the format {format} has to end with \\n"
+        )));
+    }
     let mut producer = Producer::new(ProducerSettings { codec, ..ProducerSettings::default() });
     let mut lines = Lines::read(std::io::stdin());
     while let Some(line) = lines.next().await {
         let line = line?;
         let line = line.strip_suffix(b"\n").unwrap_or(&line);
         let timestamp = Clock::System.now_ms();
-        let record = NewRecord { partition, timestamp, key, value: Some(line), headers: &headers };
+        let mut record = NewRecord { partition, timestamp, key, value: None, headers: &headers };
+        for (letter, bytes) in take_apart(&parts, line).map_err(Failure::Text)? {
+            match letter {
+                'k' => record.key = Some(bytes),
+                'p' => record.partition = Some(number(bytes)?),
+                _ => record.value = Some(bytes),
+            }
+        }
         producer.append(client, name, record).await?;
         let (placed, refused) = producer.flush(client).await?;
         if let Some(refused) = refused.into_iter().next() {
@@ -190,6 +205,11 @@ pub(super) async fn produce(
         }
     }
     Ok(())
+}
+
+fn number(bytes: &[u8]) -> Result<i32, Failure> {
+    let number = std::str::from_utf8(bytes).ok().and_then(|text| text.trim().parse().ok());
+    number.ok_or_else(|| Failure::text(format!("{} is no partition", bytes.escape_ascii())))
 }
 
 pub(super) async fn consume(
