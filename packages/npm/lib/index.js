@@ -84,7 +84,8 @@ class Milena {
   async #start({ topics = [], config = {}, port = 0, dataDir, binary, startTimeoutMs = START_TIMEOUT_MS }) {
     // It would name several directories.
     if (dataDir?.includes(',')) throw new Error(`dataDir: ${dataDir} has a comma in it`);
-    const words = ['serve', '--port', String(port), '--ready-fd', '3', `--exit-with-parent=${process.pid}`];
+    // A file without settings keeps that of this machine, /etc/milena/server.properties, from being read.
+    const words = ['serve', '/dev/null', '--port', String(port), '--ready-fd', '3', `--exit-with-parent=${process.pid}`];
     words.push(...(dataDir === undefined ? ['--ephemeral'] : ['--override', `log.dirs=${dataDir}`]));
     for (const topic of topics) words.push('--topic', topic);
     for (const [key, value] of Object.entries(config)) words.push('--override', `${key}=${value}`);

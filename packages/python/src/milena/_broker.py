@@ -160,7 +160,8 @@ class Broker:
 
     def _command(self, descriptor: int) -> "list[str]":
         binary = os.fspath(self._binary or _binary.find())
-        command = [binary, "serve", "--port", str(self._port), "--ready-fd", str(descriptor)]
+        # A file without settings keeps that of this machine, /etc/milena/server.properties, from being read.
+        command = [binary, "serve", os.devnull, "--port", str(self._port), "--ready-fd", str(descriptor)]
         command.append(f"--exit-with-parent={os.getpid()}")
         if self._data_dir is None:
             command.append("--ephemeral")
