@@ -127,7 +127,8 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
                 }
             }
             if options.wants("start") {
-                let mut note = |scenario: &str, metric: &str, value| table.add(column, scenario, metric, value);
+                let mut note =
+                    |scenario: &str, metric: &str, value| table.add(column, scenario, metric, value);
                 starts(kind, &options, &mut note);
                 recovery(kind, &options, &mut note);
             }

@@ -1,5 +1,6 @@
 //! The machine runs out of something, or stops: what is acknowledged stays, and what is short now is there again later.
 
+use crate::configs::{SET, TOPIC, alter_one, eventually};
 use crate::rd::wait_until;
 use kafka_protocol::messages::{ApiVersionsRequest, ProduceRequest};
 use milena_integration_tests::broker::{Broker, skipped, unique};
@@ -95,6 +96,41 @@ fn connections_cannot_take_the_descriptors_that_files_need() {
     assert!(broker.terminate().0.success());
     broker.launch();
     assert_holds(&broker, &topic, &values);
+}
+
+/// More segments than there are descriptors by far, and connections have taken all that they may.
+#[test]
+fn a_backlog_is_removed_with_a_few_descriptors() {
+    const SEGMENTS: usize = 600;
+    let options = [
+        ("log.retention.check.interval.ms", "100"),
+        ("log.initial.task.delay.ms", "0"),
+        ("log.segment.delete.delay.ms", "0"),
+    ];
+    let Some(broker) = Broker::milena(&options) else { return };
+    let mut connection = broker.connect();
+    let topic = unique("backlog");
+    create_topic(&mut connection, &topic, 1, &[("internal.segment.bytes", "1200"), ("retention.ms", "-1")]);
+    let batch = Batch::of([[b'v'; 1000]]).encode();
+    for _ in 0..SEGMENTS {
+        assert_eq!(append(&mut connection, &topic, 0, batch.clone()).error_code, 0);
+    }
+    if let Err(reason) = limit(&broker, "nofile", 120) {
+        return skipped(&reason);
+    }
+    let crowd = flood(&broker);
+    let small = [("retention.bytes", SET, Some("1"))];
+    assert_eq!(alter_one(&mut connection, TOPIC, &topic, &small), (0, None));
+    let last = i64::try_from(SEGMENTS).expect("few") - 1;
+    eventually(|| look_up(&mut connection, &topic, 0, -2).offset == last);
+    let logs = || {
+        let directory = fs::read_dir(broker.directory().join(format!("{topic}-0"))).expect("the partition");
+        directory.filter(|entry| entry.as_ref().unwrap().path().to_string_lossy().contains(".log")).count()
+    };
+    eventually(|| logs() == 1);
+    assert_eq!(append(&mut connection, &topic, 0, batch).error_code, 0);
+    drop(crowd);
+    assert!(!is_offline(&broker));
 }
 
 /// Hot partitions take all that is left, too: then there is nothing in reserve.
