@@ -39,12 +39,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 /// Connections get this long to send what is answered when the broker stops.
 const DRAIN: Duration = Duration::from_millis(300);
+/// Threads that read from the disk for connections. The runtime has 512 for all that blocks, and where it cannot have one
+/// it waits.
+const READERS_MAX: usize = 64;
 /// Never, for a timer.
 const NEVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
@@ -121,6 +124,8 @@ pub struct Broker {
     cleaner: Arc<Cleaner>,
     metadata: Arc<MetadataDir>,
     connections: Arc<Registry>,
+    /// Those who read from the disk at the same time.
+    readers: Semaphore,
     stopping: AtomicBool,
     /// The thread that moves partitions is there.
     moving: AtomicBool,
@@ -280,6 +285,7 @@ impl Broker {
             partitions,
             metadata,
             connections: Arc::new(Registry::default()),
+            readers: Semaphore::new(READERS_MAX),
             stopping: AtomicBool::new(false),
             moving: AtomicBool::new(false),
             failure: watch::Sender::new(None),
@@ -442,6 +448,18 @@ impl Broker {
             broker: network.max_connection_creation_rate,
             listener: of_listener.map_or(i32::MAX, |listener| listener.max_connection_creation_rate),
         }
+    }
+
+    /// Has a thread of its own wait for the disk; after those who came before, if there are many.
+    ///
+    /// # Errors
+    /// Why it ended before its end, for the log.
+    pub(crate) async fn read_beside<R: Send + 'static>(
+        &self,
+        read: impl FnOnce() -> R + Send + 'static,
+    ) -> Result<R, String> {
+        let _place = self.readers.acquire().await.map_err(|error| error.to_string())?;
+        tokio::task::spawn_blocking(read).await.map_err(|error| error.to_string())
     }
 
     /// The open connections.

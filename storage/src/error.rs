@@ -92,6 +92,11 @@ impl Error {
             if source.raw_os_error().is_some_and(|errno| [EMFILE, ENFILE].contains(&errno)))
     }
 
+    /// A read that was not to wait for the device would have had to.
+    pub(crate) fn would_block(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::WouldBlock)
+    }
+
     /// The same once more, for each of those who meet it, if it is such a shortage.
     pub(crate) fn shortage(&self) -> Option<Self> {
         let Self::Io { op, path, source } = self else { return None };

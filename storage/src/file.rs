@@ -9,6 +9,7 @@ mod device;
 pub(crate) use device::WholeSync;
 
 use crate::error::{Error, Result};
+use crate::page_cache;
 use crate::sync::Syncer;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -30,6 +31,8 @@ pub enum Op {
     Open,
     /// Opening for reading.
     OpenRead,
+    /// Reading what is in memory, without waiting for the device.
+    ReadAtOnce,
     /// Writing, truncating or reserving space.
     Write,
     /// fsync, fdatasync.
@@ -47,7 +50,14 @@ pub type Faults = dyn Fn(Op, &Path) -> io::Result<()> + Send + Sync;
 
 /// One log directory's access to its device.
 #[derive(Clone)]
-pub struct Disk(Arc<Inner>);
+pub struct Disk(Arc<Inner>, Reads);
+
+/// Whether a read may wait for the device.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reads {
+    Wait,
+    AtOnce,
+}
 
 struct Inner {
     root: PathBuf,
@@ -86,7 +96,7 @@ impl Disk {
     }
 
     fn made(root: &Path, faults: Option<Box<Faults>>) -> Self {
-        Self(Arc::new(Inner {
+        let inner = Arc::new(Inner {
             root: root.to_path_buf(),
             offline: AtomicBool::new(false),
             faults,
@@ -95,7 +105,29 @@ impl Disk {
             whole: OnceLock::new(),
             scanned: AtomicU64::new(0),
             syncer: OnceLock::new(),
-        }))
+        });
+        Self(inner, Reads::Wait)
+    }
+
+    /// The same access, whose reads end with `WouldBlock` instead of waiting for the device.
+    pub(crate) fn at_once(&self) -> Self {
+        Self(self.0.clone(), Reads::AtOnce)
+    }
+
+    /// Whether reads may wait for the device.
+    pub(crate) fn may_wait(&self) -> bool {
+        self.1 == Reads::Wait
+    }
+
+    /// Fills `buf` with the bytes of an open file from `position` on.
+    pub(crate) fn read_exact_at(&self, file: &File, buf: &mut [u8], position: u64) -> io::Result<()> {
+        match self.1 {
+            Reads::Wait => FileExt::read_exact_at(file, buf, position),
+            Reads::AtOnce => {
+                self.allowed(Op::ReadAtOnce, &self.0.root)?;
+                page_cache::read_exact_at(file, buf, position)
+            }
+        }
     }
 
     /// Takes hold of the root directory, so that [`Disk::sync_all`] learns of every failed write from now on.

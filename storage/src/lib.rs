@@ -11,6 +11,7 @@ pub mod log;
 pub mod log_dir;
 pub mod log_dirs;
 mod mapped;
+pub mod page_cache;
 pub mod producers;
 mod segment;
 mod sync;

@@ -54,6 +54,8 @@ type Segments = Arc<Vec<Arc<Segment>>>;
 #[derive(Debug)]
 pub struct Log {
     disk: Disk,
+    /// The same, for reads that must not wait for the device.
+    disk_at_once: Disk,
     dir: Arc<Home>,
     /// The directory is on another file system than the data directory.
     elsewhere: bool,
@@ -157,6 +159,7 @@ impl Log {
             loaded.writer.producers.first_unstable_offset(loaded.writer.next_offset).unwrap_or(i64::MAX);
         Ok(Self {
             disk: disk.clone(),
+            disk_at_once: disk.at_once(),
             dir: loaded.home,
             elsewhere: disk.is_elsewhere(dir),
             config: RwLock::new(Arc::new(config)),

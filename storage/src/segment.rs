@@ -7,11 +7,11 @@ pub(crate) use walk::Walk;
 use crate::error::{Error, Result};
 use crate::file::Disk;
 use crate::file_name::{FileStage, SegmentFile, SegmentFileKind};
-use crate::index::{ActiveIndexes, IndexLimits, ReadAt, offset, time};
+use crate::index::{ActiveIndexes, IndexError, IndexLimits, ReadAt, offset, time};
 use crate::log::recovery::batch_reader::{BatchReader, Step};
 use crate::verified::Verified;
 use milena_protocol::records::{BatchHeader, HEADER_LEN, crc_matches};
-use parking_lot::{Mutex, RwLock, RwLockReadGuard};
+use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -26,6 +26,19 @@ impl ReadAt for File {
 
     fn len(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
+    }
+}
+
+/// An open file, read as its directory is to be read.
+pub(crate) struct Reader<'a>(pub(crate) &'a Disk, pub(crate) &'a File);
+
+impl ReadAt for Reader<'_> {
+    fn read_exact_at(&self, buf: &mut [u8], pos: u64) -> io::Result<()> {
+        self.0.read_exact_at(self.1, buf, pos)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.1.metadata()?.len())
     }
 }
 
@@ -282,9 +295,12 @@ impl Segment {
     /// Before the first use of index files that an earlier process wrote: makes them anew if they are not whole. `false`:
     /// there is no room for them, or no descriptor, and they are in memory from now on.
     fn check_index_files(&self, disk: &Disk) -> Result<bool> {
-        let mut checked = self.checked.lock();
+        let Some(mut checked) = self.checked(disk) else { return Err(self.would_block()) };
         if *checked || self.made.get().is_some() {
             return Ok(*checked);
+        }
+        if !disk.may_wait() {
+            return Err(self.would_block());
         }
         let end = self.published();
         if end.position > 0 && !self.index_files_fit(disk, end)? {
@@ -307,6 +323,16 @@ impl Segment {
         }
         *checked = true;
         Ok(true)
+    }
+
+    /// Whoever makes the files anew holds this while he reads the whole segment: it is not waited for by a read that may
+    /// not wait for the device.
+    fn checked(&self, disk: &Disk) -> Option<MutexGuard<'_, bool>> {
+        if disk.may_wait() { Some(self.checked.lock()) } else { self.checked.try_lock() }
+    }
+
+    fn would_block(&self) -> Error {
+        Error::io("read", &self.path(SegmentFileKind::Log), io::ErrorKind::WouldBlock.into())
     }
 
     /// A cheap look: it finds files that are missing, cut short or end in zeros, but not every damage.
@@ -497,11 +523,25 @@ impl Segment {
         let kind = SegmentFileKind::OffsetIndex;
         // Without its index a segment is searched from its start: slower, never wrong.
         let Some(file) = self.index_file(disk, kind)? else { return Ok(0) };
-        Ok(offset::lookup(&*file, self.base_offset, wanted).map_or(0, |at| at.position))
+        let found = self.unless_it_waits(offset::lookup(&Reader(disk, &file), self.base_offset, wanted))?;
+        Ok(found.map_or(0, |at| at.position))
+    }
+
+    /// What was looked up in an index file; nothing if that cannot be used.
+    ///
+    /// # Errors
+    /// That the device would have had to be waited for says nothing about the file.
+    fn unless_it_waits<T>(&self, found: std::result::Result<T, IndexError>) -> Result<Option<T>> {
+        match found {
+            Err(IndexError::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                Err(self.would_block())
+            }
+            found => Ok(found.ok()),
+        }
     }
 
     /// What is wrong with one of the index files.
-    pub(crate) fn index_error(&self, kind: SegmentFileKind, error: &crate::index::IndexError) -> Error {
+    pub(crate) fn index_error(&self, kind: SegmentFileKind, error: &IndexError) -> Error {
         Error::Corrupt { path: self.path(kind), position: 0, reason: error.to_string() }
     }
 
@@ -510,7 +550,13 @@ impl Segment {
         let from = self.floor(disk, offset)?;
         let mut walk = Walk::new(self, disk, from, end.position)?;
         let mut place = walk.next();
-        if from > 0 && !matches!(&place, Ok(Some(first)) if first.base_offset <= offset) {
+        let fits = match &place {
+            Ok(Some(first)) => first.base_offset <= offset,
+            Ok(None) | Err(Error::Corrupt { .. }) => false,
+            // Says nothing about the index.
+            Err(_) => true,
+        };
+        if from > 0 && !fits {
             // The index is wrong: no batch begins there, or one that is already behind.
             walk = Walk::new(self, disk, 0, end.position)?;
             place = walk.next();
@@ -577,8 +623,8 @@ impl Segment {
         }
         let kind = SegmentFileKind::OffsetIndex;
         let Some(file) = self.index_file(disk, kind)? else { return Ok(None) };
-        let found = offset::first_at_or_behind(&*file, self.base_offset, position);
-        Ok(found.ok().flatten().map(|at| at.offset))
+        let found = offset::first_at_or_behind(&Reader(disk, &file), self.base_offset, position);
+        Ok(self.unless_it_waits(found)?.flatten().map(|at| at.offset))
     }
 
     /// The largest timestamp of the segment, or `None` if it has no record with one.
@@ -621,7 +667,7 @@ impl Segment {
     pub(crate) fn read(&self, disk: &Disk, position: u32, len: usize) -> Result<Vec<u8>> {
         let mut bytes = vec![0; len];
         let file = self.file(disk)?;
-        FileExt::read_exact_at(&*file, &mut bytes, u64::from(position))
+        disk.read_exact_at(&file, &mut bytes, u64::from(position))
             .map_err(|e| Error::io("read", &self.path(SegmentFileKind::Log), e))?;
         Ok(bytes)
     }

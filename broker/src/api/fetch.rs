@@ -9,7 +9,8 @@
 //!   segment waits for nothing: a consumer that has fallen behind never waits.
 //! * 7: sessions (KIP-227). 12: last fetched epoch, diverging epoch. 13: topics by id, an unknown one is
 //!   UNKNOWN_TOPIC_ID. An offset outside the log: OFFSET_OUT_OF_RANGE.
-//! * Ranges that are not in the page cache are read by another thread first: `sendfile` would block this one.
+//! * What is not in the page cache is read by another thread: indexes and batch headers here, the records when they are
+//!   sent ([`crate::net::sendfile`]).
 
 use super::{ApiKey, Context, Outcome};
 use crate::broker::Broker;
@@ -26,6 +27,7 @@ use milena_protocol::fetch::{self, PartitionResponse, Records, TopicResponse};
 use milena_protocol::gather::Gather;
 use milena_protocol::request;
 use milena_storage::log::{Bound, Slice};
+use milena_storage::page_cache;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,8 +56,17 @@ struct Found {
     /// Bytes as min_bytes counts them.
     counted: usize,
     failed: bool,
+    /// The device has to be asked, and this try was not to wait for it: nothing else counts.
+    blocked: bool,
     /// Ranges that may have to be read from the disk, or be verified, and which of the partitions they belong to.
     cold: Vec<(usize, Slice)>,
+}
+
+/// Whether a try may wait for the device.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Looking {
+    AtOnce,
+    Waiting,
 }
 
 pub(crate) fn handle(cx: &Context<'_>, body: &[u8], out: &mut Gather) -> Outcome {
@@ -80,18 +91,16 @@ pub(crate) fn handle(cx: &Context<'_>, body: &[u8], out: &mut Gather) -> Outcome
         return out.end_frame(start).map_or_else(|n| Outcome::Close(too_large(n)), |()| Outcome::Written);
     }
     let wait = u64::try_from(request.max_wait_ms).unwrap_or(0);
-    let found = fetch.look();
-    if found.failed || wait == 0 || fetch.wanted.is_empty() || found.counted >= fetch.min_bytes {
-        if found.cold.is_empty() {
-            return match fetch.write(found.partitions, out) {
-                Ok(()) => Outcome::Written,
-                Err(reason) => Outcome::Close(reason),
-            };
-        }
-        return Outcome::Later(Box::pin(async move { fetch.finish(found).await }));
+    let found = fetch.look(Looking::AtOnce);
+    let answers = |found: &Found| wait == 0 || fetch.wanted.is_empty() || fetch.is_enough(found);
+    if !found.blocked && found.cold.is_empty() && answers(&found) {
+        return match fetch.write(found.partitions, out) {
+            Ok(()) => Outcome::Written,
+            Err(reason) => Outcome::Close(reason),
+        };
     }
     let deadline = Instant::now() + Duration::from_millis(wait);
-    Outcome::Later(Box::pin(Waiting::new(fetch).run(deadline)))
+    Outcome::Later(Box::pin(Arc::new(fetch).run(found, deadline)))
 }
 
 /// The least of `fetch.max.bytes` and what the quota of the client lets through at once.
@@ -118,12 +127,12 @@ fn too_large(bytes: usize) -> String {
 
 /// A fetch that is registered with its partitions; dropping it takes it off again.
 struct Waiting {
-    fetch: Fetch,
+    fetch: Arc<Fetch>,
     parked: Arc<Parked>,
 }
 
 impl Waiting {
-    fn new(fetch: Fetch) -> Self {
+    fn new(fetch: Arc<Fetch>) -> Self {
         let parked = Parked::new();
         for (_, partition) in &fetch.wanted {
             if let Ok(partition) = partition {
@@ -137,15 +146,15 @@ impl Waiting {
         loop {
             self.parked.look();
             // What was appended between the first look and the registration is seen by this look.
-            let found = self.fetch.look();
-            if found.failed || found.counted >= self.fetch.min_bytes || self.fetch.broker.is_stopping() {
+            let found = self.fetch.find().await?;
+            if self.fetch.is_enough(&found) || self.fetch.broker.is_stopping() {
                 return self.fetch.finish(found).await;
             }
             if self.parked.is_enough_without(self.fetch.min_bytes - found.counted) {
                 continue;
             }
             if tokio::time::timeout_at(deadline, self.parked.enough.notified()).await.is_err() {
-                let found = self.fetch.look();
+                let found = self.fetch.find().await?;
                 return self.fetch.finish(found).await;
             }
         }
@@ -225,13 +234,38 @@ impl Fetch {
         })
     }
 
+    /// Goes on where the first look was not enough.
+    async fn run(self: Arc<Self>, found: Found, deadline: Instant) -> Result<Gather, String> {
+        let found = if found.blocked { self.find().await? } else { found };
+        if self.is_enough(&found) || self.wanted.is_empty() || deadline <= Instant::now() {
+            return self.finish(found).await;
+        }
+        Waiting::new(self).run(deadline).await
+    }
+
+    /// Whether the answer can leave with what was found.
+    fn is_enough(&self, found: &Found) -> bool {
+        found.failed || found.counted >= self.min_bytes
+    }
+
+    /// Looks at every partition, on another thread if the device has to be asked.
+    async fn find(self: &Arc<Self>) -> Result<Found, String> {
+        let found = self.look(Looking::AtOnce);
+        if !found.blocked {
+            return Ok(found);
+        }
+        let fetch = self.clone();
+        self.broker.read_beside(move || fetch.look(Looking::Waiting)).await
+    }
+
     /// Looks at every partition in the order asked for.
-    fn look(&self) -> Found {
+    fn look(&self, looking: Looking) -> Found {
         let mut found = Found {
             partitions: Vec::with_capacity(self.wanted.len()),
             bytes: 0,
             counted: 0,
             failed: false,
+            blocked: false,
             cold: Vec::new(),
         };
         for (wanted, partition) in &self.wanted {
@@ -240,10 +274,14 @@ impl Fetch {
                     found.failed = true;
                     PartitionResponse::error(wanted.index, ResponseError::UnknownTopicOrPartition.code())
                 }
-                Ok(partition) => self.look_at(wanted, partition, &mut found).unwrap_or_else(|error| {
-                    found.failed = true;
-                    PartitionResponse::error(wanted.index, error.code())
-                }),
+                Ok(partition) => match self.look_at(wanted, partition, looking, &mut found) {
+                    Ok(Some(response)) => response,
+                    Ok(None) => return Found { blocked: true, ..found },
+                    Err(error) => {
+                        found.failed = true;
+                        PartitionResponse::error(wanted.index, error.code())
+                    }
+                },
                 // Others may still have to wait, or a consumer of a topic that is gone would ask without a pause.
                 Err(error) => unknown(wanted.index, *error),
             };
@@ -253,12 +291,14 @@ impl Fetch {
         found
     }
 
+    /// `None` if the device would have to be waited for.
     fn look_at(
         &self,
         wanted: &Wanted,
         partition: &Partition,
+        looking: Looking,
         found: &mut Found,
-    ) -> Result<PartitionResponse, ResponseError> {
+    ) -> Result<Option<PartitionResponse>, ResponseError> {
         partition.check_epoch(wanted.current_epoch)?;
         if partition.is_offline() {
             return Err(ResponseError::KafkaStorageError);
@@ -277,21 +317,25 @@ impl Fetch {
         };
         if diverging_epoch.is_some() {
             found.failed = true;
-            return Ok(PartitionResponse {
+            return Ok(Some(PartitionResponse {
                 error_code: 0,
                 high_watermark: partition.log().end_offset(),
                 last_stable_offset: partition.log().last_stable_offset(),
                 log_start_offset: partition.log().start_offset(),
                 diverging_epoch,
                 ..PartitionResponse::error(wanted.index, 0)
-            });
+            }));
         }
         let max = wanted.max_bytes.min(left);
-        let slice =
-            partition.on_log(|log| log.read(wanted.offset, max, first, self.bound)).map_err(|error| {
-                report("cannot read", &partition.topic, partition.index, &error);
-                response_error(&error)
-            })?;
+        let read = partition.on_log(|log| match looking {
+            Looking::AtOnce => log.read_at_once(wanted.offset, max, first, self.bound),
+            Looking::Waiting => log.read(wanted.offset, max, first, self.bound).map(Some),
+        });
+        let read = read.map_err(|error| {
+            report("cannot read", &partition.topic, partition.index, &error);
+            response_error(&error)
+        })?;
+        let Some(slice) = read else { return Ok(None) };
         let mut response = PartitionResponse {
             index: wanted.index,
             error_code: 0,
@@ -307,11 +351,21 @@ impl Fetch {
         let counted =
             if slice.goes_on { self.min_bytes } else { slice.available.min(wanted.max_bytes.max(slice.len)) };
         found.counted = found.counted.saturating_add(counted);
-        if slice.len > 0 && (!slice.is_verified() || !slice.fresh && !slice.is_cached()) {
+        if slice.len > 0 && (!slice.is_verified() || self.is_cold_copy(&slice)) {
             found.cold.push((found.partitions.len(), slice.clone()));
         }
         response.records = records(slice);
-        Ok(response)
+        Ok(Some(response))
+    }
+
+    /// Whether the records would be copied into the answer, and are not in memory. Their beginning is: that is how they were
+    /// found.
+    fn is_cold_copy(&self, slice: &Slice) -> bool {
+        slice.len < self.broker.sendfile_min()
+            && slice
+                .file
+                .as_ref()
+                .is_some_and(|file| !page_cache::holds(file, slice.position + slice.len as u64 - 1, 1))
     }
 
     /// Brings cold ranges into the page cache and computes the CRCs of what nobody has read since the start, without
@@ -319,10 +373,9 @@ impl Fetch {
     async fn finish(&self, found: Found) -> Result<Gather, String> {
         let Found { mut partitions, cold, .. } = found;
         if !cold.is_empty() {
-            let prepared = tokio::task::spawn_blocking(move || {
-                cold.into_iter().map(|(at, slice)| (at, prepare(slice))).collect::<Vec<_>>()
-            });
-            for (at, slice) in prepared.await.map_err(|error| error.to_string())? {
+            let prepare_all =
+                move || cold.into_iter().map(|(at, slice)| (at, prepare(slice))).collect::<Vec<_>>();
+            for (at, slice) in self.broker.read_beside(prepare_all).await? {
                 match slice {
                     Ok(slice) => partitions[at].records = records(slice),
                     Err(error) => {
@@ -376,8 +429,8 @@ impl Fetch {
 /// Reads a range, so that sending it does not wait for the disk.
 fn prepare(mut slice: Slice) -> Result<Slice, milena_storage::error::Error> {
     if slice.is_verified() {
-        // A range that cannot be read is noticed when it is sent.
-        let _ = slice.warm();
+        // A range that cannot be read is noticed when it is copied.
+        let _ = slice.file.as_ref().map(|file| page_cache::bring_in(file, slice.position, slice.len));
     } else {
         slice.verify()?;
     }

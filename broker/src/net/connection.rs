@@ -8,9 +8,10 @@
 use crate::api::{self, ConnectionInfo, Outcome, Pending};
 use crate::broker::Broker;
 use crate::net::registry::Registered;
-use crate::net::sendfile::Outgoing;
+use crate::net::sendfile::{Outgoing, Sent};
 use milena_protocol::frame::{self, Next};
-use milena_protocol::gather::Gather;
+use milena_protocol::gather::{FileRange, Gather};
+use milena_storage::page_cache;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -80,6 +81,8 @@ pub(crate) struct Connection {
     active: Instant,
     /// The socket has taken a part of what there is to send.
     unsent: bool,
+    /// What is to be sent next is being read from the disk.
+    reading: Option<Pending<()>>,
 }
 
 impl Connection {
@@ -107,6 +110,7 @@ impl Connection {
             idle,
             active,
             unsent: false,
+            reading: None,
         }
     }
 
@@ -176,17 +180,25 @@ impl Connection {
     /// Sends what the socket takes; the task is woken when it takes more.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         while !self.outgoing.is_empty() {
+            if let Some(reading) = &mut self.reading {
+                if reading.as_mut().poll(cx).is_pending() {
+                    self.unsent = true;
+                    return Ok(());
+                }
+                self.reading = None;
+            }
             let Poll::Ready(ready) = self.stream.poll_write_ready(cx) else {
                 self.unsent = true;
                 return Ok(());
             };
             let before = self.outgoing.sent();
             let sent = ready.and_then(|()| {
-                let (stream, outgoing) = (&self.stream, &mut self.outgoing);
-                stream.try_io(Interest::WRITABLE, || outgoing.send(stream.as_fd(), KEEP))
+                let (stream, outgoing, now) = (&self.stream, &mut self.outgoing, std::time::Instant::now());
+                stream.try_io(Interest::WRITABLE, || outgoing.send(stream.as_fd(), KEEP, now, is_cached))
             });
             match sent {
-                Ok(()) => {}
+                Ok(Sent::Everything) => {}
+                Ok(Sent::Cold(piece)) => self.reading = Some(Box::pin(bring_in(self.broker.clone(), piece))),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
                 Err(e) if gone(&e) => return Err(End::Quiet),
                 Err(e) => return Err(End::Reason(format!("cannot send: {e}"))),
@@ -352,6 +364,16 @@ impl Connection {
         }
         Poll::Pending
     }
+}
+
+fn is_cached(range: &FileRange) -> bool {
+    page_cache::holds(&range.file, range.position, range.len)
+}
+
+/// Reads what is to be sent. What cannot be read is noticed when it is sent.
+async fn bring_in(broker: Arc<Broker>, range: FileRange) {
+    let read = move || page_cache::bring_in(&range.file, range.position, range.len);
+    let _ = broker.read_beside(read).await;
 }
 
 fn gone(error: &io::Error) -> bool {

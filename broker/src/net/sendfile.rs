@@ -1,14 +1,33 @@
 //! Sends a [`Gather`]: inline bytes by `send`, file ranges from the page cache to the socket by `sendfile`.
+//!
+//! What is not in the page cache would make `sendfile`, and everybody who is served by this thread, wait for the device. So a
+//! range is looked at piece by piece just before it is sent, however long ago it was found, and a piece that is not there
+//! is handed out to be read by somebody else.
 
-use milena_protocol::gather::Gather;
+use milena_protocol::gather::{FileRange, Gather};
 use nix::errno::Errno;
 use nix::sys::sendfile::sendfile;
 use nix::sys::socket::{MsgFlags, send};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::time::{Duration, Instant};
 
 /// More bytes follow at once: the kernel may wait for them before it sends a packet.
 const MSG_MORE: MsgFlags = MsgFlags::from_bits_retain(nix::libc::MSG_MORE);
+
+/// Bytes of a file range that are looked at, and brought in, at once.
+const PIECE: usize = 1 << 20;
+/// How long what was seen in memory is taken to be there, if the socket takes it bit by bit.
+const SEEN_FOR: Duration = Duration::from_millis(100);
+
+/// What became of sending.
+#[derive(Debug)]
+pub(crate) enum Sent {
+    /// Everything has left.
+    Everything,
+    /// What comes next must be read from the device first. It is taken to be in memory the next time.
+    Cold(FileRange),
+}
 
 /// What is on its way to a client, and how much of it has left.
 #[derive(Debug, Default)]
@@ -20,6 +39,10 @@ pub(crate) struct Outgoing {
     ranges: usize,
     /// Bytes sent of the range after those.
     of_range: usize,
+    /// Bytes behind those that are in memory, as it seemed then.
+    seen: (usize, Option<Instant>),
+    /// Bytes behind those that somebody has brought in since.
+    brought_in: usize,
 }
 
 impl Outgoing {
@@ -44,11 +67,23 @@ impl Outgoing {
         self.gather.held_bytes()
     }
 
-    /// Sends until everything has left. A reset of the answer's memory keeps `keep` bytes.
+    /// Sends until everything has left, or something has to be read that is not in memory, which `is_cached` tells. A reset
+    /// of the answer's memory keeps `keep` bytes.
     ///
     /// # Errors
     /// `WouldBlock` if the socket takes no more now; any other error ends the connection.
-    pub(crate) fn send(&mut self, socket: BorrowedFd<'_>, keep: usize) -> io::Result<()> {
+    pub(crate) fn send(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        keep: usize,
+        now: Instant,
+        is_cached: impl Fn(&FileRange) -> bool,
+    ) -> io::Result<Sent> {
+        if self.brought_in > 0 {
+            self.seen = (std::mem::take(&mut self.brought_in), Some(now));
+        } else if self.seen.1.is_none_or(|seen| now.duration_since(seen) > SEEN_FOR) {
+            self.seen.0 = 0;
+        }
         loop {
             let (bytes, cuts) = (self.gather.bytes(), self.gather.cuts());
             let next = cuts.get(self.ranges);
@@ -61,10 +96,18 @@ impl Outgoing {
             }
             let Some(cut) = next else { break };
             let range = &cut.range;
-            let mut position =
-                i64::try_from(range.position + self.of_range as u64).map_err(io::Error::other)?;
-            let left = range.len - self.of_range;
-            let sent = retry(|| sendfile(socket, range.file.as_fd(), Some(&mut position), left))?;
+            let at = range.position + self.of_range as u64;
+            if self.seen.0 == 0 {
+                let len = PIECE.min(range.len - self.of_range);
+                let piece = FileRange { file: range.file.clone(), position: at, len };
+                if !is_cached(&piece) {
+                    self.brought_in = len;
+                    return Ok(Sent::Cold(piece));
+                }
+                self.seen = (len, Some(now));
+            }
+            let mut position = i64::try_from(at).map_err(io::Error::other)?;
+            let sent = retry(|| sendfile(socket, range.file.as_fd(), Some(&mut position), self.seen.0))?;
             if sent == 0 {
                 // Cannot be while published bytes are never cut off; the client must not wait for the rest for ever.
                 return Err(io::Error::new(
@@ -73,13 +116,14 @@ impl Outgoing {
                 ));
             }
             self.of_range += sent;
+            self.seen.0 -= sent;
             if self.of_range == range.len {
                 (self.ranges, self.of_range) = (self.ranges + 1, 0);
             }
         }
         self.gather.clear(keep);
         (self.inline, self.ranges, self.of_range) = (0, 0, 0);
-        Ok(())
+        Ok(Sent::Everything)
     }
 }
 
@@ -94,11 +138,12 @@ fn retry(mut call: impl FnMut() -> nix::Result<usize>) -> io::Result<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::Outgoing;
+    use super::{Outgoing, PIECE, SEEN_FOR, Sent};
     use milena_protocol::gather::FileRange;
     use std::io::{Read, Write};
     use std::os::fd::AsFd;
     use std::sync::Arc;
+    use std::time::Instant;
 
     #[test]
     fn inline_bytes_and_ranges_leave_in_order_through_a_narrow_socket() {
@@ -124,8 +169,8 @@ mod tests {
         ours.set_nonblocking(true).unwrap();
         let (mut got, mut piece, mut blocked) = (Vec::new(), vec![0; 60_001], 0);
         loop {
-            match out.send(ours.as_fd(), 0) {
-                Ok(()) => break,
+            match out.send(ours.as_fd(), 0, Instant::now(), |_| true) {
+                Ok(_) => break,
                 Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {
                     blocked += 1;
                     let n = theirs.read(&mut piece).unwrap();
@@ -140,6 +185,52 @@ mod tests {
         assert!(got == expected);
     }
 
+    /// Between a look and the next one the socket may be full for long.
+    #[test]
+    fn what_is_not_in_memory_is_asked_for_and_not_waited_for() {
+        let mut file = tempfile::tempfile().unwrap();
+        let stored: Vec<u8> = (0..3_000_000u32).map(|i| (i % 251) as u8).collect();
+        file.write_all(&stored).unwrap();
+        let file = Arc::new(file);
+        let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let mut out = Outgoing::default();
+        for (position, len) in [(7, 2_900_000), (0, 1000)] {
+            out.gather().bytes_mut().extend_from_slice(b"head");
+            out.gather().put_range(FileRange { file: file.clone(), position, len });
+        }
+        // Nothing is in memory unless it has just been brought in, and that not for long.
+        let (mut asked, mut got, mut piece) = (Vec::new(), Vec::new(), vec![0; 100_000]);
+        let mut now = Instant::now();
+        loop {
+            match out.send(ours.as_fd(), 0, now, |_| false) {
+                Ok(Sent::Everything) => break,
+                Ok(Sent::Cold(range)) => {
+                    asked.push((range.position as usize, range.len));
+                    // However long that takes.
+                    now += 10 * SEEN_FOR;
+                }
+                Err(error) => {
+                    assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+                    let n = theirs.read(&mut piece).unwrap();
+                    got.extend_from_slice(&piece[..n]);
+                    // The client takes a break after the first MB.
+                    now += if got.len() > 1_000_000 { SEEN_FOR * 2 } else { SEEN_FOR / 100 };
+                }
+            }
+        }
+        drop(ours);
+        theirs.read_to_end(&mut got).unwrap();
+        assert!(got == [b"head", &stored[7..2_900_007], b"head", &stored[..1000]].concat());
+        // Each piece begins within the one before or behind it, and none reaches beyond its range.
+        assert_eq!((asked[0], asked[asked.len() - 1]), ((7, PIECE), (0, 1000)));
+        let of_first = &asked[..asked.len() - 1];
+        assert!(of_first.iter().all(|(at, len)| (1..=PIECE).contains(len) && at + len <= 2_900_007));
+        assert!(of_first.windows(2).all(|two| two[1].0 > two[0].0 && two[1].0 <= two[0].0 + two[0].1));
+        assert_eq!(of_first.iter().filter(|(at, _)| *at < 900_000).count(), 1, "what was seen is trusted");
+        assert!(of_first.len() > 5, "and no more after a while");
+    }
+
     /// A client that always leaves something unread must not make the rest pile up: what was sent counts until it is let go.
     #[test]
     fn what_was_sent_is_held_until_everything_has_left() {
@@ -147,14 +238,14 @@ mod tests {
         here.set_nonblocking(true).unwrap();
         let mut out = Outgoing::default();
         out.gather().bytes_mut().extend_from_slice(&vec![1; 3 << 20]);
-        let blocked = out.send(here.as_fd(), 0).unwrap_err();
+        let blocked = out.send(here.as_fd(), 0, Instant::now(), |_| true).unwrap_err();
         assert_eq!(blocked.kind(), std::io::ErrorKind::WouldBlock);
         assert!(out.inline > 0 && out.held_bytes() == 3 << 20, "{} sent", out.inline);
         let mut read = 0;
         let mut piece = vec![0; 1 << 16];
         while read < 3 << 20 {
             read += there.read(&mut piece).unwrap();
-            let _ = out.send(here.as_fd(), 0);
+            let _ = out.send(here.as_fd(), 0, Instant::now(), |_| true);
         }
         assert!(out.is_empty() && out.held_bytes() == 0);
         let file = Arc::new(tempfile::tempfile().unwrap());

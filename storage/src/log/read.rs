@@ -4,8 +4,9 @@ use super::Log;
 use crate::error::{Error, Result};
 use crate::file::Disk;
 use crate::file_name::SegmentFileKind;
+use crate::index::IndexError;
 use crate::index::aborted::{self, AbortedTransaction, Search};
-use crate::segment::{Place, Published, Segment, read_batch};
+use crate::segment::{Place, Published, Reader, Segment, read_batch};
 use milena_protocol::records::{BatchHeader, Decoder, HEADER_LEN, RecordStream, TimestampType};
 use std::fs::File;
 use std::sync::Arc;
@@ -33,8 +34,6 @@ pub struct Slice {
     pub position: u64,
     /// Number of bytes; 0 when there is nothing to read yet.
     pub len: usize,
-    /// The bytes lie at the end of the log, so they were written a moment ago and are in the page cache.
-    pub fresh: bool,
     /// Bytes up to where a reader must stop, or up to the end of the segment, however many were asked for.
     pub available: usize,
     /// Whether there is more to be read in a later segment.
@@ -60,9 +59,6 @@ pub struct TimestampedOffset {
     pub offset: i64,
 }
 
-/// Bytes within which of the log end a range counts as fresh.
-const FRESH: u32 = 4 << 20;
-
 impl Log {
     /// Finds up to `max_bytes` of whole batches, the first of which holds `offset`. With `at_least_one` the first
     /// batch is given even if it is larger.
@@ -70,6 +66,35 @@ impl Log {
     /// # Errors
     /// [`Error::OffsetOutOfRange`] below the log start or beyond the end; [`Error::Corrupt`] on a damaged log.
     pub fn read(&self, offset: i64, max_bytes: usize, at_least_one: bool, bound: Bound) -> Result<Slice> {
+        self.read_from(&self.disk, offset, max_bytes, at_least_one, bound)
+    }
+
+    /// As [`Log::read`], for a thread that must not wait for the device: `None` if finding the batches would. Whether the
+    /// batches themselves are in memory is another question ([`crate::page_cache::holds`]).
+    ///
+    /// # Errors
+    /// As [`Log::read`].
+    pub fn read_at_once(
+        &self,
+        offset: i64,
+        max_bytes: usize,
+        at_least_one: bool,
+        bound: Bound,
+    ) -> Result<Option<Slice>> {
+        match self.read_from(&self.disk_at_once, offset, max_bytes, at_least_one, bound) {
+            Err(error) if error.would_block() => Ok(None),
+            found => found.map(Some),
+        }
+    }
+
+    fn read_from(
+        &self,
+        disk: &Disk,
+        offset: i64,
+        max_bytes: usize,
+        at_least_one: bool,
+        bound: Bound,
+    ) -> Result<Slice> {
         // First of all: the marker that has moved it is then in one of the segments, and what it aborts in their indexes.
         let stable = self.last_stable_offset();
         let segments = self.segments();
@@ -85,7 +110,6 @@ impl Log {
             file: None,
             position: 0,
             len: 0,
-            fresh: true,
             available: 0,
             goes_on: false,
             log_start: start,
@@ -102,7 +126,7 @@ impl Log {
             let Some(segment) = segments.get(index) else { return Ok(slice) };
             let segment_end = if index + 1 == segments.len() { end } else { segment.published() };
             // Compaction may leave a gap at the end of a segment: the next one goes on.
-            if let Some(place) = segment.find(&self.disk, offset, segment_end)? {
+            if let Some(place) = segment.find(disk, offset, segment_end)? {
                 break (segment, place, segment_end);
             }
             index += 1;
@@ -110,66 +134,40 @@ impl Log {
         if place.base_offset >= stop {
             return Ok(slice);
         }
-        let limit = match self.limit(segment, segment_end, stop) {
+        let limit = match limit(disk, segment, segment_end, stop) {
             // Damage before the last stable offset, which is the beginning of a batch: one by one up to there.
             Err(Error::Corrupt { .. }) => place.position + place.size,
             limit => limit?,
         };
-        let upto = self.upto(segment, place, limit, max_bytes, at_least_one)?;
-        slice.file = Some(segment.file(&self.disk)?);
+        let upto = upto(disk, segment, place, limit, max_bytes, at_least_one)?;
+        slice.file = Some(segment.file(disk)?);
         slice.position = u64::from(place.position);
         slice.len = (upto - place.position) as usize;
         slice.unverified = (!segment.is_verified(place.position, upto)).then(|| segment.clone());
         slice.available = (limit - place.position) as usize;
         slice.goes_on = segments.get(index + 1).is_some_and(|next| next.base_offset < stop);
-        slice.fresh = index + 1 == segments.len() && end.position - place.position <= FRESH;
         if bound == Bound::Stable {
-            slice.aborted = self.aborted(&segments[index..], offset, slice.position + slice.len as u64)?;
+            let range_end = slice.position + slice.len as u64;
+            slice.aborted = self.aborted(disk, &segments[index..], offset, range_end)?;
         }
         Ok(slice)
-    }
-
-    /// The position in `segment` at which a reader that may not see `stop` ends.
-    fn limit(&self, segment: &Segment, end: Published, stop: i64) -> Result<u32> {
-        if stop >= end.next_offset {
-            return Ok(end.position);
-        }
-        Ok(segment.find(&self.disk, stop, end)?.map_or(end.position, |p| p.position))
-    }
-
-    fn upto(
-        &self,
-        segment: &Segment,
-        first: Place,
-        limit: u32,
-        max_bytes: usize,
-        at_least_one: bool,
-    ) -> Result<u32> {
-        let wanted = u64::from(first.position) + max_bytes as u64;
-        if wanted >= u64::from(limit) {
-            return Ok(limit);
-        }
-        if first.size as usize >= max_bytes {
-            let whole = at_least_one || first.size as usize == max_bytes;
-            return Ok(if whole { first.position + first.size } else { first.position });
-        }
-        segment.cut(&self.disk, first, wanted as u32, limit)
     }
 
     /// Aborted transactions that a read_committed consumer of the range needs to know.
     fn aborted(
         &self,
+        disk: &Disk,
         segments: &[Arc<Segment>],
         offset: i64,
         range_end: u64,
     ) -> Result<Vec<AbortedTransaction>> {
-        let upper = match segments[0].offset_behind(&self.disk, range_end)? {
+        let upper = match segments[0].offset_behind(disk, range_end)? {
             Some(offset) => offset,
             None => segments.get(1).map_or_else(|| self.end_offset(), |next| next.base_offset),
         };
         let mut found = Vec::new();
         for segment in segments {
-            if collect_aborted(&self.disk, segment, offset, upper, &mut found)? == Search::Complete {
+            if collect_aborted(disk, segment, offset, upper, &mut found)? == Search::Complete {
                 break;
             }
         }
@@ -355,17 +353,43 @@ pub(super) fn collect_aborted(
     found: &mut Vec<AbortedTransaction>,
 ) -> Result<Search> {
     let Some(file) = segment.transaction_index(disk)? else { return Ok(Search::GoOn) };
-    aborted::collect(&*file, from, upper, found)
-        .map_err(|e| segment.index_error(SegmentFileKind::TransactionIndex, &e))
+    aborted::collect(&Reader(disk, &file), from, upper, found).map_err(|error| match error {
+        IndexError::Io(error) => Error::io("read", &segment.path(SegmentFileKind::TransactionIndex), error),
+        error => segment.index_error(SegmentFileKind::TransactionIndex, &error),
+    })
+}
+
+/// The position in `segment` at which a reader that may not see `stop` ends.
+fn limit(disk: &Disk, segment: &Segment, end: Published, stop: i64) -> Result<u32> {
+    if stop >= end.next_offset {
+        return Ok(end.position);
+    }
+    Ok(segment.find(disk, stop, end)?.map_or(end.position, |p| p.position))
+}
+
+/// The position behind the last batch that a reader gets.
+fn upto(
+    disk: &Disk,
+    segment: &Segment,
+    first: Place,
+    limit: u32,
+    max_bytes: usize,
+    at_least_one: bool,
+) -> Result<u32> {
+    let wanted = u64::from(first.position) + max_bytes as u64;
+    if wanted >= u64::from(limit) {
+        return Ok(limit);
+    }
+    if first.size as usize >= max_bytes {
+        let whole = at_least_one || first.size as usize == max_bytes;
+        return Ok(if whole { first.position + first.size } else { first.position });
+    }
+    segment.cut(disk, first, wanted as u32, limit)
 }
 
 fn corrupt(segment: &Segment, place: Place, reason: String) -> Error {
     Error::Corrupt { path: segment.path(SegmentFileKind::Log), position: u64::from(place.position), reason }
 }
-
-/// Distance between the bytes at which a range is probed for being in the page cache. What was not read or written
-/// lately goes in long stretches, so few probes tell.
-const PROBE: u64 = 512 << 10;
 
 impl Slice {
     /// Whether [`Slice::verify`] has nothing to do.
@@ -383,45 +407,6 @@ impl Slice {
         let (Some(segment), Some(file)) = (self.unverified.take(), &self.file) else { return Ok(()) };
         let from = self.position as u32;
         self.len = (segment.verify(file, from, from + self.len as u32)? - from) as usize;
-        Ok(())
-    }
-
-    /// Whether the range is in memory, so that sending it does not wait for the disk. A probe now and then, not a
-    /// promise: the kernel may drop pages at any time.
-    #[must_use]
-    pub fn is_cached(&self) -> bool {
-        use rustix::io::{Errno, ReadWriteFlags, preadv2};
-        let Some(file) = self.file.as_ref().filter(|_| self.len > 0) else { return true };
-        let mut byte = [0];
-        let last = self.position + self.len as u64 - 1;
-        let probes = (self.position..last).step_by(PROBE as usize).chain([last]);
-        for position in probes {
-            let mut into = [std::io::IoSliceMut::new(&mut byte)];
-            match preadv2(file, &mut into, position, ReadWriteFlags::NOWAIT) {
-                Err(Errno::AGAIN) => return false,
-                // A file system that cannot tell (tmpfs among them) is taken to be in memory.
-                Err(_) => return true,
-                Ok(_) => {}
-            }
-        }
-        true
-    }
-
-    /// Reads the range into the page cache; blocks.
-    ///
-    /// # Errors
-    /// The system's, if the disk cannot be read.
-    pub fn warm(&self) -> std::io::Result<()> {
-        use std::os::unix::fs::FileExt;
-        let Some(file) = &self.file else { return Ok(()) };
-        let mut piece = vec![0; (128 << 10).min(self.len)];
-        let end = self.position + self.len as u64;
-        let mut at = self.position;
-        while at < end {
-            let n = piece.len().min((end - at) as usize);
-            file.read_exact_at(&mut piece[..n], at)?;
-            at += n as u64;
-        }
         Ok(())
     }
 }

@@ -465,6 +465,57 @@ fn a_file_is_never_longer_than_it_may_be() {
 }
 
 #[test]
+fn a_read_that_may_not_wait_finds_all_of_it_or_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    // Reads at once that may still be done, and whether one was refused.
+    let (left, refused) = (Arc::new(AtomicUsize::new(usize::MAX)), Arc::new(AtomicBool::new(false)));
+    let faults = {
+        let (left, refused) = (left.clone(), refused.clone());
+        move |op, _: &Path| {
+            let counts = op == Op::ReadAtOnce;
+            if counts
+                && left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_err()
+            {
+                refused.store(true, Ordering::Relaxed);
+                return Err(std::io::ErrorKind::WouldBlock.into());
+            }
+            Ok(())
+        }
+    };
+    let disk = Disk::with_faults(dir.path(), Box::new(faults));
+    let config = LogConfig { segment_bytes: 100_000, index_interval_bytes: 500, ..LogConfig::default() };
+    let start = Start { clean: true, now_ms: HOW.now_ms, ..Start::default() };
+    let log = Log::open(&disk, dir.path(), config.clone(), &start).unwrap();
+    (0..300).for_each(|n| assert!(append(&log, &batch(5000 + n, 2, 400), &HOW).is_ok()));
+    log.close().unwrap();
+    drop(log);
+    let log = Log::open(&disk, dir.path(), config, &start).unwrap();
+    assert!(log.segments().len() > 2);
+    // Files that nobody has looked at since the start may have to be made anew, out of the whole segment.
+    assert!(log.read_at_once(3, 5000, true, Bound::End).unwrap().is_none());
+    for offset in [0, 3, 251, 400, 599, 600] {
+        for bound in [Bound::End, Bound::Stable] {
+            let found = log.read(offset, 5000, true, bound).unwrap();
+            let told = |slice: &super::read::Slice| {
+                (slice.position, slice.len, slice.available, slice.goes_on, slice.high_watermark)
+            };
+            for reads in 0.. {
+                left.store(reads, Ordering::Relaxed);
+                refused.store(false, Ordering::Relaxed);
+                let at_once = log.read_at_once(offset, 5000, true, bound).unwrap();
+                assert_eq!(at_once.is_none(), refused.load(Ordering::Relaxed), "{offset}, {reads} reads");
+                if let Some(at_once) = at_once {
+                    assert_eq!(told(&at_once), told(&found), "{offset}, {reads} reads");
+                    break;
+                }
+            }
+        }
+    }
+    left.store(usize::MAX, Ordering::Relaxed);
+    assert!(log.read_at_once(601, 1, true, Bound::End).is_err(), "what is no offset is none");
+}
+
+#[test]
 fn a_read_tells_what_it_has_left_out() {
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path(), &LogConfig { segment_bytes: 4000, ..LogConfig::default() }, true);

@@ -6,7 +6,6 @@ use crate::file::Disk;
 use crate::file_name::SegmentFileKind;
 use milena_protocol::records::HEADER_LEN;
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 /// One read brings in this much.
@@ -17,6 +16,7 @@ const PLACE: usize = 27;
 /// Walks the batches of a segment by their headers, a block at a time.
 pub(crate) struct Walk<'a> {
     segment: &'a Segment,
+    disk: &'a Disk,
     file: Arc<File>,
     block: [u8; WALK],
     /// Where the block starts, and how much of it is filled.
@@ -27,9 +27,10 @@ pub(crate) struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    pub(crate) fn new(segment: &'a Segment, disk: &Disk, from: u32, end: u32) -> Result<Self> {
+    pub(crate) fn new(segment: &'a Segment, disk: &'a Disk, from: u32, end: u32) -> Result<Self> {
         Ok(Self {
             segment,
+            disk,
             file: segment.file(disk)?,
             block: [0; WALK],
             start: from,
@@ -50,7 +51,8 @@ impl<'a> Walk<'a> {
         let mut from = (self.at - self.start) as usize;
         if from + PLACE > self.filled {
             let len = WALK.min((self.end - self.at) as usize);
-            FileExt::read_exact_at(&*self.file, &mut self.block[..len], u64::from(self.at))
+            self.disk
+                .read_exact_at(&self.file, &mut self.block[..len], u64::from(self.at))
                 .map_err(|e| Error::io("read", &self.segment.path(SegmentFileKind::Log), e))?;
             (self.start, self.filled, from) = (self.at, len, 0);
         }

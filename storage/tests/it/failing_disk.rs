@@ -40,7 +40,7 @@ fn fail_at(
         // Only an opening needs a descriptor, and none needs space that only reads.
         let can_fail = match failure.errno {
             EMFILE => matches!(op, Op::Open | Op::OpenRead),
-            ENOSPC => op != Op::OpenRead,
+            ENOSPC => !matches!(op, Op::OpenRead | Op::ReadAtOnce),
             _ => true,
         };
         if !can_fail || promised.lock().checking || calls.fetch_add(1, Ordering::Relaxed) != n {

@@ -279,6 +279,10 @@ impl Model {
         let max_bytes = random.pick(&[1, 100, 1000, 10_000, 1 << 20]);
         let (at_least_one, bound) = (random.one_in(2), random.pick(&[Bound::End, Bound::Stable]));
         let slice = log.read(offset, max_bytes, at_least_one, bound).unwrap();
+        if let Some(at_once) = log.read_at_once(offset, max_bytes, at_least_one, bound).unwrap() {
+            let told = |slice: &Slice| (slice.position, slice.len, slice.last_stable, slice.aborted.clone());
+            assert_eq!(told(&at_once), told(&slice), "{offset} {max_bytes} {at_least_one} {bound:?}");
+        }
         assert_eq!(
             (slice.log_start, slice.high_watermark, slice.last_stable),
             (start, end, self.last_stable(start))

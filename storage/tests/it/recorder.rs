@@ -68,7 +68,7 @@ impl Recorder {
         let recorder = self.clone();
         Box::new(move |op, path| {
             // Reading changes nothing.
-            if op != Op::OpenRead {
+            if !matches!(op, Op::OpenRead | Op::ReadAtOnce) {
                 recorder.record(op, path);
             }
             Ok(())
@@ -217,7 +217,7 @@ impl Device {
                     self.versions.get_mut(&id).into_iter().for_each(keep_last);
                 }
             },
-            Op::Open | Op::OpenRead | Op::Write | Op::Rename | Op::Touch => {}
+            Op::Open | Op::OpenRead | Op::ReadAtOnce | Op::Write | Op::Rename | Op::Touch => {}
         }
     }
 
