@@ -34,6 +34,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+/// First version whose clients know KAFKA_STORAGE_ERROR.
+const STORAGE_ERRORS: i16 = 6;
 /// First version that names topics by id.
 const TOPIC_IDS: i16 = 13;
 
@@ -395,7 +397,8 @@ impl Fetch {
     fn write(&self, partitions: Vec<PartitionResponse>, out: &mut Gather) -> Result<(), String> {
         let mut topics: Vec<TopicResponse> = Vec::new();
         let mut places: HashMap<(Uuid, Arc<str>), usize> = HashMap::new();
-        for ((wanted, _), response) in self.wanted.iter().zip(partitions) {
+        for ((wanted, _), mut response) in self.wanted.iter().zip(partitions) {
+            response.error_code = known_to(self.version, response.error_code);
             if !self.role.keep(wanted, &response) {
                 continue;
             }
@@ -437,6 +440,14 @@ fn prepare(mut slice: Slice) -> Result<Slice, milena_storage::error::Error> {
     Ok(slice)
 }
 
+/// The code of an error in a version. Clients that are older than KAFKA_STORAGE_ERROR would not try again.
+fn known_to(version: i16, code: i16) -> i16 {
+    if version < STORAGE_ERRORS && code == ResponseError::KafkaStorageError.code() {
+        return ResponseError::NotLeaderOrFollower.code();
+    }
+    code
+}
+
 /// Why there is no topic to what a request or its session asks for.
 fn gone(image: &Image, by_id: bool, wanted: &Wanted) -> ResponseError {
     if !by_id {
@@ -460,4 +471,21 @@ fn unknown(index: i32, error: ResponseError) -> PartitionResponse {
 fn records(slice: Slice) -> Records {
     let Slice { file, position, len, .. } = slice;
     file.map_or(Records::Empty, |file| Records::range(file, position, len))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::known_to;
+    use kafka_protocol::ResponseError;
+
+    #[test]
+    fn old_clients_are_told_what_they_know() {
+        let (storage, not_leader) =
+            (ResponseError::KafkaStorageError.code(), ResponseError::NotLeaderOrFollower.code());
+        for (version, code, told) in
+            [(4, storage, not_leader), (5, storage, not_leader), (6, storage, storage), (5, 1, 1), (18, 0, 0)]
+        {
+            assert_eq!(known_to(version, code), told, "v{version}, {code}");
+        }
+    }
 }
