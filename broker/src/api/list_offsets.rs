@@ -103,7 +103,8 @@ fn find(partition: &Partition, timestamp: i64, committed: bool) -> Result<Found,
     let found = match timestamp {
         LATEST => {
             let offset = if committed { log.last_stable_offset() } else { log.end_offset() };
-            return Ok((-1, offset, log.latest_epoch()));
+            // Not that of the last batch, for which whoever is appending would have to be waited for.
+            return Ok((-1, offset, partition.leader_epoch));
         }
         EARLIEST | EARLIEST_LOCAL => {
             let offset = log.start_offset();
