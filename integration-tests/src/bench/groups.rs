@@ -59,9 +59,8 @@ pub(super) fn run(kind: &Kind, options: &Options, note: Note<'_>) {
 fn await_coordinators(server: &Server) {
     let mut connection = Connection::open(&server.address);
     find_coordinator(&mut connection, GROUPS, "any");
-    let group = |number| {
-        OffsetFetchRequestGroup::default().with_group_id(GroupId(text(&format!("ready-{number}"))))
-    };
+    let group =
+        |number| OffsetFetchRequestGroup::default().with_group_id(GroupId(text(&format!("ready-{number}"))));
     let request = OffsetFetchRequest::default().with_groups((0..OF_ALL_PARTITIONS).map(group).collect());
     let begun = Instant::now();
     while connection.call(OFFSET_FETCH, &request).groups.iter().any(|group| group.error_code != 0) {
