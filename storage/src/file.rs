@@ -20,9 +20,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
-static ZEROS: [u8; 32 << 10] = [0; 32 << 10];
+static ZEROS: [u8; 8 << 10] = [0; 8 << 10];
 /// Blocks of zeros in one call.
-const ZERO_BLOCKS_MAX: usize = 64;
+const ZERO_BLOCKS_MAX: usize = 256;
 
 /// An operation that a test may let fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

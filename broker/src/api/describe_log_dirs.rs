@@ -68,7 +68,7 @@ fn result(path: &Path) -> DescribeLogDirsResult {
 
 fn describe(path: &Path, topics: Topics) -> DescribeLogDirsResult {
     let topics = topics.into_iter().map(|(name, mut partitions)| {
-        partitions.sort_by_key(|partition| partition.partition_index);
+        partitions.sort_unstable_by_key(|partition| partition.partition_index);
         DescribeLogDirsTopic::default()
             .with_name(TopicName(StrBytes::from_string(name)))
             .with_partitions(partitions)

@@ -204,7 +204,7 @@ impl Given {
 /// The flags of a tool, one line each.
 pub(crate) fn help(table: &[Flag]) -> String {
     let mut rows: Vec<(String, &str)> = table.iter().map(|flag| (flag.shown(), flag.help)).collect();
-    rows.sort();
+    rows.sort_unstable();
     let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0).max(6);
     let mut text = format!("{:width$}  Description\n{:width$}  -----------\n", "Option", "------");
     for (name, help) in rows {

@@ -127,7 +127,7 @@ fn connect(given: &Given) -> Result<Client, Failure> {
 async fn info(screen: &mut Screen, client: &mut Client) -> Result<(), Failure> {
     let mut topics = client.metadata(None).await?;
     topics.retain(|topic| !topic.is_internal);
-    topics.sort_by(|a, b| a.name.cmp(&b.name));
+    topics.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     screen.say(format_args!("CLUSTER\n=======\n{}\n", client.cluster_id().unwrap_or_default()))?;
     screen.say("BROKERS\n=======")?;
     let mut brokers = Table::new(&["ID", "HOST", "PORT"]);

@@ -257,7 +257,7 @@ async fn flush(client: &mut Client, producer: &mut Producer) -> Result<(), Failu
 async fn export(screen: &mut Screen, client: &mut Client) -> Result<(), Failure> {
     let mut topics = client.metadata(None).await?;
     topics.retain(|topic| topic.error == 0 && !topic.is_internal);
-    topics.sort_by(|one, other| one.name.cmp(&other.name));
+    topics.sort_unstable_by(|one, other| one.name.cmp(&other.name));
     let names: Vec<&str> = topics.iter().map(|topic| &*topic.name).collect();
     let mut configs = configs(client, &names).await?;
     let topics = topics.iter().map(|topic| {

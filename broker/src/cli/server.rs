@@ -116,7 +116,7 @@ impl Meant<'_> {
         let own = config.written().get("process.roles").map_or("broker,controller", |raw| &raw.value);
         let sorted = |roles: &str| {
             let mut roles: Vec<String> = roles.split(',').map(|role| role.trim().to_owned()).collect();
-            roles.sort();
+            roles.sort_unstable();
             roles
         };
         match (self.node, self.roles) {

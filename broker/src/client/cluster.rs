@@ -421,7 +421,7 @@ impl Pace {
 impl From<MetadataResponseTopic> for Topic {
     fn from(topic: MetadataResponseTopic) -> Self {
         let mut partitions: Vec<Partition> = topic.partitions.iter().map(Partition::from).collect();
-        partitions.sort_by_key(|partition| partition.index);
+        partitions.sort_unstable_by_key(|partition| partition.index);
         Self {
             error: topic.error_code,
             name: topic.name.map(|name| name.to_string()).unwrap_or_default(),

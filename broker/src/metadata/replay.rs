@@ -245,7 +245,7 @@ impl Cluster {
     fn apply_quota(&mut self, record: &ClientQuotaRecord) {
         let mut entity: Vec<_> =
             record.entity.iter().map(|part| (part.entity_type.clone(), part.entity_name.clone())).collect();
-        entity.sort();
+        entity.sort_unstable();
         let quotas = self.quotas.entry(entity.clone()).or_default();
         if record.remove {
             quotas.remove(&record.key);

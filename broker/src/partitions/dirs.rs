@@ -336,7 +336,7 @@ impl Partitions {
         let offline = self.dirs.offline.iter().map(|root| (root.as_path(), None));
         let mut all: Vec<_> = online.chain(offline).collect();
         let order = &self.config.load().log.dirs;
-        all.sort_by_key(|(root, _)| order.iter().position(|dir| dir == root));
+        all.sort_unstable_by_key(|(root, _)| order.iter().position(|dir| dir == root));
         all.into_iter().map(|(root, dir)| (absolute(root), dir)).collect()
     }
 

@@ -19,7 +19,7 @@ pub fn peek(disk: &Disk, dir: &Path, mut each: impl FnMut(&BatchHeader, &[u8])) 
     let files = names.iter().filter_map(|name| name.to_str()?.parse::<SegmentFile>().ok());
     let mut logs: Vec<_> =
         files.filter(|file| file.kind == SegmentFileKind::Log && file.stage == FileStage::Live).collect();
-    logs.sort_by_key(|file| file.base_offset);
+    logs.sort_unstable_by_key(|file| file.base_offset);
     for log in logs {
         let path = dir.join(log.to_string());
         let failed = |e| Error::io("read", &path, e);

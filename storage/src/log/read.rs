@@ -171,7 +171,7 @@ impl Log {
                 break;
             }
         }
-        found.sort_by_key(|t| t.first_offset);
+        found.sort_unstable_by_key(|t| t.first_offset);
         Ok(found)
     }
 

@@ -53,7 +53,7 @@ pub(crate) async fn describe(
     };
     let answer = client.call_checked::<DescribeConfigsRequest, _>(to, |_| &request, check_all).await?;
     let mut results = answer.results;
-    results.sort_by_key(|result| names.iter().position(|name| *name == &*result.resource_name));
+    results.sort_unstable_by_key(|result| names.iter().position(|name| *name == &*result.resource_name));
     Ok(results)
 }
 

@@ -230,7 +230,7 @@ async fn selected(given: &Given, client: &mut Client) -> Result<Vec<String>, Fai
         return Ok(groups::list(client, &[], &types).await?.into_iter().map(|group| group.id).collect());
     }
     let mut ids: Vec<String> = given.all("group").map(str::to_owned).collect();
-    ids.sort();
+    ids.sort_unstable();
     ids.dedup();
     Ok(ids)
 }

@@ -246,7 +246,7 @@ async fn update(
     };
     let answer = client.call_checked::<UpdateFeaturesRequest, _>(To::Any, make, check_one).await?;
     let mut sorted: Vec<&(String, i16)> = updates.iter().collect();
-    sorted.sort();
+    sorted.sort_unstable();
     let mut failed = 0;
     for (name, level) in sorted {
         let what = match command {

@@ -57,7 +57,7 @@ fn print_offsets(screen: &mut Screen, given: &Given) -> Result<(), Failure> {
         let answers = client.list_offsets(&wanted, false).await?;
         // The order is that of the names with the number in them: t-10 comes before t-2.
         let mut rows: Vec<_> = answers.into_iter().map(|(tp, answer)| (tp.to_string(), tp, answer)).collect();
-        rows.sort_by(|a, b| a.0.cmp(&b.0));
+        rows.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         for (name, tp, answer) in rows {
             match answer {
                 Ok(found) if found.offset < 0 => {}

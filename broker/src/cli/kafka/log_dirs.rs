@@ -85,7 +85,7 @@ fn described_dir(dir: &DescribeLogDirsResult, topics: &BTreeSet<&str>) -> String
             partitions.push((topic.name.to_string(), partition.partition_index, text));
         }
     }
-    partitions.sort();
+    partitions.sort_unstable();
     let partitions: Vec<String> = partitions.into_iter().map(|(.., text)| text).collect();
     let error = match dir.error_code {
         0 => Value::Null,

@@ -190,7 +190,7 @@ fn configuration(path: &str) -> Result<BrokerConfig, Failure> {
 fn directories(config: &BrokerConfig) -> Vec<PathBuf> {
     let mut all = config.log.dirs.clone();
     all.push(config.log.metadata_dir.clone());
-    all.sort();
+    all.sort_unstable();
     all.dedup();
     all
 }

@@ -213,7 +213,7 @@ async fn topics(given: &Given, client: &mut Client) -> Result<Vec<String>, Failu
         .map(|topic| topic.name)
         .filter(|name| include.as_ref().is_none_or(|include| include.allows(name)))
         .collect();
-    names.sort();
+    names.sort_unstable();
     Ok(names)
 }
 

@@ -126,7 +126,7 @@ async fn look(client: &mut Client, given: &Given) -> Result<Vec<(String, Row)>, 
             }
         }
     }
-    found.sort_by(|one, other| (&one.0, &one.1.tp).cmp(&(&other.0, &other.1.tp)));
+    found.sort_unstable_by(|one, other| (&one.0, &one.1.tp).cmp(&(&other.0, &other.1.tp)));
     Ok(found)
 }
 

@@ -105,7 +105,7 @@ pub(super) async fn named(client: &mut Client, names: &[String]) -> Result<Vec<T
     let refs: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut found = client.metadata(if refs.is_empty() { None } else { Some(&refs) }).await?;
     found.iter().try_for_each(there)?;
-    found.sort_by(|one, other| one.name.cmp(&other.name));
+    found.sort_unstable_by(|one, other| one.name.cmp(&other.name));
     Ok(found)
 }
 
@@ -233,7 +233,7 @@ pub(super) async fn settings(
         (entry.name.to_string(), entry.value.map(|value| value.to_string()).unwrap_or_default(), source)
     };
     let mut rows: Vec<_> = wanted.map(row).collect();
-    rows.sort();
+    rows.sort_unstable();
     Ok(rows)
 }
 

@@ -37,7 +37,7 @@ pub(super) fn table(topics: &[Topic]) -> Table {
 pub(super) async fn list(screen: &mut Screen, client: &mut Client) -> Result<(), Failure> {
     let mut topics = client.metadata(None).await?;
     topics.retain(|topic| !topic.is_internal);
-    topics.sort_by(|a, b| a.name.cmp(&b.name));
+    topics.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     Ok(screen.put(table(&topics).text().as_bytes())?)
 }
 

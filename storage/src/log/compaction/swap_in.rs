@@ -101,7 +101,7 @@ impl Log {
         // Nobody else takes segments out meanwhile, and new ones come behind.
         let kept = |segment: &&Arc<Segment>| !old.iter().any(|other| Arc::ptr_eq(other, segment));
         let mut replaced: Vec<_> = list.iter().filter(kept).cloned().chain(new).collect();
-        replaced.sort_by_key(|segment| segment.base_offset);
+        replaced.sort_unstable_by_key(|segment| segment.base_offset);
         *list = Arc::new(replaced);
     }
 }

@@ -153,7 +153,7 @@ async fn ask(client: &mut Client, entities: &Entities) -> Result<Quotas, ClientE
             (entity.collect(), values.collect())
         })
         .collect();
-    all.sort_by(|a, b| a.0.cmp(&b.0));
+    all.sort_unstable_by(|a, b| a.0.cmp(&b.0));
     Ok(all)
 }
 

@@ -101,7 +101,7 @@ pub(super) async fn describe(
             .flat_map(|one| &one.configs)
             .filter(|entry| all || entry.config_source == source)
             .collect();
-        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         for entry in entries {
             let text = |value: &Option<kafka_protocol::protocol::StrBytes>| {
                 value.as_ref().map_or_else(|| "null".to_owned(), ToString::to_string)
@@ -142,7 +142,7 @@ async fn known(client: &mut Client, kind: &str) -> Result<Vec<String>, Failure> 
             names
         }
     };
-    names.sort();
+    names.sort_unstable();
     names.dedup();
     Ok(names)
 }

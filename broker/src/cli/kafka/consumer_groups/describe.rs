@@ -63,7 +63,7 @@ pub(crate) async fn rows(client: &mut Client, id: &str, group: &Group) -> Result
     let mut rows = Vec::new();
     for member in members {
         let mut assigned = member.assigned.clone();
-        assigned.sort();
+        assigned.sort_unstable();
         for tp in assigned {
             let reader = (member.id.clone(), member.host.clone(), member.client_id.clone());
             let known = committed.get(&tp).map(|known| (known.offset, known.epoch));

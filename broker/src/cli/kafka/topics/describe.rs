@@ -58,7 +58,7 @@ async fn wanted(given: &Given, client: &mut Client) -> Result<Vec<Topic>, Failur
             return Ok(Vec::new());
         }
         let mut topics = client.metadata(Some(&refs)).await?;
-        topics.sort_by(|a, b| a.name.cmp(&b.name));
+        topics.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         return Ok(topics);
     };
     let without_internal = given.has("exclude-internal");
