@@ -496,8 +496,8 @@ fn skip_producer_ids(controller: &Controller, seen: Option<i64>) {
 
 fn open_dirs(config: &BrokerConfig, clock: &Clock) -> Result<LogDirs, StartError> {
     let (roots, metadata) = (&config.log.dirs, &config.log.metadata_dir);
-    let mut survey =
-        Survey::of(&Wanted { roots, metadata, node_id: config.node_id, cluster_id: None }, Disk::new)?;
+    let wanted = Wanted { roots, metadata, node_id: config.node_id, cluster_id: None };
+    let mut survey = Survey::of(&wanted, if config.is_ephemeral { Disk::ephemeral } else { Disk::new })?;
     if let Some(wanted) = &config.cluster_id {
         if let Some(stored) = survey.cluster_id().filter(|stored| stored != wanted) {
             tracing::warn!(

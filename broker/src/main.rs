@@ -65,13 +65,13 @@ fn serve(args: ServeArgs) -> Result<(), String> {
         .thread_keep_alive(KEEP_ALIVE)
         .build()
         .map_err(|e| format!("cannot start threads: {e}"))?;
-    let run = run(config, contract, ephemeral.is_some());
+    let run = run(config, contract);
     let outcome = runtime.block_on(async { tokio::spawn(run).await.map_err(|e| e.to_string())? });
     runtime.shutdown_background();
     outcome
 }
 
-async fn run(config: BrokerConfig, contract: Contract, ephemeral: bool) -> Result<(), String> {
+async fn run(config: BrokerConfig, contract: Contract) -> Result<(), String> {
     // Before the first client can connect: a signal must never find nobody.
     let mut term = signal(SignalKind::terminate()).map_err(|e| e.to_string())?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| e.to_string())?;
@@ -91,7 +91,7 @@ async fn run(config: BrokerConfig, contract: Contract, ephemeral: bool) -> Resul
     }
     let broker = Broker::start(config, &contract.topics).await.map_err(|e| e.to_string())?;
     banner(&broker);
-    if let Err(error) = contract.ready(&broker, ephemeral) {
+    if let Err(error) = contract.ready(&broker) {
         broker.stop().await;
         return Err(error.to_string());
     }
@@ -169,7 +169,9 @@ fn configure(args: ServeArgs, ephemeral: Option<&EphemeralDir>) -> Result<Broker
         // The metadata goes with the data, wherever that of a lasting broker is kept.
         sources.overrides.push(("metadata.log.dir".into(), String::new()));
     }
-    BrokerConfig::load(&sources, &default_dir).map_err(|e| e.to_string())
+    let mut config = BrokerConfig::load(&sources, &default_dir).map_err(|e| e.to_string())?;
+    config.is_ephemeral = ephemeral.is_some();
+    Ok(config)
 }
 
 /// As many open files as the system allows: every connection and every hot partition has one.

@@ -143,8 +143,8 @@ impl Contract {
     ///
     /// # Errors
     /// Descriptor or file cannot be written: nobody knows of this broker, which should end.
-    pub fn ready(&self, broker: &Broker, ephemeral: bool) -> Result<(), ReadyError> {
-        let line = line(broker, ephemeral);
+    pub fn ready(&self, broker: &Broker) -> Result<(), ReadyError> {
+        let line = line(broker);
         if let Some(fd) = self.ready_fd {
             write_descriptor(fd, &line).map_err(|source| ReadyError::Descriptor { fd, source })?;
         }
@@ -174,18 +174,19 @@ impl Contract {
 }
 
 /// The line, with its end.
-fn line(broker: &Broker, ephemeral: bool) -> String {
+fn line(broker: &Broker) -> String {
     let config = broker.config();
     let bootstrap = broker.addresses().first().copied().map(reachable);
     let dirs: Vec<String> = config.log.dirs.iter().map(|dir| quoted(&dir.to_string_lossy())).collect();
     format!(
-        "{{\"bootstrap\":{},\"port\":{},\"pid\":{},\"cluster_id\":{},\"node_id\":{},\"data_dirs\":[{}],\"ephemeral\":{ephemeral},\"version\":{}}}\n",
+        "{{\"bootstrap\":{},\"port\":{},\"pid\":{},\"cluster_id\":{},\"node_id\":{},\"data_dirs\":[{}],\"ephemeral\":{},\"version\":{}}}\n",
         quoted(&bootstrap.map(|address| address.to_string()).unwrap_or_default()),
         bootstrap.map_or(0, |address| address.port()),
         std::process::id(),
         quoted(broker.cluster_id()),
         config.node_id,
         dirs.join(","),
+        config.is_ephemeral,
         quoted(env!("CARGO_PKG_VERSION")),
     )
 }

@@ -82,6 +82,8 @@ pub struct BrokerConfig {
     pub rack: Option<String>,
     /// Whether `process.roles` is `controller` alone. Such a process has nothing to serve in milena.
     pub is_controller_only: bool,
+    /// Whether the data goes with the broker: nobody waits for the disk.
+    pub is_ephemeral: bool,
     /// Listeners and limits on connections and requests.
     pub network: NetworkConfig,
     /// Data directories and the chores on them.
@@ -140,7 +142,8 @@ impl BrokerConfig {
         for (name, value) in dynamic.cluster.iter().chain(&dynamic.broker) {
             effective.set(name, value, Origin::Dynamic);
         }
-        BrokerConfig::check(effective, self.written.clone(), dynamic, &self.default_log_dir)
+        let same = BrokerConfig::check(effective, self.written.clone(), dynamic, &self.default_log_dir)?;
+        Ok(BrokerConfig { is_ephemeral: self.is_ephemeral, ..same })
     }
 
     /// The same broker with these dynamic settings, as far as they can be in force together, and what of them cannot be,
@@ -237,6 +240,7 @@ impl BrokerConfig {
                 .map(str::to_owned),
             rack: values.text("broker.rack").map(str::to_owned),
             is_controller_only,
+            is_ephemeral: false,
             network,
             log,
             metadata: MetadataConfig::new(&values),

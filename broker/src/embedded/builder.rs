@@ -137,7 +137,8 @@ impl Builder {
                 (ephemeral.path().to_owned(), Some(ephemeral))
             }
         };
-        let config = BrokerConfig::new(written, &dir)?;
+        let mut config = BrokerConfig::new(written, &dir)?;
+        config.is_ephemeral = ephemeral.is_some();
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }

@@ -15,6 +15,9 @@ use uuid::Uuid;
 
 /// Partitions that may be given a directory before they are there (AlterReplicaLogDirs); Kafka has no bound.
 const PREFERRED_MAX: usize = 10_000;
+/// A stop brings so many logs to the device file by file; with more of them `syncfs` is quicker, though it writes what
+/// others have written to the file system, too.
+const SYNCED_ALONE_MAX: usize = 64;
 
 /// The data directories. Those that could not be used at the start are known by their paths alone.
 #[derive(Debug)]
@@ -246,13 +249,13 @@ impl Partitions {
 
     fn sync_closed(&self, at: usize) -> Result<()> {
         let disk = self.dirs.online[at].disk();
-        let whole = disk.syncs_as_a_whole();
+        let logs = self.all().into_iter().map(|partition| partition.log());
+        let touched: Vec<_> = logs.filter(|log| self.dirs.of(log) == Some(at) && log.awaits_sync()).collect();
+        let whole = touched.len() > SYNCED_ALONE_MAX && disk.syncs_as_a_whole();
         if whole {
             disk.sync_all()?;
         }
-        let logs = self.all().into_iter().map(|partition| partition.log());
-        let mut left = logs.filter(|log| (!whole || log.is_elsewhere()) && self.dirs.of(log) == Some(at));
-        left.try_for_each(|log| log.sync_closed())
+        touched.iter().filter(|log| !whole || log.is_elsewhere()).try_for_each(|log| log.sync_closed())
     }
 
     pub(super) fn left_unclean(&self, at: usize, error: &Error) {

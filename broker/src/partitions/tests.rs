@@ -19,6 +19,7 @@ use milena_storage::file_name::CLEAN_SHUTDOWN_FILE;
 use milena_storage::log::Append;
 use milena_storage::log_dirs::{Survey, Wanted};
 use milena_storage::producers::Origin;
+use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io;
@@ -95,6 +96,40 @@ fn a_stop_does_not_wait_to_remove_deleted_partitions() {
     stop(&partitions);
     assert!(dirs(temp.path()).is_empty());
     assert!(temp.path().join(CLEAN_SHUTDOWN_FILE).exists());
+}
+
+/// What others have written to the file system may take any time to get to the device.
+#[test]
+fn a_stop_waits_for_the_files_of_the_logs_that_were_written_to() {
+    let temp = tempfile::tempdir().unwrap();
+    let synced: Arc<Mutex<Vec<(Op, PathBuf)>>> = Arc::default();
+    let disk = |root: &Path| {
+        let synced = synced.clone();
+        let note = move |op: Op, path: &Path| {
+            if matches!(op, Op::Sync | Op::SyncAll) {
+                synced.lock().push((op, path.to_owned()));
+            }
+            Ok(())
+        };
+        Disk::with_faults(root, Box::new(note))
+    };
+    let syncs_of_stop = |partitions: &Partitions| {
+        synced.lock().clear();
+        partitions.close();
+        std::mem::take(&mut *synced.lock())
+    };
+    let start = || start_on(temp.path(), config(&[]), disk, Arc::new(Clock::System));
+    let partitions = start();
+    fill(&partitions);
+    let stopped = syncs_of_stop(&partitions);
+    assert!(stopped.contains(&(Op::Sync, temp.path().join("a-0").join(NAME))), "{stopped:?}");
+    assert!(!stopped.iter().any(|(op, _)| *op == Op::SyncAll), "{stopped:?}");
+    partitions.mark_clean().unwrap();
+    drop(partitions);
+
+    let partitions = start();
+    partitions.open_all(&several_dirs::image(&topic()), &HashSet::new(), 1).unwrap();
+    assert_eq!(syncs_of_stop(&partitions), [], "nobody has touched it");
 }
 
 #[test]

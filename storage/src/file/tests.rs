@@ -29,3 +29,20 @@ fn a_device_that_refuses_to_change_names_is_offline() {
         }
     }
 }
+
+#[test]
+fn what_goes_with_its_broker_is_not_waited_for() {
+    for lasts in [true, false] {
+        let temp = tempfile::tempdir().unwrap();
+        let faults = |op: Op, _: &Path| match op {
+            Op::Sync | Op::SyncAll => Err(io::Error::from_raw_os_error(EIO)),
+            _ => Ok(()),
+        };
+        let disk = Disk::made(temp.path(), lasts, Some(Box::new(faults)));
+        let path = temp.path().join("a");
+        let written = disk.write_atomically(&path, b"a", true);
+        let done = [written, disk.sync_dir(temp.path()), disk.sync_all(), Disk::sync_together(&[&disk])];
+        assert!(done.iter().all(|done| done.is_err() == lasts), "{lasts}: {done:?}");
+        assert_eq!(path.exists(), !lasts);
+    }
+}

@@ -129,16 +129,18 @@ impl Log {
         &self.disk
     }
 
+    /// Whether something of a closed log may not be on the device: it was touched since the last clean stop.
+    #[must_use]
+    pub fn awaits_sync(&self) -> bool {
+        self.complete_below.load(Ordering::Acquire) < i64::MAX
+    }
+
     /// Brings each file of a closed log to the device, where nobody does so for the whole file system
-    /// ([`Disk::syncs_as_a_whole`], [`Log::is_elsewhere`]). A log that was not touched since the last clean stop is there
-    /// already.
+    /// ([`Disk::syncs_as_a_whole`], [`Log::is_elsewhere`]).
     ///
     /// # Errors
     /// [`Error::Io`]: the log directory is offline then.
     pub fn sync_closed(&self) -> Result<()> {
-        if self.complete_below.load(Ordering::Acquire) == i64::MAX {
-            return Ok(());
-        }
         let dir = self.dir();
         for name in self.disk.list(&dir)? {
             let path = dir.join(name);

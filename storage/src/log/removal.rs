@@ -6,6 +6,7 @@ use crate::file_name::{FileStage, SegmentFile, SegmentFileKind};
 use crate::segment::Segment;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// A file that waits for its end.
 #[derive(Debug)]
@@ -21,6 +22,7 @@ impl Log {
     /// # Errors
     /// [`Error::Io`] if a file cannot be renamed.
     pub(super) fn doom(&self, segments: &[Arc<Segment>]) -> Result<()> {
+        self.names_change();
         segments.iter().try_for_each(|segment| segment.set_deleted(&self.disk, |path| self.doom_file(path)))
     }
 
@@ -37,6 +39,7 @@ impl Log {
             return Ok(());
         }
         self.stir();
+        self.names_change();
         if !producers_kept {
             self.keep_producers(self.segments()[0].base_offset)?;
         }
@@ -76,6 +79,11 @@ impl Log {
         self.stir();
     }
 
+    /// The directory is not as the last stop has left it any more: the next one syncs it.
+    fn names_change(&self) {
+        self.complete_below.fetch_min(self.active().base_offset, Ordering::AcqRel);
+    }
+
     /// Whether [`Log::remove_doomed`] has something to do, now or later.
     #[must_use]
     pub fn has_doomed(&self) -> bool {
@@ -98,6 +106,9 @@ impl Log {
         let is_due =
             |file: &mut Doomed| *file.due_ms.get_or_insert(steady_ms.saturating_add(delay_ms)) <= steady_ms;
         let due: Vec<_> = self.doomed.lock().extract_if(.., is_due).collect();
+        if !due.is_empty() {
+            self.names_change();
+        }
         for file in due {
             if let Err(error) = self.disk.remove(&file.path) {
                 tracing::warn!("{error}");

@@ -79,7 +79,7 @@ fn the_producers_of_what_retention_takes_are_synced_first() {
 }
 
 #[test]
-fn a_closed_log_is_synced_file_by_file_unless_nothing_has_changed() {
+fn a_closed_log_is_synced_file_by_file_if_something_has_changed() {
     let root = tempfile::tempdir().unwrap();
     let (disk, synced) = noting(root.path());
     let dir = root.path().join("t-0");
@@ -96,6 +96,16 @@ fn a_closed_log_is_synced_file_by_file_unless_nothing_has_changed() {
     drop(log);
     let log = open(&disk, &dir, true);
     log.close().unwrap();
-    log.sync_closed().unwrap();
-    assert_eq!(taken(&synced), Vec::<String>::new());
+    assert!(!log.awaits_sync());
+    drop(log);
+
+    let log = open(&disk, &dir, true);
+    log.set_config(LogConfig { segment_bytes: 100, retention_bytes: 73, ..(*log.config()).clone() });
+    put(&log, 1);
+    log.synced_by_caller();
+    assert_eq!(log.retain(2000).unwrap().segments(), 1);
+    assert!(log.awaits_sync(), "files have other names");
+    log.synced_by_caller();
+    log.remove_doomed(i64::MAX);
+    assert!(log.awaits_sync(), "files are gone");
 }
