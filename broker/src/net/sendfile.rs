@@ -140,17 +140,22 @@ fn retry(mut call: impl FnMut() -> nix::Result<usize>) -> io::Result<usize> {
 mod tests {
     use super::{Outgoing, PIECE, SEEN_FOR, Sent};
     use milena_protocol::gather::FileRange;
+    use std::fs::File;
     use std::io::{Read, Write};
     use std::os::fd::AsFd;
     use std::sync::Arc;
     use std::time::Instant;
 
-    #[test]
-    fn inline_bytes_and_ranges_leave_in_order_through_a_narrow_socket() {
+    fn file_of_three_megabytes() -> (Arc<File>, Vec<u8>) {
         let mut file = tempfile::tempfile().unwrap();
         let stored: Vec<u8> = (0..3_000_000u32).map(|i| (i % 251) as u8).collect();
         file.write_all(&stored).unwrap();
-        let file = Arc::new(file);
+        (Arc::new(file), stored)
+    }
+
+    #[test]
+    fn inline_bytes_and_ranges_leave_in_order_through_a_narrow_socket() {
+        let (file, stored) = file_of_three_megabytes();
         let mut out = Outgoing::default();
         let mut expected = Vec::new();
         for (i, (from, len)) in
@@ -188,10 +193,7 @@ mod tests {
     /// Between a look and the next one the socket may be full for long.
     #[test]
     fn what_is_not_in_memory_is_asked_for_and_not_waited_for() {
-        let mut file = tempfile::tempfile().unwrap();
-        let stored: Vec<u8> = (0..3_000_000u32).map(|i| (i % 251) as u8).collect();
-        file.write_all(&stored).unwrap();
-        let file = Arc::new(file);
+        let (file, stored) = file_of_three_megabytes();
         let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
         let mut out = Outgoing::default();
