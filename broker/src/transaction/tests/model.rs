@@ -151,6 +151,21 @@ impl Model {
         self.is_dead.fetch_or(left == 0, Ordering::Relaxed);
         left == 0
     }
+
+    /// Appends to a log of the process. Of the last append before its death it may be that nobody hears.
+    fn append(
+        &self,
+        partition: i32,
+        append: impl FnOnce() -> Result<i64, CoordinatorError>,
+    ) -> Result<i64, CoordinatorError> {
+        if !self.is_dead() {
+            return append();
+        }
+        if self.last_write_counts.swap(false, Ordering::Relaxed) {
+            append()?;
+        }
+        Err(CoordinatorError::Storage { partition, source: "dead".into() })
+    }
 }
 
 struct ModelLog(Arc<Model>);
@@ -165,13 +180,7 @@ impl StateLog for ModelLog {
     }
 
     fn append(&self, partition: i32, batch: &[u8], how: Verification) -> Result<i64, CoordinatorError> {
-        if self.0.is_dead() {
-            if self.0.last_write_counts.swap(false, Ordering::Relaxed) {
-                self.0.log.append(partition, batch, how)?;
-            }
-            return Err(CoordinatorError::Storage { partition, source: "dead".into() });
-        }
-        self.0.log.append(partition, batch, how)
+        self.0.append(partition, || self.0.log.append(partition, batch, how))
     }
 
     fn read(&self, partition: i32, from: i64, max: usize) -> Result<Vec<u8>, CoordinatorError> {

@@ -19,7 +19,6 @@ use milena_protocol::stored::group::{GroupRecord, group_partition};
 use milena_storage::producers::{Origin, ProducerError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use uuid::Uuid;
 
 /// Groups whose offsets clients commit, several clients for the same group.
@@ -107,13 +106,7 @@ impl StateLog for ModelGroupLog {
     }
 
     fn append(&self, partition: i32, batch: &[u8], how: Verification) -> Result<i64, CoordinatorError> {
-        if self.0.is_dead() {
-            if self.0.last_write_counts.swap(false, Ordering::Relaxed) {
-                self.store(partition, batch, how)?;
-            }
-            return Err(CoordinatorError::Storage { partition, source: "dead".into() });
-        }
-        self.store(partition, batch, how)
+        self.0.append(partition, || self.store(partition, batch, how))
     }
 
     fn read(&self, partition: i32, from: i64, max: usize) -> Result<Vec<u8>, CoordinatorError> {
