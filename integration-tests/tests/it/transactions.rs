@@ -125,6 +125,18 @@ impl Raw {
         connection.call(3, &request).error_code
     }
 
+    /// An administrator aborts it in partition 0, in the name of a coordinator of this epoch.
+    fn abort_by_hand(&self, connection: &mut Connection, topic: &str, coordinator_epoch: i32) -> i16 {
+        let at = WritableTxnMarkerTopic::default().with_name(name(topic)).with_partition_indexes(vec![0]);
+        let marker = WritableTxnMarker::default()
+            .with_producer_id(self.producer_id.into())
+            .with_producer_epoch(self.epoch)
+            .with_coordinator_epoch(coordinator_epoch)
+            .with_topics(vec![at]);
+        let request = WriteTxnMarkersRequest::default().with_markers(vec![marker]);
+        connection.call(1, &request).markers[0].topics[0].partitions[0].error_code
+    }
+
     pub(crate) fn state(&self, connection: &mut Connection) -> String {
         let request = DescribeTransactionsRequest::default()
             .with_transactional_ids(vec![TransactionalId(text(&self.id))]);
@@ -318,13 +330,7 @@ fn a_transaction_that_no_coordinator_knows_can_be_seen_and_ended() {
     };
     assert_eq!(started(&mut connection), 0);
     assert_eq!(committed(&mut connection, &topic), (Vec::new(), 0));
-    let at = WritableTxnMarkerTopic::default().with_name(name(&topic)).with_partition_indexes(vec![0]);
-    let marker = WritableTxnMarker::default()
-        .with_producer_id(producer.producer_id.into())
-        .with_producer_epoch(producer.epoch)
-        .with_topics(vec![at]);
-    let request = WriteTxnMarkersRequest::default().with_markers(vec![marker]);
-    assert_eq!(connection.call(1, &request).markers[0].topics[0].partitions[0].error_code, 0);
+    assert_eq!(producer.abort_by_hand(&mut connection, &topic, 0), 0);
     assert_eq!(started(&mut connection), -1);
     assert_eq!(committed(&mut connection, &topic), (Vec::new(), 2));
 }
@@ -339,14 +345,7 @@ fn an_abort_in_the_name_of_a_later_coordinator_leaves_no_transaction_open() {
     let mut producer = Raw::init(&mut connection, unique("later"));
     assert_eq!(producer.add(&mut connection, &topic), 0);
     assert_eq!(producer.append(&mut connection, &topic, "lost"), 0);
-    let at = WritableTxnMarkerTopic::default().with_name(name(&topic)).with_partition_indexes(vec![0]);
-    let marker = WritableTxnMarker::default()
-        .with_producer_id(producer.producer_id.into())
-        .with_producer_epoch(producer.epoch)
-        .with_coordinator_epoch(1000)
-        .with_topics(vec![at]);
-    let request = WriteTxnMarkersRequest::default().with_markers(vec![marker]);
-    assert_eq!(connection.call(1, &request).markers[0].topics[0].partitions[0].error_code, 0);
+    assert_eq!(producer.abort_by_hand(&mut connection, &topic, 1000), 0);
     assert_eq!(producer.end(&mut connection, false), 0);
     assert_eq!(producer.add(&mut connection, &topic), 0);
     assert_eq!(producer.append(&mut connection, &topic, "kept"), 0);
