@@ -155,8 +155,8 @@ impl<M: Machine> Effects<M> {
 enum Phase {
     Loading,
     Active,
-    /// The log of the partition cannot be read; the others work on.
-    Failed,
+    /// The log of the partition could not be read; the others work on. It is tried again after so many ms.
+    Failed(i64),
 }
 
 struct State<M: Machine> {
@@ -187,6 +187,10 @@ pub(crate) struct Runtime<M: Machine> {
 
 const NEVER: i64 = i64::MAX;
 
+/// How long a partition that could not be read waits for the next try, in ms: at first, and twice as long each time up to
+/// this. Kafka reads it again when it is elected anew, and on one node there is no other election.
+const RELOAD_MS: (i64, i64) = (1_000, 600_000);
+
 /// The log fills in its own.
 const NO_LEADER_EPOCH: i32 = -1;
 
@@ -211,13 +215,13 @@ impl<M: Machine> Runtime<M> {
         }
     }
 
-    /// Reads the state back. A partition that cannot be read is out of service, and its error among those returned; the
-    /// others serve.
+    /// Reads the state back. A partition that cannot be read is out of service until [`tick`](Self::tick) can read it, and
+    /// its error among those returned; the others serve.
     pub(crate) fn load(&self) -> Result<(), Vec<CoordinatorError>> {
         let mut errors = Vec::new();
         if let Some(count) = self.log.exists() {
             for shard in self.init_shards(count) {
-                if let Err(error) = self.load_shard(shard) {
+                if let Err(error) = self.load_shard(shard, &mut shard.state.lock()) {
                     errors.push(error);
                 }
             }
@@ -238,7 +242,8 @@ impl<M: Machine> Runtime<M> {
         if self.shards.get().is_none() {
             let count = self.log.ensure()?;
             // Each of them: nobody comes back for those behind one that cannot be read.
-            let loaded: Vec<_> = self.init_shards(count).iter().map(|shard| self.load_shard(shard)).collect();
+            let load = |shard: &Shard<M>| self.load_shard(shard, &mut shard.state.lock());
+            let loaded: Vec<_> = self.init_shards(count).iter().map(load).collect();
             return loaded.into_iter().collect();
         }
         Ok(())
@@ -382,9 +387,16 @@ impl<M: Machine> Runtime<M> {
         for shard in self.all() {
             if shard.next_deadline.load(Ordering::SeqCst) <= now {
                 let mut state = shard.state.lock();
-                if state.phase == Phase::Active {
-                    state.machine.set_skew(skew);
-                    self.fire_due(shard, &mut state, now.saturating_add(skew), Effects::new());
+                match state.phase {
+                    Phase::Loading => {}
+                    Phase::Active => {
+                        state.machine.set_skew(skew);
+                        self.fire_due(shard, &mut state, now.saturating_add(skew), Effects::new());
+                    }
+                    // It was logged if it fails again.
+                    Phase::Failed(_) => {
+                        drop(tokio::task::block_in_place(|| self.load_shard(shard, &mut state)))
+                    }
                 }
             }
             next = next.min(shard.next_deadline.load(Ordering::SeqCst));
@@ -453,26 +465,28 @@ impl<M: Machine> Runtime<M> {
         })
     }
 
-    fn load_shard(&self, shard: &Shard<M>) -> Result<(), CoordinatorError> {
-        let mut state = shard.state.lock();
-        if state.phase != Phase::Loading {
-            return Ok(());
-        }
-        match replay_partition(&*self.log, shard.partition, &mut state.machine) {
-            Ok(()) => {
-                state.phase = Phase::Active;
-                let mut effects = Effects::new();
-                let now = self.begin(&mut state.machine);
-                state.machine.loaded(now, &mut effects);
-                self.fire_due(shard, &mut state, now, effects);
-                Ok(())
+    fn load_shard(&self, shard: &Shard<M>, state: &mut State<M>) -> Result<(), CoordinatorError> {
+        let wait = match state.phase {
+            Phase::Active => return Ok(()),
+            Phase::Loading => RELOAD_MS.0,
+            Phase::Failed(waited) => {
+                // It may have read some of it.
+                state.machine = (self.machine)();
+                (waited * 2).min(RELOAD_MS.1)
             }
-            Err(error) => {
-                tracing::error!("the coordinator of this partition is out of service: {error}");
-                state.phase = Phase::Failed;
-                Err(error)
-            }
+        };
+        if let Err(error) = replay_partition(&*self.log, shard.partition, &mut state.machine) {
+            tracing::error!("the coordinator of this partition is out of service for {wait} ms: {error}");
+            state.phase = Phase::Failed(wait);
+            self.expect(shard, self.clock.steady_ms().saturating_add(wait));
+            return Err(error);
         }
+        state.phase = Phase::Active;
+        let now = self.begin(&mut state.machine);
+        let mut effects = Effects::new();
+        state.machine.loaded(now, &mut effects);
+        self.fire_due(shard, state, now, effects);
+        Ok(())
     }
 
     fn enter<R>(
@@ -492,7 +506,7 @@ impl<M: Machine> Runtime<M> {
         let mut state = shard.state.lock();
         match state.phase {
             Phase::Loading => return Err(ResponseError::CoordinatorLoadInProgress),
-            Phase::Failed => return Err(ResponseError::NotCoordinator),
+            Phase::Failed(_) => return Err(ResponseError::NotCoordinator),
             Phase::Active => {}
         }
         let now = self.begin(&mut state.machine);
@@ -530,7 +544,11 @@ impl<M: Machine> Runtime<M> {
                 let _ = sender.send(reply);
             }
         }
-        let next = state.machine.next_deadline().unwrap_or(NEVER);
+        self.expect(shard, state.machine.next_deadline().unwrap_or(NEVER));
+    }
+
+    /// Publishes when there is something to do next, by the steady clock.
+    fn expect(&self, shard: &Shard<M>, next: i64) {
         shard.next_deadline.store(next, Ordering::SeqCst);
         if next < self.next_deadline.fetch_min(next, Ordering::SeqCst) {
             self.deadline_changed.notify_one();

@@ -64,6 +64,8 @@ struct MemoryLog {
     fails: AtomicBool,
     /// How many appends it takes before it fails; None for all.
     room: Mutex<Option<usize>>,
+    /// The partition that cannot be read from its second batch on.
+    unreadable: Mutex<Option<i32>>,
 }
 
 impl MemoryLog {
@@ -178,6 +180,11 @@ impl StateLog for MemoryLog {
     }
 
     fn read(&self, partition: i32, from_offset: i64, max_bytes: usize) -> Result<Vec<u8>, CoordinatorError> {
+        let is_unreadable = *self.unreadable.lock() == Some(partition);
+        if is_unreadable && from_offset > 0 {
+            return Err(CoordinatorError::Storage { partition, source: "told so".into() });
+        }
+        let max_bytes = if is_unreadable { 1 } else { max_bytes };
         let partitions = self.partitions.lock();
         let mut bytes = Vec::new();
         for batch in Batches::new(&partitions[partition as usize].bytes) {

@@ -123,6 +123,36 @@ fn a_partition_that_cannot_be_read_does_not_stop_the_others() {
 }
 
 #[test]
+fn a_partition_that_could_not_be_read_serves_when_it_can() {
+    // The only deadline but the sessions is that of the next try.
+    let settings = GroupSettings { retention_check_interval_ms: i64::MAX / 4, ..GroupSettings::default() };
+    let harness = Harness::with(settings);
+    let member = harness.stable("a");
+    harness.commit(Commit { member_id: &member, generation: 1, offset: 7, ..Commit::default() });
+    *harness.log.unreadable.lock() = Some(group_partition(GROUP, MemoryLog::PARTITIONS as i32));
+    let Harness { log, clock, settings, unique, .. } = harness;
+    let groups =
+        GroupCoordinator::new(settings.clone(), log.clone(), Arc::new(FixedTopics), Arc::clone(&clock));
+    assert_eq!(groups.load().unwrap_err().len(), 1);
+    let harness = Harness { log, clock, settings, groups, unique };
+    let mut at = START;
+    // Each wait is twice the one before, up to ten minutes.
+    for seconds in [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600] {
+        assert_eq!(harness.heartbeat(&member, 1), code(ResponseError::NotCoordinator), "{seconds}");
+        assert_eq!(harness.groups.tick(at), Some(at + seconds * 1_000));
+        at += seconds * 1_000;
+        harness.clock.set(at);
+        harness.groups.tick(at);
+    }
+    *harness.log.unreadable.lock() = None;
+    assert_eq!(harness.heartbeat(&member, 1), code(ResponseError::NotCoordinator));
+    harness.clock.set(at + 600_000);
+    harness.groups.tick(at + 600_000);
+    assert_eq!(harness.heartbeat(&member, 1), 0, "its session begins now");
+    assert_eq!(harness.fetch(GROUP, "orders", 0), (7, 0));
+}
+
+#[test]
 fn a_partition_of_a_new_topic_that_cannot_be_read_does_not_stop_the_others() {
     let log = Arc::new(MemoryLog::default());
     let clock = Arc::new(Clock::Manual(START.into()));
