@@ -3,7 +3,7 @@
 //! * acks=0 gets no answer, ever; with an error the connection is closed.
 //! * One batch a partition; each partition is validated and appended by itself.
 //! * 13: topics by id, an unknown one is UNKNOWN_TOPIC_ID. Topics are never created here.
-//! * Internal topics: INVALID_TOPIC_EXCEPTION.
+//! * Internal topics: INVALID_TOPIC_EXCEPTION, unless the client calls itself `__admin_client`, as in Kafka.
 //! * Transactional batches: up to 11 their partition must have been added to the transaction, 12 adds it.
 //! * `flush.messages` reached: the answer waits for the sync, the connection goes on reading.
 
@@ -28,6 +28,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use transactional::Admissions;
+
+/// The client that may write to internal topics, a tombstone for what coordinators should forget say.
+const ADMIN_CLIENT: &str = "__admin_client";
 
 /// A partition whose log must be flushed before the answer leaves: its place in the response, and the first offset
 /// that may be lost.
@@ -126,7 +129,7 @@ fn append_all(
                 Err(error) => Err((*error).into()),
             };
             let done = admitted.and_then(|verification| {
-                let topic = check(acks, topic, unknown)?;
+                let topic = check(cx, acks, topic, unknown)?;
                 append(cx, topic, *index, *records, verification, now_ms)
             });
             partitions.push(match done {
@@ -181,19 +184,26 @@ fn topic_of<'a>(image: &'a Image, key: TopicKey<'_>) -> Option<&'a Arc<Topic>> {
     }
 }
 
-fn check(
+fn check<'a>(
+    cx: &Context<'_>,
     acks: i16,
-    topic: Option<&Arc<Topic>>,
+    topic: Option<&'a Arc<Topic>>,
     unknown: ResponseError,
-) -> Result<&Arc<Topic>, ResponseError> {
+) -> Result<&'a Arc<Topic>, ResponseError> {
     if !(-1..=1).contains(&acks) {
         return Err(ResponseError::InvalidRequiredAcks);
     }
     let topic = topic.ok_or(unknown)?;
-    if topic_name::is_internal(&topic.name) {
+    if is_closed(cx, topic) {
         return Err(ResponseError::InvalidTopicException);
     }
     Ok(topic)
+}
+
+/// Whether the topic is internal, and the client not one that says that it knows. What is written there past the
+/// coordinator counts from the next start on.
+fn is_closed(cx: &Context<'_>, topic: &Topic) -> bool {
+    topic_name::is_internal(&topic.name) && cx.client_id != ADMIN_CLIENT
 }
 
 fn append(

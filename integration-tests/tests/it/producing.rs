@@ -1,16 +1,22 @@
 //! What a producer is promised: bytes stay as they are, duplicates are known, what cannot be stored is refused.
 
+use crate::rd::{Sending, config, wait_until};
 use bytes::Bytes;
 use kafka_protocol::messages::produce_response::PartitionProduceResponse;
 use milena_integration_tests::broker::{Broker, unique};
 use milena_integration_tests::codecs::compress;
-use milena_integration_tests::raw::Connection;
+use milena_integration_tests::raw::{Connection, PATIENCE};
 use milena_integration_tests::records::{Batch, batches, now_ms, seal};
-use milena_integration_tests::requests::{self, append, create_topic, look_up, read_all};
+use milena_integration_tests::requests::{
+    self, GROUPS, append, create_topic, find_coordinator, look_up, read_all,
+};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 const CORRUPT_MESSAGE: i16 = 2;
 const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
 const MESSAGE_TOO_LARGE: i16 = 10;
+const INVALID_TOPIC_EXCEPTION: i16 = 17;
 const OUT_OF_ORDER_SEQUENCE_NUMBER: i16 = 45;
 const INVALID_PRODUCER_EPOCH: i16 = 47;
 const INVALID_RECORD: i16 = 87;
@@ -180,4 +186,35 @@ fn offsets_are_found_by_time() {
             "asked for {asked}"
         );
     }
+}
+
+/// What a tool for administrators writes past the coordinator counts when the topic is read again.
+#[test]
+fn internal_topics_take_records_of_the_administrator_alone() {
+    let Some(mut broker) = Broker::own(&[("offsets.topic.num.partitions", "1")]) else { return };
+    let mut connection = broker.connect();
+    let topic = topic(&mut connection, &[]);
+    find_coordinator(&mut connection, GROUPS, "g");
+    // An offset as the coordinator stores it: group, topic and partition; 42, no leader epoch, no metadata, a time.
+    let name_len = char::from(u8::try_from(topic.len()).expect("a short name"));
+    let key = format!("\0\x01\0\x01g\0{name_len}{topic}\0\0\0\0");
+    let value = [&[0, 3][..], &42i64.to_be_bytes(), &[255; 4], &[0; 2], &now_ms().to_be_bytes()].concat();
+    let records = vec![(Some(key.clone().into_bytes()), value.clone())];
+    let batch = Batch { records, ..Batch::default() }.encode();
+    let mut refused = || append(&mut connection, "__consumer_offsets", 0, batch.clone()).error_code;
+    wait_until("the topic of the offsets", || refused() != UNKNOWN_TOPIC_OR_PARTITION);
+    assert_eq!(refused(), INVALID_TOPIC_EXCEPTION);
+    let sending = Sending::new(broker.address(), &[("client.id", "__admin_client")]);
+    sending.send("__consumer_offsets", Some(&key), &value);
+    sending.finish();
+    broker.kill();
+    broker.launch();
+    let consumer: BaseConsumer =
+        config(broker.address(), &[("group.id", "g")]).create().expect("settings that librdkafka knows");
+    let mut wanted = TopicPartitionList::new();
+    wanted.add_partition(&topic, 0);
+    wait_until("the offset", || {
+        let committed = consumer.committed_offsets(wanted.clone(), PATIENCE);
+        committed.is_ok_and(|committed| committed.elements()[0].offset() == Offset::Offset(42))
+    });
 }

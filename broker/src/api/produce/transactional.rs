@@ -4,7 +4,7 @@
 use super::Context;
 use crate::coordinator::Verification;
 use crate::error::response_error;
-use crate::metadata::{Image, topic_name};
+use crate::metadata::Image;
 use crate::partition::{Partition, ProduceFailure};
 use crate::transaction::{Operation, Partitions, Producer};
 use kafka_protocol::ResponseError;
@@ -124,7 +124,7 @@ fn transactional_batches(wanted: &[TopicData<'_>]) -> Vec<Batch> {
 
 fn partition_of(cx: &Context<'_>, image: &Image, data: &TopicData<'_>, index: i32) -> Option<Arc<Partition>> {
     let topic = super::topic_of(image, data.key)?;
-    (!topic_name::is_internal(&topic.name)).then(|| cx.broker.partitions.get(topic.id, index))?
+    (!super::is_closed(cx, topic)).then(|| cx.broker.partitions.get(topic.id, index))?
 }
 
 /// Errors of the coordinator as producers know them: what passes makes them try again.
