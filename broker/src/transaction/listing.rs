@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use super::metadata::Transaction;
 use super::shard::TransactionShard;
 use super::state::State;
-use crate::re2::without_quotations;
+use crate::re2::translated;
 
 /// Bytes that a client's pattern may become.
 const PATTERN_BYTES_MAX: usize = 256 << 10;
@@ -73,7 +73,7 @@ impl ListFilter {
 fn compile(pattern: &str) -> Result<Regex, ResponseError> {
     let short = Some(pattern).filter(|pattern| pattern.len() <= PATTERN_LENGTH_MAX);
     let built = short.and_then(|pattern| {
-        RegexBuilder::new(&without_quotations(pattern)).size_limit(PATTERN_BYTES_MAX).build().ok()
+        RegexBuilder::new(&translated(pattern)).size_limit(PATTERN_BYTES_MAX).build().ok()
     });
     built.ok_or(ResponseError::InvalidRegularExpression)
 }

@@ -19,7 +19,7 @@ use crate::coordinator::Topics;
 use crate::coordinator::runtime::Effects;
 use crate::error::Refusal;
 use crate::group::shard::{GroupShard, Then};
-use crate::re2::without_quotations;
+use crate::re2::translated;
 
 /// Bytes of an expression; one of topic names has no need for more.
 const LENGTH_MAX: usize = 32 << 10;
@@ -94,7 +94,7 @@ pub(super) fn compile(regex: &str) -> Result<Regex, Refusal> {
     if regex.len() > LENGTH_MAX {
         return Err(refused(format!("it has more than {LENGTH_MAX} bytes")));
     }
-    let plain = without_quotations(regex);
+    let plain = translated(regex);
     let build = |regex: &str| RegexBuilder::new(regex).size_limit(COMPILED_MAX).build();
     // On its own first: a bracket too many must not close the group around it.
     let compiled = build(&plain).and_then(|_| build(&format!(r"\A(?:{plain})\z")));
@@ -226,6 +226,7 @@ mod tests {
     #[test]
     fn an_expression_matches_whole_names_and_has_bounds() {
         assert!(compile("a|b").is_ok_and(|regex| regex.is_match("b") && !regex.is_match("ab")));
+        assert!(compile("[[a&&b]").is_ok_and(|regex| regex.is_match("a")), "as in RE2");
         assert!(compile(&"a".repeat(1000)).is_ok());
         for (name, refused) in [
             ("a bracket too many", "a)(b".to_owned()),
