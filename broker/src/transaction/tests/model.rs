@@ -141,9 +141,24 @@ struct Model {
     is_dead: AtomicBool,
     /// Whether the last write of the process reaches the log, though nobody hears of it.
     last_write_counts: AtomicBool,
+    /// No log can be read.
+    is_unreadable: AtomicBool,
 }
 
 impl Model {
+    fn read(
+        &self,
+        log: &MemoryLog,
+        partition: i32,
+        from: i64,
+        max: usize,
+    ) -> Result<Vec<u8>, CoordinatorError> {
+        if self.is_unreadable.load(Ordering::Relaxed) {
+            return Err(CoordinatorError::Storage { partition, source: "unreadable".into() });
+        }
+        log.read(partition, from, max)
+    }
+
     /// Whether the process is dead before this write.
     fn is_dead(&self) -> bool {
         let left = self.fuse.load(Ordering::Relaxed);
@@ -184,7 +199,7 @@ impl StateLog for ModelLog {
     }
 
     fn read(&self, partition: i32, from: i64, max: usize) -> Result<Vec<u8>, CoordinatorError> {
-        self.0.log.read(partition, from, max)
+        self.0.read(&self.0.log, partition, from, max)
     }
 
     fn start_offset(&self, partition: i32) -> Result<i64, CoordinatorError> {
@@ -336,7 +351,7 @@ impl Run {
         let world = Arc::new(ModelWorld(model.clone(), groups.clone()));
         let log = Arc::new(ModelLog(model.clone()));
         let coordinator = TransactionCoordinator::new(settings, log, world.clone(), world, clock.clone());
-        coordinator.load().unwrap();
+        assert_eq!(coordinator.load().is_err(), model.is_unreadable.load(Ordering::Relaxed));
         (groups, coordinator)
     }
 
@@ -349,6 +364,7 @@ impl Run {
     fn pass(&mut self, ms: i64) {
         self.now += ms;
         self.clock.set(self.now);
+        self.groups.tick(self.clock.steady_ms());
         self.coordinator.tick(self.now);
     }
 
@@ -385,7 +401,10 @@ impl Run {
             }
         }
         if self.model.is_dead.load(Ordering::Relaxed) {
+            // Sometimes what they know can be read only when they are up already.
+            self.model.is_unreadable.store(self.random.once_in(4), Ordering::Relaxed);
             self.restart();
+            self.model.is_unreadable.store(false, Ordering::Relaxed);
             if self.random.once_in(3) {
                 // It was away for longer than transactions may take.
                 (0..5).for_each(|_| self.pass(CHECK_MS));

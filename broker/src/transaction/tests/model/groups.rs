@@ -19,6 +19,7 @@ use milena_protocol::stored::group::{GroupRecord, group_partition};
 use milena_storage::producers::{Origin, ProducerError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use uuid::Uuid;
 
 /// Groups whose offsets clients commit, several clients for the same group.
@@ -35,7 +36,7 @@ pub(super) type Place = (&'static str, i32);
 pub(super) fn coordinator(model: &Arc<Model>, clock: &Arc<Clock>) -> Arc<GroupCoordinator> {
     let log = Arc::new(ModelGroupLog(model.clone()));
     let groups = GroupCoordinator::new(GroupSettings::default(), log, Arc::new(ReadTopic), clock.clone());
-    groups.load().unwrap();
+    assert_eq!(groups.load().is_err(), model.is_unreadable.load(Ordering::Relaxed));
     Arc::new(groups)
 }
 
@@ -110,7 +111,7 @@ impl StateLog for ModelGroupLog {
     }
 
     fn read(&self, partition: i32, from: i64, max: usize) -> Result<Vec<u8>, CoordinatorError> {
-        self.0.group_log.read(partition, from, max)
+        self.0.read(&self.0.group_log, partition, from, max)
     }
 
     fn start_offset(&self, partition: i32) -> Result<i64, CoordinatorError> {
