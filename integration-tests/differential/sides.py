@@ -79,6 +79,7 @@ class Side:
         made = self.quietly("CreateTopics", 7, {"topics": [wanted], "timeoutms": 9000})
         assert made["topics"][0]["errorcode"] == 0, made
         self.until(lambda: self.leaders(name) == partitions)
+        self.until(lambda: self.is_assigned(name))
         self.ids[name] = made["topics"][0]["topicid"]
         # As texts have it.
         self.learn(base64.urlsafe_b64encode(bytes.fromhex(self.ids[name])).decode().rstrip("="), name)
@@ -91,6 +92,15 @@ class Side:
         parts = [{"partitionindex": index, "timestamp": -1} for index in indexes]
         answer = self.quietly("ListOffsets", 1, {"replicaid": -1, "topics": [{"name": name, "partitions": parts}]})
         return sum(part["errorcode"] == 0 for topic in answer["topics"] for part in topic["partitions"])
+
+    def is_assigned(self, name):
+        """Whether the group coordinator knows the topic: Kafka tells it after all others."""
+        member = {"groupid": f"is-{name}-there", "memberid": "asks", "memberepoch": 0, "subscribedtopicnames": [name]}
+        join = {"rebalancetimeoutms": 60000, "topicpartitions": []}
+        answer = self.quietly("ConsumerGroupHeartbeat", 0, member | join)
+        self.quietly("ConsumerGroupHeartbeat", 0, member | {"memberepoch": -1})
+        self.quietly("DeleteGroups", 2, {"groupsnames": [member["groupid"]]})
+        return answer["errorcode"] == 0 and bool(answer["assignment"]["topicpartitions"])
 
     def until(self, condition, seconds=15):
         """Asks again and again until it is so. What was asked is not in the trace."""
