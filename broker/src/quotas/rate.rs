@@ -3,11 +3,19 @@
 use super::Window;
 use std::collections::VecDeque;
 
-/// Sums of samples (`SampledStat`, `Rate`): the rate is taken over all samples, those that have not begun yet included.
+/// Sums of samples (`SampledStat`, `Rate`): the rate is taken over all samples, those that have not begun yet included,
+/// and over the part of the newest one that has passed.
 #[derive(Debug, Default)]
 pub(super) struct Rate {
-    /// When each sample began, and what was used in it.
-    samples: VecDeque<(i64, f64)>,
+    samples: VecDeque<Sample>,
+}
+
+#[derive(Debug)]
+struct Sample {
+    begun_ms: i64,
+    /// When something was used last. By that it counts, and not by its begin.
+    last_ms: i64,
+    used: f64,
 }
 
 impl Rate {
@@ -15,29 +23,33 @@ impl Rate {
     pub(super) fn add(&mut self, used: f64, window: Window, now_ms: i64) {
         self.forget(window, now_ms);
         match self.samples.back_mut() {
-            Some((start, sum)) if now_ms - *start < window.sample_ms => *sum += used,
-            _ => self.samples.push_back((now_ms, used)),
+            Some(sample) if now_ms - sample.begun_ms < window.sample_ms => {
+                sample.used += used;
+                sample.last_ms = now_ms;
+            }
+            _ => self.samples.push_back(Sample { begun_ms: now_ms, last_ms: now_ms, used }),
         }
     }
 
     /// How many milliseconds without use bring the rate down to the bound, which is for a second.
     pub(super) fn excess_ms(&mut self, bound: f64, window: Window, now_ms: i64) -> i64 {
         self.forget(window, now_ms);
-        let Some((oldest, _)) = self.samples.front() else { return 0 };
-        let least = (window.samples - 1).max(1).saturating_mul(window.sample_ms);
-        let elapsed_ms = (now_ms - oldest).max(least) as f64;
-        let used: f64 = self.samples.iter().map(|(_, sum)| sum).sum();
+        let Some(oldest) = self.samples.front() else { return 0 };
+        let passed_ms = (now_ms - oldest.begun_ms).max(0);
+        let to_come = (window.samples - 1 - passed_ms / window.sample_ms).max(0);
+        let elapsed_ms = passed_ms.saturating_add(to_come.saturating_mul(window.sample_ms)).max(1) as f64;
+        let used: f64 = self.samples.iter().map(|sample| sample.used).sum();
         let rate = used * 1000.0 / elapsed_ms;
         if rate > bound { ((rate - bound) / bound * elapsed_ms).round() as i64 } else { 0 }
     }
 
     /// Whether nothing is left of what was used.
     pub(super) fn is_idle(&self, window: Window, now_ms: i64) -> bool {
-        self.samples.back().is_none_or(|(start, _)| now_ms - start >= window.all_ms())
+        self.samples.back().is_none_or(|sample| now_ms - sample.last_ms >= window.all_ms())
     }
 
     fn forget(&mut self, window: Window, now_ms: i64) {
-        while self.samples.front().is_some_and(|(start, _)| now_ms - start >= window.all_ms()) {
+        while self.samples.front().is_some_and(|sample| now_ms - sample.last_ms >= window.all_ms()) {
             self.samples.pop_front();
         }
     }
@@ -79,5 +91,34 @@ impl Bucket {
         self.tokens = (self.tokens + bound * passed_ms / 1000.0).min(most);
         // A clock that is set back must not give the same time twice.
         self.filled_ms = self.filled_ms.max(now_ms);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Rate, Window};
+
+    #[test]
+    fn a_rate_is_that_of_kafka() {
+        const WINDOW: Window = Window { sample_ms: 1000, samples: 11 };
+        // What was used when, the bound, and what is too much when, by Kafka's own `Rate`.
+        type Row = (&'static [(i64, f64)], f64, i64, i64);
+        let rows: [Row; 9] = [
+            (&[(0, 110.0)], 10.0, 0, 1000),
+            (&[(0, 110.0)], 10.0, 900, 100),
+            (&[(0, 110.0)], 10.0, 1000, 1000),
+            (&[(0, 110.0)], 10.0, 10_000, 1000),
+            (&[(0, 110.0)], 10.0, 10_999, 1),
+            (&[(0, 110.0)], 10.0, 11_000, 0),
+            // The second is of the first sample, and holds it until it is old itself.
+            (&[(0, 110.0), (900, 20.0)], 10.0, 11_899, 1101),
+            (&[(0, 110.0), (900, 20.0)], 10.0, 11_900, 0),
+            (&[(0, 110.0), (1000, 30.0)], 2.0, 11_500, 4500),
+        ];
+        for (used, bound, now_ms, expected) in rows {
+            let mut rate = Rate::default();
+            used.iter().for_each(|(at_ms, used)| rate.add(*used, WINDOW, *at_ms));
+            assert_eq!(rate.excess_ms(bound, WINDOW, now_ms), expected, "{used:?} {now_ms}");
+        }
     }
 }
