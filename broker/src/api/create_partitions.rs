@@ -31,10 +31,16 @@ pub(crate) fn handle(cx: &Context<'_>, request: CreatePartitionsRequest) -> Answ
     let is_wanted = |name: &TopicName| is_single(name) && !over_quota.contains_key(name);
     let wanted: Vec<NewPartitions> =
         request.topics.iter().filter(|topic| is_wanted(&topic.name)).map(new_partitions).collect();
-    let created = Context::in_time(request.timeout_ms).and_then(|()| {
+    let is_nothing_to_do = !names.iter().any(is_single);
+    let in_time = if is_nothing_to_do { Ok(()) } else { Context::in_time(request.timeout_ms) };
+    let created = in_time.and_then(|()| {
         block_in_place(|| cx.broker.controller.create_partitions(&wanted, request.validate_only))
     });
     let mut created = created.map(Vec::into_iter);
+    if created.is_err() {
+        // What is refused as a whole is told for each entry, also where a name comes twice.
+        names = request.topics.iter().map(|topic| topic.name.clone()).collect();
+    }
     let results = names.into_iter().map(|name| {
         let result = match &mut created {
             Ok(_) if over_quota.contains_key(&name) => Err(over_quota[&name].clone()),

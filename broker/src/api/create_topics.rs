@@ -42,12 +42,17 @@ pub(crate) fn handle(cx: &Context<'_>, request: CreateTopicsRequest) -> Answer<C
     let is_wanted = |name: &TopicName| is_sound(name) && !over_quota.contains_key(name);
     let wanted: Vec<NewTopic> =
         request.topics.iter().filter(|topic| is_wanted(&topic.name)).map(new_topic).collect();
+    let is_nothing_to_do = !request.topics.iter().any(|topic| is_sound(&topic.name));
     // Makes directories and syncs the metadata log; the other connections of this thread go on meanwhile.
-    let created = if request.topics.is_empty() { Ok(()) } else { Context::in_time(request.timeout_ms) };
+    let created = if is_nothing_to_do { Ok(()) } else { Context::in_time(request.timeout_ms) };
     let created = created.and_then(|()| {
         tokio::task::block_in_place(|| cx.broker.controller.create_topics(wanted, request.validate_only))
     });
     let mut created = created.map(Vec::into_iter);
+    if created.is_err() {
+        // What is refused as a whole is told for each entry, also where a name comes twice.
+        names = request.topics.iter().map(|topic| topic.name.clone()).collect();
+    }
     let topics = names.into_iter().map(|name| {
         let result = match &mut created {
             Err(refusal) => Err(refusal.clone()),

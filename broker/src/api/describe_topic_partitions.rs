@@ -34,7 +34,10 @@ pub(crate) fn handle(
     };
     let is_foreign = !all && request.cursor.is_some() && !names.contains(from);
     let Some(first_partition) = usize::try_from(first_partition).ok().filter(|_| !is_foreign) else {
-        let refused = request.topics.iter().map(|topic| refuse(&topic.name, ResponseError::InvalidRequest));
+        let refused = request.topics.iter().map(|topic| {
+            // Nothing was looked at.
+            refuse(&topic.name, ResponseError::InvalidRequest).with_is_internal(false)
+        });
         return DescribeTopicPartitionsResponse::default().with_topics(refused.collect()).into();
     };
 

@@ -22,10 +22,10 @@ pub(crate) fn handle(cx: &Context<'_>, request: ElectLeadersRequest) -> Answer<E
     let election_type = if cx.version == 0 { PREFERRED } else { request.election_type };
     let known = [PREFERRED, UNCLEAN].contains(&election_type);
     let asked_for_none = request.topic_partitions.as_ref().is_some_and(Vec::is_empty);
-    let begun = match () {
-        () if asked_for_none => Ok(()),
-        () if !known => Err(unknown(election_type)),
-        () => Context::in_time(request.timeout_ms),
+    let begun = match Context::in_time(request.timeout_ms) {
+        _ if asked_for_none => Ok(()),
+        Ok(()) if !known => Err(unknown(election_type)),
+        in_time => in_time,
     };
     let elect = |topic: &TopicName, partition| match &begun {
         Ok(()) => elect(cx, topic, partition, election_type),
@@ -155,5 +155,8 @@ mod tests {
         assert_eq!(seen(&response), [("t", 0, 42, "Unknown election type 5")]);
         assert_eq!(ask(&broker, 2, 5, None).error_code, 42);
         assert_eq!(ask(&broker, 2, 5, Some(&[])).error_code, 0);
+        // Whether there is time for it comes before what is asked for.
+        let late = ElectLeadersRequest::default().with_election_type(5).with_timeout_ms(0);
+        assert_eq!(sent(handle(&broker.cx(2), late.with_topic_partitions(None)), 2).error_code, 7);
     }
 }

@@ -60,10 +60,12 @@ pub(crate) fn handle(cx: &Context<'_>, request: MetadataRequest) -> Answer<Metad
         named(cx, request.topics.as_deref().unwrap_or_default(), request.allow_auto_topic_creation)
     };
     if request.include_topic_authorized_operations {
-        topics = topics
-            .into_iter()
-            .map(|topic| topic.with_topic_authorized_operations(operations::TOPIC))
-            .collect();
+        // There is no telling for an id that is not known.
+        for topic in
+            topics.iter_mut().filter(|topic| topic.error_code != ResponseError::UnknownTopicId.code())
+        {
+            topic.topic_authorized_operations = operations::TOPIC;
+        }
     }
     let asked = request.include_cluster_authorized_operations && (8..=10).contains(&cx.version);
     let (host, port, node_id) = cx.endpoint();

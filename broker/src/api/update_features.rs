@@ -1,7 +1,7 @@
 //! UpdateFeatures (57), versions 0 to 2 (KIP-584, KIP-778): the finalized levels of features.
 //!
 //! All of a request is done, or nothing: the error is the one of the first update that cannot be made. A feature that
-//! comes twice counts as it comes first.
+//! comes twice counts as it comes last.
 //!
 //! | version | change |
 //! |---|---|
@@ -21,8 +21,9 @@ const WHICH: &str = "The update failed for all features since the following feat
 
 pub(crate) fn handle(cx: &Context<'_>, request: UpdateFeaturesRequest) -> Answer<UpdateFeaturesResponse> {
     let mut names = HashSet::new();
-    let first = request.feature_updates.iter().filter(|update| names.insert(&*update.feature));
-    let updates: Vec<_> = first.map(|update| wanted(cx.version, update)).collect();
+    let last = request.feature_updates.iter().rev().filter(|update| names.insert(&*update.feature));
+    let mut updates: Vec<_> = last.map(|update| wanted(cx.version, update)).collect();
+    updates.reverse();
     let validate_only = cx.version >= 1 && request.validate_only;
     let response = UpdateFeaturesResponse::default();
     if let Err(refusal) = cx.broker.controller.update_features(&updates, validate_only) {
@@ -87,6 +88,23 @@ mod tests {
             assert!(done.results.iter().all(|result| result.error_message.as_deref() == Some("NONE")));
             let image = broker.broker.controller.image();
             assert_eq!(image.features().0.get("transaction.version"), Some(&1));
+        }
+    }
+
+    #[test]
+    fn the_last_of_two_updates_of_a_feature_counts() {
+        let broker = TestBroker::new(&[]);
+        for (levels, code) in [([1, 2], 0), ([9, 2], 0), ([2, 9], 95)] {
+            let update = |level| {
+                FeatureUpdateKey::default()
+                    .with_feature(StrBytes::from_static_str("transaction.version"))
+                    .with_max_version_level(level)
+                    .with_upgrade_type(1)
+            };
+            let request = UpdateFeaturesRequest::default().with_feature_updates(levels.map(update).to_vec());
+            let response = sent(handle(&broker.cx(1), request), 1);
+            assert_eq!(response.error_code, code, "{levels:?}");
+            assert_eq!(response.results.len(), if code == 0 { 2 } else { 0 }, "one for each update");
         }
     }
 

@@ -48,6 +48,19 @@ fn every_version_adds_partitions() {
 }
 
 #[test]
+fn what_has_no_time_is_told_for_each_entry() {
+    let broker = TestBroker::new(&[]);
+    let ask = |topics: Vec<CreatePartitionsTopic>| {
+        let request = CreatePartitionsRequest::default().with_topics(topics).with_timeout_ms(0);
+        let response = sent(handle(&broker.cx(3), request), 3);
+        response.results.iter().map(|result| result.error_code).collect::<Vec<_>>()
+    };
+    assert_eq!(ask(vec![topic("a", 3), topic("b", 3), topic("a", 3)]), [7, 7, 7]);
+    assert_eq!(ask(vec![topic("a", 3), topic("a", 3)]), [42], "nothing is left to do");
+    assert!(ask(Vec::new()).is_empty());
+}
+
+#[test]
 fn what_is_validated_counts_as_what_is_created() {
     let broker = TestBroker::new(&[]);
     broker.broker.controller.ensure_topic("a").unwrap();

@@ -86,6 +86,20 @@ fn a_name_that_comes_twice_is_refused_once() {
 }
 
 #[test]
+fn what_has_no_time_is_told_for_each_entry() {
+    let broker = TestBroker::new(&[]);
+    let ask = |names: &[&str]| {
+        let topics = names.iter().map(|name| topic(name, 1)).collect();
+        let request = CreateTopicsRequest::default().with_topics(topics).with_timeout_ms(0);
+        let response = sent(handle(&broker.cx(7), request), 7);
+        response.topics.iter().map(|topic| topic.error_code).collect::<Vec<_>>()
+    };
+    assert_eq!(ask(&["a", "b", "a"]), [7, 7, 7]);
+    assert_eq!(ask(&["a", "a", "__cluster_metadata"]), [42, 42], "nothing is left to do");
+    assert!(ask(&[]).is_empty());
+}
+
+#[test]
 fn too_many_partitions_are_refused_for_all() {
     let broker = TestBroker::new(&[]);
     for version in 2..=7 {

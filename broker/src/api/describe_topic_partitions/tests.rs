@@ -80,6 +80,14 @@ fn pages_begin_and_end_where_kafkas_do() {
 }
 
 #[test]
+fn nothing_is_said_of_topics_behind_a_wrong_cursor() {
+    let broker = broker(&[]);
+    let topics = |cursor| ask(&broker, asking(&["__consumer_offsets"], 9, cursor)).topics;
+    assert_eq!(topics(None)[0].is_internal, true);
+    assert_eq!(topics(Some(("a", 0)))[0].is_internal, false);
+}
+
+#[test]
 fn the_brokers_limit_counts_too() {
     let broker = broker(&[("max.request.partition.size.limit", "2")]);
     assert_eq!(seen(&ask(&broker, asking(&[], 2000, None))), "a:0:0,1 >a:2");

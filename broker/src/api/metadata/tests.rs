@@ -202,4 +202,7 @@ fn operations_are_told_on_demand() {
         let cluster = if version <= 10 { 0x1fa0 } else { i32::MIN };
         assert_eq!(response.cluster_authorized_operations, cluster);
     }
+    let unknown = MetadataRequest::default().with_topics(Some(vec![by_id(Uuid::from_u128(9))]));
+    let response = ask(&broker, 13, unknown.with_include_topic_authorized_operations(true));
+    assert_eq!(response.topics[0].topic_authorized_operations, i32::MIN);
 }
