@@ -4,9 +4,11 @@ A quota holds for ten whole windows of a second at least, so that a request tell
 silent. Times are not the same twice; that they are about right is in the trace.
 """
 
+import socket
 import time
 
 from batches import batch, record
+from wire import Connection
 
 RATE = 20_000
 # What a client may take at once.
@@ -15,12 +17,15 @@ SHARE = 10 * RATE
 
 def limit(side, client, key, value, user=None):
     """Sets a quota, and waits until the broker goes by it: what is in the log behind it is known by then."""
-    parts = [("client-id", client)] + ([("user", user)] if user else [])
+    quota(side, [("client-id", client)] + ([("user", user)] if user else []), key, value)
+
+
+def quota(side, parts, key, value):
     entity = [{"entitytype": kind, "entityname": name} for kind, name in parts]
     ops = [{"key": key, "value": float(value or 0), "remove": value is None}]
     answer = side.quietly("AlterClientQuotas", 1, {"entries": [{"entity": entity, "ops": ops}], "validateonly": False})
     assert answer["entries"][0]["errorcode"] == 0, answer
-    side.topic(f"{client}-{key.replace('_', '-')}-{len(side.ids)}")
+    side.topic(f"{parts[0][1]}-{key.replace('_', '-')}-{len(side.ids)}")
 
 
 def produced(size, topic, acks=-1):
@@ -156,4 +161,46 @@ def mutations(side):
     create(7, "quota-made-6", 20)
 
 
-SCRIPTS = [produce, users, fetch, requests, mutations]
+def addresses(side):
+    """Who connects too often is held for a while and closed unheard, and does not count; others are served.
+
+    An address may come ten times its rate at once, as often again when ten seconds have passed, and no oftener in between.
+    """
+    def come(address, times=1):
+        heard = []
+        for _ in range(times):
+            connection = Connection(side.schemas, side.port)
+            connection.socket = socket.create_connection(("127.0.0.1", side.port), timeout=8, source_address=(address, 0))
+            answer = connection.call("Metadata", 9, {"topics": []})
+            heard.append(answer if isinstance(answer, str) else "served")
+            connection.close()
+        return heard
+
+    def rate(address, value):
+        quota(side, [("ip", address)], "connection_creation_rate", value)
+
+    side.note("without a quota", come("127.0.0.2", 30))
+    rate("127.0.0.2", 1)
+    side.note("eleven with one a second", come("127.0.0.2", 12))
+    side.note("another address", come("127.0.0.3", 20))
+    rate("127.0.0.2", 2)
+    served = come("127.0.0.2", 15).count("served")
+    side.note("ten more with two a second", 10 <= served <= 12 or served)
+    rate("127.0.0.2", None)
+    side.note("free again", come("127.0.0.2", 5))
+    # The scripts that run beside this one come from there.
+    rate("127.0.0.1", 1_000_000)
+    rate(None, 1)
+    side.note("the default", come("127.0.0.4", 11))
+    side.note("for each address by itself", come("127.0.0.5", 11))
+    side.note("but for one that has its own", come("127.0.0.1", 15))
+    rate("127.0.0.4", 1000)
+    side.note("or gets its own", come("127.0.0.4", 5))
+    rate("127.0.0.4", None)
+    side.note("and has it no longer", come("127.0.0.4"))
+    rate(None, None)
+    side.note("without the default", come("127.0.0.4"))
+    rate("127.0.0.1", None)
+
+
+SCRIPTS = [produce, users, fetch, requests, mutations, addresses]

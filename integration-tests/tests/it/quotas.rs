@@ -8,7 +8,7 @@ use kafka_protocol::messages::{
     CreateTopicsResponse, DeleteTopicsRequest, MetadataRequest,
 };
 use milena_integration_tests::broker::Broker;
-use milena_integration_tests::raw::Connection;
+use milena_integration_tests::raw::{Connection, frame};
 use milena_integration_tests::records::Batch;
 use milena_integration_tests::requests::{create_topic, fetch, name, produce, text};
 use std::time::{Duration, Instant};
@@ -157,4 +157,28 @@ fn changes_of_metadata_are_refused_or_silenced() {
     assert_eq!(lenient.topics[0].error_code, 0);
     assert!(lenient.throttle_time_ms > strict.throttle_time_ms, "{}", lenient.throttle_time_ms);
     is_silent(&mut connection, strict.throttle_time_ms);
+}
+
+#[test]
+fn who_connects_too_often_is_closed_unheard_and_does_not_count() {
+    let Some(broker) = Broker::milena(&[]) else { return };
+    let mut control = broker.connect();
+    // Ten seconds of one connection each.
+    set_quota_of(&mut control, "ip", "connection_creation_rate", 1.0);
+    let come = |times: i32| -> Vec<bool> {
+        let heard = |_| {
+            let mut connection = broker.connect();
+            let all = MetadataRequest::default().with_topics(Some(Vec::new()));
+            connection.send_bytes(&frame(1, 0, &all)).is_ok() && connection.receive_frame().is_ok()
+        };
+        (0..times).map(heard).collect()
+    };
+    let heard = come(12);
+    assert_eq!(heard, [[true; 10].as_slice(), &[false; 2]].concat());
+    // Two that were refused were not counted: as many again are free.
+    set_quota_of(&mut control, "ip", "connection_creation_rate", 2.0);
+    let heard = come(14).iter().filter(|heard| **heard).count();
+    assert!((10..=12).contains(&heard), "{heard}");
+    set_quota_of(&mut control, "ip", "connection_creation_rate", 0.0);
+    assert_eq!(come(5), [true; 5]);
 }
