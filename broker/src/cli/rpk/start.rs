@@ -7,7 +7,7 @@
 mod address;
 
 use super::super::failure::Failure;
-use super::super::flags::{self, Flag, Given, maybe, value};
+use super::super::flags::{self, Flag, Given, Takes, maybe, value};
 use address::Addresses;
 use serde_yaml_ng::{Mapping, Value};
 use std::path::{Path, PathBuf};
@@ -99,8 +99,7 @@ impl RedpandaStart {
     /// # Errors
     /// A flag without its value, or a word that belongs to none.
     pub(crate) fn read(words: &[String]) -> Result<Self, Failure> {
-        let long = |word: &String| flags::long(&SHORT, word);
-        let (known, foreign) = without_foreign(words.iter().map(long));
+        let (known, foreign) = without_foreign(words);
         let given = Given::read(FLAGS, &known)?;
         if let Some(word) = given.words.first() {
             return Err(Failure::text(format!("rpk redpanda start does not know what {word} is")));
@@ -209,15 +208,24 @@ impl RedpandaStart {
 }
 
 /// The words without what rpk leaves to the framework of Redpanda: flags that it does not know, with their values, and all that is
-/// behind `--`. Gives the names of those flags, too.
-fn without_foreign(words: impl Iterator<Item = String>) -> (Vec<String>, Vec<String>) {
+/// behind `--`. Gives the names of those flags, too. As with rpk, what stands behind a flag with a value is its value, even if it
+/// looks like a short flag.
+fn without_foreign(words: &[String]) -> (Vec<String>, Vec<String>) {
     let (mut known, mut foreign) = (Vec::new(), Vec::new());
     let mut is_foreign = false;
-    for word in words.take_while(|word| word != "--") {
+    let mut words = words.iter().take_while(|word| *word != "--").peekable();
+    while let Some(word) = words.next() {
+        let mut word = flags::long(&SHORT, word);
         if word.starts_with('-') && !flags::is_number(&word) {
             is_foreign = !flags::is_flag(&[FLAGS], &word);
             if is_foreign {
                 foreign.push(word.split_once('=').map_or(word.as_str(), |(name, _)| name).to_owned());
+            }
+            let name = word.trim_start_matches('-');
+            if FLAGS.iter().any(|flag| flag.name == name && matches!(flag.takes, Takes::Value(_)))
+                && let Some(value) = words.next_if(|word| !flags::is_flag(&[FLAGS], word))
+            {
+                word = format!("{word}={value}");
             }
         }
         if !is_foreign {

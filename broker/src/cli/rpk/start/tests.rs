@@ -138,6 +138,20 @@ fn what_belongs_to_the_framework_is_left_to_it() {
 }
 
 #[test]
+fn values_that_look_like_flags_are_values() {
+    for (line, expected) in [
+        ("--node-id -s", "-s"),
+        ("--node-id -v --smp 1", "-v"),
+        ("--node-id -x", "-x"),
+        ("--node-id=-s -s a:1", "-s"),
+        ("-s -v --node-id 5 -v", "5"),
+    ] {
+        let found = settings(line, &[]).expect(line);
+        assert_eq!((value(&found, "node.id"), found.notes.len()), (Some(expected), 1), "{line}");
+    }
+}
+
+#[test]
 fn refusals() {
     const GUARD: &str = "of Redpanda is not supported, and nobody would be kept out";
     for (line, yaml, expected) in [
