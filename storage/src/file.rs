@@ -516,6 +516,18 @@ impl Disk {
             .map_err(|e| self.broken("rename", from, e))
     }
 
+    /// Gives a file that is to go another name until then, and removes it at once on a disk too full for that: who reads it
+    /// has it open. Whether it is still there, under the other name.
+    ///
+    /// # Errors
+    /// As [`Disk::rename`] and [`Disk::remove`].
+    pub(crate) fn rename_or_remove(&self, from: &Path, to: &Path) -> Result<bool> {
+        match self.rename(from, to) {
+            Err(Error::Full(_)) => self.remove(from).map(|()| false),
+            done => done.map(|()| true),
+        }
+    }
+
     /// Removes a file; one that is not there is fine.
     ///
     /// # Errors

@@ -399,12 +399,7 @@ impl Log {
     pub fn close(&self) -> Result<()> {
         self.stopping.store(true, Ordering::Release);
         let _cleaning = self.cleaning.lock();
-        if !self.leaving.lock().is_empty() {
-            let _removing = self.removing.lock();
-            if let Err(error) = self.dismiss(Vec::new(), false) {
-                tracing::debug!("{error}");
-            }
-        }
+        self.dismiss_rest();
         let _no_other_writes_epochs = self.epochs_file.lock();
         let mut writer = self.writer.lock();
         writer.closed = true;

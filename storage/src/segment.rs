@@ -442,11 +442,8 @@ impl Segment {
             }
             let name = SegmentFile::live(self.base_offset, kind).at(FileStage::Deleted).to_string();
             let to = self.home.read().join(name);
-            match disk.rename(&from, &to) {
-                Ok(()) => renamed(to),
-                // A full disk may have no room for another name. Who reads has the file open.
-                Err(Error::Full(_)) => disk.remove(&from)?,
-                Err(other) => return Err(other),
+            if disk.rename_or_remove(&from, &to)? {
+                renamed(to);
             }
         }
         Ok(())

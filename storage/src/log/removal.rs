@@ -1,7 +1,7 @@
 //! Segments that leave the log: out of the list and renamed at once, unlinked after `file.delete.delay.ms`.
 
 use super::Log;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::file_name::{FileStage, SegmentFile, SegmentFileKind};
 use crate::segment::Segment;
 use std::path::PathBuf;
@@ -57,6 +57,17 @@ impl Log {
         done
     }
 
+    /// Tries again what [`Log::dismiss`] could not do.
+    pub(super) fn dismiss_rest(&self) {
+        if self.leaving.lock().is_empty() {
+            return;
+        }
+        let _removing = self.removing.lock();
+        if let Err(error) = self.dismiss(Vec::new(), false) {
+            tracing::debug!("{error}");
+        }
+    }
+
     /// The producer snapshot at the beginning of a removed segment goes with it, as in Kafka.
     pub(super) fn doom_snapshot(&self, base_offset: i64) -> Result<()> {
         let live = SegmentFile::live(base_offset, SegmentFileKind::ProducerSnapshot);
@@ -65,10 +76,8 @@ impl Log {
             return Ok(());
         }
         let to = self.dir().join(live.at(FileStage::Deleted).to_string());
-        match self.disk.rename(&from, &to) {
-            Ok(()) => self.doom_file(to),
-            Err(Error::Full(_)) => self.disk.remove(&from)?,
-            Err(other) => return Err(other),
+        if self.disk.rename_or_remove(&from, &to)? {
+            self.doom_file(to);
         }
         Ok(())
     }
@@ -96,12 +105,7 @@ impl Log {
         if self.is_at_rest() {
             return;
         }
-        if !self.leaving.lock().is_empty() {
-            let _removing = self.removing.lock();
-            if let Err(error) = self.dismiss(Vec::new(), false) {
-                tracing::debug!("{error}");
-            }
-        }
+        self.dismiss_rest();
         let delay_ms = self.config().file_delete_delay_ms;
         let is_due =
             |file: &mut Doomed| *file.due_ms.get_or_insert(steady_ms.saturating_add(delay_ms)) <= steady_ms;
