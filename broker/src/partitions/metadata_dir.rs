@@ -76,8 +76,6 @@ impl MetadataDir {
             segment_ms: config.segment_ms,
             // Only what a snapshot stands for may go.
             delete: false,
-            // Nobody reads what has left the log.
-            file_delete_delay_ms: 0,
             ..LogConfig::default()
         };
         let covered = newest.as_ref().map_or(0, |snapshot| snapshot.end_offset);
@@ -154,7 +152,8 @@ impl MetadataDir {
     fn delete_before(&self, snapshot: &MetadataSnapshotFile, now_ms: i64) -> Result<()> {
         self.log.delete_before(snapshot.end_offset)?;
         while self.log.retain(now_ms)?.more {}
-        self.log.remove_doomed(now_ms);
+        // At once, whatever the clock of such delays says: nobody reads what has left the log.
+        self.log.remove_doomed(i64::MAX);
         Ok(())
     }
 }
