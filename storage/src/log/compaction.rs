@@ -36,7 +36,7 @@ use crate::error::{Error, Result};
 use crate::index::aborted::Search;
 use crate::segment::Segment;
 use milena_protocol::records::HEADER_LEN;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -104,7 +104,7 @@ pub struct Cleaned {
     pub records_after: u64,
     /// Records without a key, which were dropped.
     pub keyless: u64,
-    /// Batches that cannot be read, which stay as they are.
+    /// Batches that cannot be read, which stay as they are, with their segments where nobody can tell where they end.
     pub damaged: u64,
 }
 
@@ -230,8 +230,8 @@ impl Log {
     ///
     /// # Errors
     /// [`Error::Closed`] if the pass was ended, the log was closed or deleted, or retention came first: the next pass
-    /// begins where this one did. [`Error::Corrupt`] if a batch is broken, or larger than the map: nobody should try
-    /// again. [`Error::Full`], [`Error::Io`].
+    /// begins where this one did. [`Error::Corrupt`] if a batch has more keys than the map, or if a record or an index of
+    /// aborted transactions cannot be read: nobody should try again. [`Error::Full`], [`Error::Io`].
     pub fn clean(
         &self,
         work: &Cleanable,
@@ -266,14 +266,16 @@ impl Log {
             self.flushed(&plan);
         }
         let mut cleaned = Cleaned { from: work.first_dirty, upto: work.first_dirty, ..Cleaned::default() };
-        let mapped = self.map(&segments, work, memory, piece, &mut progress, &mut cleaned)?;
+        let mapped = self.map(&segments, work, memory, &mut progress, &mut cleaned)?;
         let behind = segments[..segments.len() - 1].partition_point(|s| s.base_offset < mapped.end);
         let mut transactions = Transactions::default();
         transactions.learn(self.aborted_between(&segments, 0, segments[behind].base_offset)?);
         let (mut records, mut damaged_at) = (RecordCounts::default(), None);
         let dir = self.dir();
         remove_stray(&self.disk, &dir)?;
-        for mut old in group::group(&segments[..behind], &config, work.first_uncleanable) {
+        let mut groups: VecDeque<_> =
+            group::group(&segments[..behind], &config, work.first_uncleanable).into();
+        while let Some(mut old) = groups.pop_front() {
             // What retention has taken meanwhile.
             let first = self.segments()[0].base_offset;
             old.retain(|segment| segment.base_offset >= first);
@@ -294,12 +296,26 @@ impl Log {
                 piece,
                 config: &config,
                 begun: Vec::new(),
+                at: 0,
                 damaged: 0,
                 first_damaged: None,
             };
+            let before = transactions.clone();
             let new = outputs.clean(&old, &mut filter, &mut transactions, &mut progress);
+            let new = new.inspect_err(|_| outputs.remove_leftovers());
+            if let Err(Error::Corrupt { path, position, .. }) = new {
+                // Nobody can tell the batches of this segment apart. It stays as it is, and the others go on without it.
+                cleaned.damaged += 1;
+                damaged_at.get_or_insert_with(|| format!("{} at byte {position}", path.display()));
+                transactions = before;
+                transactions.miss_some();
+                groups.push_front(old.split_off(outputs.at + 1));
+                old.truncate(outputs.at);
+                groups.push_front(old);
+                continue;
+            }
+            let new = new?;
             records = filter.records;
-            let new = new.inspect_err(|_| outputs.remove_leftovers())?;
             cleaned.damaged += outputs.damaged;
             damaged_at = damaged_at.or(outputs.first_damaged);
             let bytes_before: u64 = old.iter().map(|s| u64::from(s.published().position)).sum();
@@ -322,7 +338,7 @@ impl Log {
         };
         tracing::error!(
             "{first}: a batch that is not as it was written, the first of {count} in this log. Compaction leaves them as they \
-             are and goes on around them; who reads them gets CORRUPT_MESSAGE"
+             are, or their segments, and goes on around them; who reads them gets CORRUPT_MESSAGE"
         );
     }
 
@@ -332,7 +348,6 @@ impl Log {
         segments: &Segments,
         work: &Cleanable,
         memory: &CleanerMemory,
-        piece: usize,
         progress: &mut Progress<'_, '_>,
         cleaned: &mut Cleaned,
     ) -> Result<Mapped> {
@@ -346,10 +361,7 @@ impl Log {
         // The marker of a transaction may lie behind the dirty part.
         transactions.learn(self.aborted_between(&segments[floor(segments, start)..], start, end)?);
         for (at, segment) in dirty.iter().enumerate() {
-            let first = segment.find(&self.disk, start, segment.published())?;
-            let position = first.map_or(segment.published().position, |place| place.position);
-            let mut source = Source::new(segment, &self.disk, position, piece)?;
-            if !map_segment(&mut source, start, &mut mapped, &mut transactions, progress, cleaned)? {
+            if !self.map_segment(segment, start, &mut mapped, &mut transactions, progress, cleaned)? {
                 break;
             }
             // There may be a gap behind the last batch.
@@ -358,6 +370,62 @@ impl Log {
         cleaned.map_bytes = mapped.offsets.bytes() as u64;
         cleaned.keys = mapped.offsets.len() as u64;
         Ok(mapped)
+    }
+
+    /// Maps the keys of one segment from `start` on; `false` if the map is full. Where keys are not known, what they had
+    /// before stays.
+    fn map_segment(
+        &self,
+        segment: &Segment,
+        start: i64,
+        mapped: &mut Mapped,
+        transactions: &mut Transactions,
+        progress: &mut Progress<'_, '_>,
+        cleaned: &mut Cleaned,
+    ) -> Result<bool> {
+        let first = match segment.find(&self.disk, start, segment.published()) {
+            Err(Error::Corrupt { .. }) => return Ok(true),
+            first => first?,
+        };
+        let position = first.map_or(segment.published().position, |place| place.position);
+        let mut source = Source::new(segment, &self.disk, position, progress.piece as usize)?;
+        loop {
+            let (header, batch, is_sound) = match source.next() {
+                Ok(Some(Piece::Batch(header, batch))) => (header, batch, true),
+                Ok(Some(Piece::Damaged(frame, batch))) => (frame, batch, false),
+                Ok(None) | Err(Error::Corrupt { .. }) => return Ok(true),
+                Err(error) => return Err(error),
+            };
+            let (body, size) = (&batch[HEADER_LEN..], batch.len() as u64);
+            let discardable =
+                is_sound && transactions.next(&header, body).is_some_and(|seen| seen.discardable);
+            if is_sound
+                && !discardable
+                && !header.attributes.is_control()
+                && let Ok(records) = filter::unpacked(&header, body)
+            {
+                let offsets = &mut mapped.offsets;
+                let insert = |key: &[u8], offset| offset < start || offsets.insert(key, offset).is_ok();
+                match filter::for_each_key(&header, &records, insert) {
+                    Ok(true) => {}
+                    Ok(false) if mapped.end > start => return Ok(false),
+                    Ok(false) => {
+                        let reason = format!(
+                            "its first dirty batch has more than {} keys; log.cleaner.dedupe.buffer.size is too small",
+                            mapped.offsets.len()
+                        );
+                        return Err(source.corrupt(reason));
+                    }
+                    Err(reason) => {
+                        let offset = header.base_offset;
+                        return Err(source.corrupt(format!("the batch at offset {offset}: {reason}")));
+                    }
+                }
+            }
+            mapped.end = mapped.end.max(header.next_offset());
+            cleaned.mapped_bytes += size;
+            progress.took(size)?;
+        }
     }
 
     /// The aborted transactions that overlap `start..end`, of which the first segment holds `start`.
@@ -389,54 +457,6 @@ impl Log {
     }
 }
 
-/// Maps the keys of one segment; `false` if the map is full.
-fn map_segment(
-    source: &mut Source<'_>,
-    start: i64,
-    mapped: &mut Mapped,
-    transactions: &mut Transactions,
-    progress: &mut Progress<'_, '_>,
-    cleaned: &mut Cleaned,
-) -> Result<bool> {
-    while let Some(piece) = source.next()? {
-        let (header, batch) = match piece {
-            Piece::Batch(header, batch) => (header, batch),
-            // Its keys are not known: what they had before stays.
-            Piece::Damaged(frame, bytes) => {
-                mapped.end = mapped.end.max(frame.next_offset());
-                cleaned.mapped_bytes += bytes.len() as u64;
-                progress.took(bytes.len() as u64)?;
-                continue;
-            }
-        };
-        let (body, size) = (&batch[HEADER_LEN..], batch.len() as u64);
-        let seen = transactions.next(&header, body);
-        if !header.attributes.is_control() && !seen.is_some_and(|seen| seen.discardable) {
-            let offsets = &mut mapped.offsets;
-            let insert = |key: &[u8], offset| offset < start || offsets.insert(key, offset).is_ok();
-            match filter::for_each_key(&header, body, insert) {
-                Ok(true) => {}
-                Ok(false) if mapped.end > start => return Ok(false),
-                Ok(false) => {
-                    let reason = format!(
-                        "its first dirty batch has more than {} keys; log.cleaner.dedupe.buffer.size is too small",
-                        mapped.offsets.len()
-                    );
-                    return Err(source.corrupt(reason));
-                }
-                Err(reason) => {
-                    let offset = header.base_offset;
-                    return Err(source.corrupt(format!("the batch at offset {offset}: {reason}")));
-                }
-            }
-        }
-        mapped.end = mapped.end.max(header.next_offset());
-        cleaned.mapped_bytes += size;
-        progress.took(size)?;
-    }
-    Ok(true)
-}
-
 /// The segments that one group is cleaned into: one, unless what stays does not fit.
 struct Outputs<'a> {
     log: &'a Log,
@@ -445,6 +465,8 @@ struct Outputs<'a> {
     piece: usize,
     /// Base offsets of those that were begun.
     begun: Vec<i64>,
+    /// Which segment of the group is read.
+    at: usize,
     /// Batches that could not be read, and where the first of them was.
     damaged: u64,
     first_damaged: Option<String>,
@@ -461,27 +483,32 @@ impl Outputs<'_> {
         let disk = &self.log.disk;
         let mut output = self.create(old[0].base_offset)?;
         let (mut done, mut bytes) = (Vec::new(), Vec::new());
-        for segment in old {
+        for (at, segment) in old.iter().enumerate() {
+            self.at = at;
             let mut source = Source::new(segment, disk, 0, self.piece)?;
             while let Some(piece) = source.next()? {
                 bytes.clear();
-                let (header, size, written) = match piece {
+                let (header, size, written, is_damaged) = match piece {
                     Piece::Batch(header, batch) => {
-                        (header, batch.len() as u64, filter.batch(&header, batch, transactions, &mut bytes))
+                        let written = filter.batch(&header, batch, transactions, &mut bytes);
+                        let is_damaged = written.is_err();
+                        let written = written.unwrap_or_else(|_| {
+                            bytes.clear();
+                            bytes.extend_from_slice(batch);
+                            Some(Written { header, aborted: None, is_sound: true })
+                        });
+                        (header, batch.len() as u64, written, is_damaged)
                     }
                     Piece::Damaged(frame, batch) => {
                         bytes.extend_from_slice(batch);
                         let written = Written { header: frame, aborted: None, is_sound: false };
-                        (frame, batch.len() as u64, Ok(Some(written)))
+                        (frame, batch.len() as u64, Some(written), true)
                     }
                 };
-                if matches!(written, Ok(Some(Written { is_sound: false, .. }))) {
+                if is_damaged {
                     self.damaged += 1;
                     self.first_damaged.get_or_insert_with(|| source.place());
                 }
-                let written = written.map_err(|reason| {
-                    source.corrupt(format!("the batch at offset {}: {reason}", header.base_offset))
-                })?;
                 if let Some(written) = written
                     && !output.append(&written, &bytes)?
                 {

@@ -25,6 +25,7 @@ use milena_protocol::records::{
     Attributes, BatchHeader, Codec, HEADER_LEN, LOG_OVERHEAD, Level, NO_TIMESTAMP, Record, TimestampType,
     compress, compute_crc, decompress, read_varint, read_varlong, varlong_len, write_varint, write_varlong,
 };
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -121,15 +122,8 @@ impl<'a> Filter<'a> {
         if discard || header.record_count == 0 {
             return Ok(must_stay.then(|| append_empty(header, out)).and_then(written));
         }
-        let codec = header.attributes.codec().map_err(|e| e.to_string())?;
-        let plain;
-        let body = match codec {
-            Codec::None => body,
-            _ => {
-                plain = decompress(codec, body, INFLATED_MAX).map_err(|e| e.to_string())?;
-                plain.as_slice()
-            }
-        };
+        let records = unpacked(header, body)?;
+        let body = &*records;
         let mut runs = std::mem::take(&mut self.scratch);
         runs.clear();
         let kept = self.records_that_stay(header, body, &mut runs)?;
@@ -147,7 +141,7 @@ impl<'a> Filter<'a> {
             } else {
                 horizon_of(header)
             };
-            Some(append_rebuilt(header, body, &runs, &kept, horizon, codec, out)?)
+            Some(append_rebuilt(header, body, &runs, &kept, horizon, out)?)
         };
         self.scratch = runs;
         Ok(done.and_then(written))
@@ -224,21 +218,20 @@ impl<'a> Filter<'a> {
     }
 }
 
-/// Calls `visit` with the offset and key of every record of a batch that has one, until it answers `false`.
+/// The records of a batch.
+pub(super) fn unpacked<'a>(header: &BatchHeader, body: &'a [u8]) -> Result<Cow<'a, [u8]>, String> {
+    match header.attributes.codec().map_err(|e| e.to_string())? {
+        Codec::None => Ok(Cow::Borrowed(body)),
+        codec => decompress(codec, body, INFLATED_MAX).map(Cow::Owned).map_err(|e| e.to_string()),
+    }
+}
+
+/// Calls `visit` with the offset and key of every record that has one, until it answers `false`.
 pub(super) fn for_each_key(
     header: &BatchHeader,
-    body: &[u8],
+    mut rest: &[u8],
     mut visit: impl FnMut(&[u8], i64) -> bool,
 ) -> Result<bool, String> {
-    let codec = header.attributes.codec().map_err(|e| e.to_string())?;
-    let plain;
-    let mut rest = match codec {
-        Codec::None => body,
-        _ => {
-            plain = decompress(codec, body, INFLATED_MAX).map_err(|e| e.to_string())?;
-            plain.as_slice()
-        }
-    };
     for _ in 0..header.record_count {
         let record = Record::read(&mut rest).map_err(|e| e.to_string())?;
         let offset = header.base_offset + i64::from(record.offset_delta);
@@ -278,9 +271,9 @@ fn append_rebuilt(
     runs: &[Range<usize>],
     kept: &Kept,
     horizon: Option<i64>,
-    codec: Codec,
     out: &mut Vec<u8>,
 ) -> Result<BatchHeader, String> {
+    let codec = header.attributes.codec().map_err(|e| e.to_string())?;
     let base_timestamp = horizon.unwrap_or(kept.first_timestamp);
     let appended = header.attributes.timestamp_type() == TimestampType::LogAppendTime;
     let start = out.len();

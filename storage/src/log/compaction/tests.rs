@@ -123,13 +123,14 @@ fn lines(log: &Log) -> Vec<Line> {
 
 /// The same, short: `offset:key=value`.
 fn short(log: &Log) -> Vec<String> {
+    texts(&lines(log))
+}
+
+fn texts(lines: &[Line]) -> Vec<String> {
     let text = |bytes: &Option<Vec<u8>>| {
         bytes.as_ref().map_or("-".to_owned(), |bytes| String::from_utf8(bytes.clone()).unwrap())
     };
-    lines(log)
-        .iter()
-        .map(|(offset, _, key, value)| format!("{offset}:{}={}", text(key), text(value)))
-        .collect()
+    lines.iter().map(|(offset, _, key, value)| format!("{offset}:{}={}", text(key), text(value))).collect()
 }
 
 /// Names in the directory with one of these suffixes.

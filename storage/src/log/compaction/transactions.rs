@@ -5,7 +5,7 @@ use milena_protocol::records::{BatchHeader, ControlType, Records};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What a walk over the batches of a log knows of transactions.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Transactions {
     /// Aborted transactions that the walk has not come to: first offset and producer to the rest.
     ahead: BTreeMap<(i64, i64), AbortedTransaction>,
@@ -13,6 +13,8 @@ pub(super) struct Transactions {
     aborted: HashMap<i64, (AbortedTransaction, bool)>,
     /// Producers with a batch in a transaction that is not aborted.
     committed: HashSet<i64>,
+    /// The walk does not meet all batches.
+    misses_some: bool,
 }
 
 /// What is known of a batch.
@@ -35,6 +37,11 @@ impl Transactions {
     /// Learns of aborted transactions before the walk comes to their first offsets. Learning of one twice is fine.
     pub(super) fn learn(&mut self, aborted: Vec<AbortedTransaction>) {
         self.ahead.extend(aborted.into_iter().map(|t| ((t.first_offset, t.producer_id), t)));
+    }
+
+    /// From now on the walk may pass over batches: every marker may be needed.
+    pub(super) fn miss_some(&mut self) {
+        self.misses_some = true;
     }
 
     /// Takes note of the next batch; `body` is what lies behind its header. `None` if a control batch cannot be read.
@@ -88,10 +95,14 @@ impl Transactions {
         };
         Some(match ControlType::from_key(record.ok()?.key?).ok()? {
             ControlType::Abort => match self.aborted.remove(&header.producer_id) {
-                Some((transaction, true)) => Seen { discardable: false, aborted: Some(transaction) },
-                _ => Seen::plain(true),
+                Some((transaction, met)) if met || self.misses_some => {
+                    Seen { discardable: false, aborted: Some(transaction) }
+                }
+                _ => Seen::plain(!self.misses_some),
             },
-            ControlType::Commit => Seen::plain(!self.committed.remove(&header.producer_id)),
+            ControlType::Commit => {
+                Seen::plain(!self.committed.remove(&header.producer_id) && !self.misses_some)
+            }
             _ => Seen::plain(false),
         })
     }

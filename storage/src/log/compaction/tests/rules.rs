@@ -2,7 +2,7 @@
 
 use super::{
     MEMORY, NOW, append, batches, clean_at, compacted, lines, lines_of, names_with, open, open_on, packed,
-    plain, put, roll, short,
+    plain, put, roll, short, texts,
 };
 use crate::config::LogConfig;
 use crate::error::Error;
@@ -12,7 +12,9 @@ use crate::index::aborted;
 use crate::log::compaction::CleanerMemory;
 use crate::log::{Bound, Log};
 use crate::producers::Origin;
-use milena_protocol::records::{BatchBuilder, Codec, EndTransactionMarker, end_transaction_batch};
+use milena_protocol::records::{
+    BatchBuilder, BatchHeader, Codec, EndTransactionMarker, HEADER_LEN, compute_crc, end_transaction_batch,
+};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -157,7 +159,7 @@ fn end_transaction(log: &Log, producer: i64, epoch: i16, commit: bool) -> i64 {
 
 /// Base offset, whether control, records, horizon.
 fn shape(log: &Log) -> Vec<(i64, bool, i32, Option<i64>)> {
-    let of = |header: &milena_protocol::records::BatchHeader| {
+    let of = |header: &BatchHeader| {
         let horizon = header.attributes.has_delete_horizon().then_some(header.base_timestamp);
         (header.base_offset, header.attributes.is_control(), header.record_count, horizon)
     };
@@ -361,30 +363,83 @@ fn a_full_map_ends_the_range_and_the_next_pass_goes_on() {
 }
 
 #[test]
-fn a_batch_whose_end_is_not_known_ends_the_pass_and_changes_nothing() {
-    // byte within the second batch: of its magic, its length
-    for byte in [16u64, 8] {
+fn a_segment_with_a_batch_whose_end_is_not_known_stays_and_all_others_are_cleaned() {
+    // byte within the batch: of its magic, its length; cleaned up to; what stays of the first segment
+    let cases: [(u64, i64, &[&str]); 3] =
+        [(16, 0, &["1:b=1"]), (8, 0, &["1:b=1"]), (16, 7, &["0:a=1", "1:b=1", "2:a=2"])];
+    for (byte, cleaned_up_to, first_segment) in cases {
         let dir = tempfile::tempdir().unwrap();
-        let log = open(dir.path(), &compacted());
-        put(&log, plain(), &[("a", "1")]);
-        let second = log.size();
+        let log = open(dir.path(), &LogConfig { index_interval_bytes: 1, ..compacted() });
+        let of = |producer| BatchBuilder::new().producer(producer, 0, 0).transactional(true);
+        put(&log, plain(), &[("a", "1"), ("b", "1")]);
         put(&log, plain(), &[("a", "2")]);
         roll(&log);
-        let path = dir.path().join("00000000000000000000.log");
-        let file = std::fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
-        let mut old = [0];
-        file.read_exact_at(&mut old, second + byte).unwrap();
-        file.write_all_at(&[old[0] ^ 0x41], second + byte).unwrap();
+        let first = log.size();
+        put(&log, plain(), &[("a", "3")]);
+        let second = log.size() - first;
+        put(&log, plain(), &[("b", "2")]);
+        put(&log, of(7), &[("c", "aborted")]);
+        put(&log, of(8), &[("d", "committed")]);
+        roll(&log);
+        end_transaction(&log, 7, 0, false);
+        end_transaction(&log, 8, 0, true);
+        put(&log, plain(), &[("e", "1"), ("e", "2")]);
+        roll(&log);
+        let path = dir.path().join("00000000000000000003.log");
+        flip(&path, second + byte);
         let before = std::fs::read(&path).unwrap();
-        let work = log.cleanable(NOW).unwrap().unwrap();
-        let error = log.clean(&work, &MEMORY, NOW, &mut |_| true).unwrap_err();
-        assert!(
-            matches!(&error, Error::Corrupt { position, .. } if *position == second),
-            "byte {byte}: {error}"
-        );
-        assert_eq!(std::fs::read(&path).unwrap(), before);
-        assert_eq!(names_with(dir.path(), &[".cleaned", ".swap", ".deleted"]), [""; 0]);
-        assert_eq!(log.cleaned_up_to(), None);
+        let aborted = |log: &Log| log.read(5, 1000, true, Bound::Stable).unwrap().aborted;
+        assert_eq!(aborted(&log).len(), 1);
+        let known = aborted(&log);
+        log.set_cleaned_up_to(cleaned_up_to);
+        // The markers are still there when their time has come: nobody knows whose last they are.
+        for round in 0..3 {
+            let (_, cleaned) = clean_at(&log, NOW + round * 10_000).unwrap();
+            assert_eq!((cleaned.damaged, cleaned.upto), (1, 11), "byte {byte}");
+            assert_eq!(std::fs::read(&path).unwrap(), before, "byte {byte}");
+            let bases: Vec<i64> = log.segments().iter().map(|segment| segment.base_offset).collect();
+            assert_eq!(bases, [0, 3, 7, 11], "byte {byte}");
+            let bytes = log.read_batches(0, 1000).unwrap();
+            let whole = milena_protocol::records::Batches::new(&bytes).map(Result::unwrap);
+            let kept: Vec<_> = whole.flat_map(|(header, batch)| lines_of(&header, batch)).collect();
+            assert_eq!(texts(&kept), first_segment, "byte {byte}, round {round}");
+            assert!(matches!(log.read_batches(4, 1), Err(Error::Corrupt { .. })));
+            assert_eq!(aborted(&log), known, "byte {byte}, round {round}");
+            let bytes = log.read_batches(7, 1000).unwrap();
+            let behind: Vec<_> = milena_protocol::records::Batches::new(&bytes)
+                .map(|batch| batch.unwrap().0)
+                .map(|header| (header.base_offset, header.attributes.is_control(), header.record_count))
+                .collect();
+            assert_eq!(behind, [(7, true, 1), (8, true, 1), (9, false, 1)], "byte {byte}, round {round}");
+            assert_eq!(names_with(dir.path(), &[".cleaned", ".swap"]), [""; 0]);
+        }
+    }
+}
+
+/// What is sound and cannot be unpacked says nothing of its keys.
+#[test]
+fn a_batch_that_cannot_be_unpacked_stays_and_all_others_are_cleaned() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path(), &compacted());
+    put(&log, plain(), &[("a", "1")]);
+    put(&log, plain(), &[("b", "1")]);
+    let mut batch = packed(Codec::Gzip);
+    batch.append(500, Some(b"b"), Some(b"2"), &[]);
+    let mut bytes = batch.build().unwrap();
+    bytes[HEADER_LEN] ^= 1;
+    let mut header = BatchHeader::read(&bytes).unwrap();
+    header.crc = compute_crc(&header, &bytes[HEADER_LEN..]);
+    bytes[..HEADER_LEN].copy_from_slice(&header.to_bytes());
+    append(&log, &bytes, Origin::Client);
+    put(&log, plain(), &[("a", "2")]);
+    roll(&log);
+    for _ in 0..2 {
+        let (_, cleaned) = clean_at(&log, NOW).unwrap();
+        assert_eq!((cleaned.damaged, cleaned.upto), (1, 4));
+        assert_eq!(first(&log, 0), "1:b=1");
+        assert_eq!(log.read_batches(2, 1).unwrap()[HEADER_LEN..], bytes[HEADER_LEN..]);
+        assert_eq!(first(&log, 3), "3:a=2");
+        log.set_cleaned_up_to(0);
     }
 }
 
@@ -399,7 +454,10 @@ fn first(log: &Log, offset: i64) -> String {
 
 /// Flips bits of a byte of the log file that begins at offset 0.
 fn damage(dir: &Path, at: u64) {
-    let path = dir.join("00000000000000000000.log");
+    flip(&dir.join("00000000000000000000.log"), at);
+}
+
+fn flip(path: &Path, at: u64) {
     let file = std::fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
     let mut old = [0];
     file.read_exact_at(&mut old, at).unwrap();
