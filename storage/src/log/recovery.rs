@@ -21,7 +21,7 @@
 //! | index files of a scanned active segment | removed unless they hold what was found | the same |
 //! | newest producer snapshot at or below the end | loaded, the rest replayed from the log | the same, but none behind the first scanned segment: those are made right |
 //! | leader epochs | kept up to the end | the same, newer ones are found while scanning |
-//! | a log that ends before its start | set aside; an empty segment at the log start | the same |
+//! | a log that ends before its start | begins where its first segment does, unless something was cut off: then as beside | set aside; an empty segment at the log start |
 //! | no segment, the log starts behind 0 | an empty one at the log start | the same |
 //! | no segment and no leader epochs otherwise | none of its files before the first record comes | the same |
 //!
@@ -239,13 +239,22 @@ impl Loader<'_> {
 
     /// Producer state and epochs at the end, and the writer.
     fn finish(mut self, mut segments: Vec<Arc<Segment>>, mut resumed: bool) -> Result<Loaded> {
-        if segments.last().is_some_and(|last| last.published().next_offset < self.start.log_start) {
+        let mut log_start = self.start.log_start;
+        let end = segments.last().map_or(0, |last| last.published().next_offset);
+        if end < log_start && self.start.clean && !self.repaired {
+            tracing::warn!(
+                "{}: the log start is said to be {log_start}, and the log, which was stopped cleanly, ends at {end}: that \
+                 cannot be, and all that is there counts",
+                self.dir.display()
+            );
+            log_start = 0;
+        } else if end < log_start {
             segments = vec![self.begin_at_log_start(&segments)?];
             resumed = false;
         }
         let active = segments.last().ok_or(Error::Closed)?.clone();
         let end = active.published();
-        let log_start = self.start.log_start.max(segments[0].base_offset);
+        let log_start = log_start.max(segments[0].base_offset);
         let producers = self.producers(&segments, end.next_offset)?;
         for segment in segments[..segments.len() - 1].iter().filter(|s| self.scanned.contains(&s.base_offset))
         {

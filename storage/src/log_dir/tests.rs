@@ -128,6 +128,36 @@ fn a_log_that_was_cut_below_its_start_goes_on_at_its_start() {
     }
 }
 
+/// A checkpoint has no checksum: what a clean stop cannot have left is none of it.
+#[test]
+fn a_log_start_that_cannot_be_is_not_believed() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = LogDir::open(Disk::new(temp.path()), 1, None, 0).unwrap();
+    let log = dir.create_log("t", 0, Uuid::from_u128(7), LogConfig::default(), 0).unwrap();
+    (0..3).for_each(|_| append(&log));
+    log.delete_before(1).unwrap();
+    log.close().unwrap();
+    dir.save_checkpoints(dir.moment(), offsets(3), offsets(1003), &Offsets::new()).unwrap();
+    dir.mark_clean().unwrap();
+    drop((log, dir));
+    for end in 3..5 {
+        let dir = LogDir::open(Disk::new(temp.path()), 1, None, 0).unwrap();
+        let log = dir.open_log("t", 0, LogConfig::default(), 0).unwrap();
+        assert_eq!((log.start_offset(), log.end_offset()), (0, end));
+        assert_eq!(log.epoch_at(2), 0);
+        append(&log);
+        log.close().unwrap();
+        dir.save_checkpoints(dir.moment(), offsets(end + 1), offsets(0), &Offsets::new()).unwrap();
+        dir.mark_clean().unwrap();
+    }
+    assert!(
+        std::fs::read_dir(temp.path().join("t-0"))
+            .unwrap()
+            .flatten()
+            .all(|file| { !file.file_name().to_string_lossy().ends_with(".quarantined") })
+    );
+}
+
 #[test]
 fn a_topic_that_comes_again_costs_one_write_of_the_recovery_points() {
     let temp = tempfile::tempdir().unwrap();
