@@ -347,6 +347,11 @@ fn a_directory_that_fails_leaves_the_others_serving() {
         assert_eq!(codes, [0, STORAGE_ERROR]);
     };
     check(&mut connection);
+    let said = broker.output();
+    let told: Vec<_> = said.iter().filter(|line| line.contains("is offline now")).collect();
+    let [told] = told.as_slice() else { panic!("one line says what has happened: {said:?}") };
+    let (what, remedy) = (lost.display().to_string(), "then restart the broker");
+    assert!(told.contains(&what) && told.contains(remedy), "and what to do: {told}");
     let (status, _) = broker.terminate();
     assert_eq!(status.code(), Some(0));
     assert!(!lost.exists(), "nothing is made in its place");
