@@ -2,7 +2,8 @@
 //!
 //! Each component of the filter asks for a part of the entity: by name (0), for the default (1), or for any (2). `strict`
 //! leaves out entities that have other parts besides. No component stands for all entities, and with `strict` for none.
-//! The checks are those of `ClientQuotasImage.describe`.
+//! The checks are those of `ClientQuotasImage.describe`. It answers in the order of its hash maps, which some clients expect:
+//! so does this, as far as that does not depend on what was there before.
 
 use super::{Answer, Context};
 use crate::controller::Refusal;
@@ -39,8 +40,10 @@ pub(crate) fn handle(
         }
     };
     let image = cx.broker.controller.image();
-    let wanted = image.quotas().iter().filter(|(entity, _)| matches(&filter, request.strict, entity));
-    let entries = wanted.map(|(entity, quotas)| describe(entity, quotas)).collect();
+    let all = image.quotas().iter();
+    let mut wanted: Vec<_> = all.filter(|(entity, _)| matches(&filter, request.strict, entity)).collect();
+    wanted.sort_unstable_by_key(|(entity, _)| place(hash_of_entity(entity), image.quotas().len()));
+    let entries = wanted.into_iter().map(|(entity, quotas)| describe(entity, quotas)).collect();
     response.with_error_message(Some(StrBytes::default())).with_entries(Some(entries)).into()
 }
 
@@ -106,15 +109,41 @@ fn describe(entity: &QuotaEntity, quotas: &BTreeMap<String, f64>) -> EntryData {
             .with_entity_type(StrBytes::from_string(kind.clone()))
             .with_entity_name(name.clone().map(StrBytes::from_string))
     });
-    let values = quotas.iter().map(|(key, value)| {
+    let mut values: Vec<_> = quotas.iter().collect();
+    values.sort_unstable_by_key(|(key, _)| place(hash_of_text(key), quotas.len()));
+    let values = values.into_iter().map(|(key, value)| {
         ValueData::default().with_key(StrBytes::from_string(key.clone())).with_value(*value)
     });
     EntryData::default().with_entity(entity.collect()).with_values(values.collect())
 }
 
+/// Where a `HashMap` of Java with so many keys has one, and, for those of one bucket, where the map of the changes had it,
+/// from which they came.
+fn place(hash: u32, keys: usize) -> (u32, u32) {
+    let mut buckets = 2;
+    while buckets * 3 / 4 < keys {
+        buckets *= 2;
+    }
+    let spread = hash ^ (hash >> 16);
+    (spread & (buckets as u32 - 1), spread & 15)
+}
+
+/// `ClientQuotaEntity.hashCode`
+fn hash_of_entity(entity: &QuotaEntity) -> u32 {
+    let part = |(kind, name): &(String, Option<String>)| {
+        hash_of_text(kind) ^ name.as_deref().map_or(0, hash_of_text)
+    };
+    entity.iter().map(part).fold(31, u32::wrapping_add)
+}
+
+/// `String.hashCode`
+fn hash_of_text(text: &str) -> u32 {
+    text.encode_utf16().fold(0, |hash: u32, unit| hash.wrapping_mul(31).wrapping_add(unit.into()))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::handle;
+    use super::{describe, handle};
     use crate::api::alter_client_quotas;
     use crate::controller::testing::{TestBroker, sent};
     use kafka_protocol::messages::alter_client_quotas_request::{EntityData, EntryData, OpData};
@@ -170,6 +199,19 @@ mod tests {
         (response.error_code, entries.iter().map(entity).collect())
     }
 
+    /// As Kafka has them after one request that sets them.
+    #[test]
+    fn values_have_the_order_of_a_hash_map() {
+        let keys =
+            ["producer_byte_rate", "consumer_byte_rate", "request_percentage", "controller_mutation_rate"];
+        for (count, expected) in [(1, &[0][..]), (2, &[1, 0]), (3, &[1, 2, 0]), (4, &[0, 1, 3, 2])] {
+            let quotas = keys[..count].iter().map(|key| ((*key).to_owned(), 1.0)).collect();
+            let described = describe(&Vec::new(), &quotas);
+            let order: Vec<_> = described.values.iter().map(|value| &*value.key).collect();
+            assert_eq!(order, expected.iter().map(|at| keys[*at]).collect::<Vec<_>>());
+        }
+    }
+
     /// Filter, strict, error code, entities.
     type Row = (&'static [(&'static str, i8, Option<&'static str>)], bool, i16, &'static [&'static str]);
 
@@ -177,12 +219,12 @@ mod tests {
     fn filters() {
         #[rustfmt::skip]
         let rows: [Row; 17] = [
-            (&[], false, 0, &["client-id=-", "client-id=a", "client-id=a user=u", "user=-", "user=u"]),
+            (&[], false, 0, &["client-id=a user=u", "client-id=a", "user=u", "user=-", "client-id=-"]),
             (&[], true, 0, &[]),
             (&[("user", 0, Some("u"))], false, 0, &["client-id=a user=u", "user=u"]),
             (&[("user", 0, Some("u"))], true, 0, &["user=u"]),
             (&[("user", 1, None)], false, 0, &["user=-"]),
-            (&[("user", 2, None)], true, 0, &["user=-", "user=u"]),
+            (&[("user", 2, None)], true, 0, &["user=u", "user=-"]),
             (&[("user", 2, None), ("client-id", 2, None)], true, 0, &["client-id=a user=u"]),
             (&[("user", 0, Some("nobody"))], false, 0, &[]),
             (&[("ip", 2, None)], false, 0, &[]),

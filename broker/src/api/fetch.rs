@@ -211,18 +211,20 @@ impl Fetch {
         let asked = Asked { id: request.session_id, epoch: request.session_epoch, uses_ids: by_id, now_ms };
         let (role, wanted) =
             cx.broker.fetch_sessions.resolve(asked, wanted.into_values().collect(), &forgotten)?;
-        let wanted = wanted
-            .into_iter()
-            .map(|wanted| {
-                let topic =
-                    if by_id { image.topic_by_id(wanted.topic_id) } else { image.topic(&wanted.topic) };
-                let partition = match topic {
-                    None => Err(gone(&image, by_id, &wanted)),
-                    Some(topic) => cx.broker.partition_of(topic, wanted.index),
-                };
-                (wanted, partition)
-            })
-            .collect();
+        let wanted = wanted.into_iter().map(|wanted| {
+            let topic = if by_id { image.topic_by_id(wanted.topic_id) } else { image.topic(&wanted.topic) };
+            let partition = match topic {
+                None => Err(gone(&image, by_id, &wanted)),
+                Some(topic) => cx.broker.partition_of(topic, wanted.index),
+            };
+            (wanted, partition)
+        });
+        // Kafka answers for what it does not know behind all the others.
+        let is_known = |one: &(Wanted, Result<Arc<Partition>, ResponseError>)| {
+            !one.1.as_ref().is_err_and(|e| is_unknown(*e))
+        };
+        let (mut wanted, unknown): (Vec<_>, Vec<_>) = wanted.partition(is_known);
+        wanted.extend(unknown);
         let max_bytes = usize::try_from(request.max_bytes).unwrap_or(0).min(fetch_max(cx));
         Ok(Self {
             broker: cx.broker.clone(),
@@ -460,6 +462,15 @@ fn gone(image: &Image, by_id: bool, wanted: &Wanted) -> ResponseError {
     } else {
         ResponseError::UnknownTopicOrPartition
     }
+}
+
+fn is_unknown(error: ResponseError) -> bool {
+    matches!(
+        error,
+        ResponseError::InconsistentTopicId
+            | ResponseError::UnknownTopicId
+            | ResponseError::UnknownTopicOrPartition
+    )
 }
 
 /// A partition that is not there: Kafka sends an empty list of aborted transactions then, and null with other errors.

@@ -4,7 +4,7 @@
 //! request claims no generation. Versions 2-4 may ask for a retention of their own.
 
 use super::{Answer, Context};
-use crate::group::GroupCoordinator;
+use crate::group::{ErrorsByPartition, GroupCoordinator};
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::offset_commit_response::{
     OffsetCommitResponsePartition, OffsetCommitResponseTopic,
@@ -26,17 +26,34 @@ pub(crate) fn answer(
         Some(error) => error.code(),
     };
     let errors = groups.commit_offsets(request, version >= 9);
-    let topics = request.topics.iter().zip(errors).filter(|(topic, _)| !topic.partitions.is_empty()).map(
-        |(topic, errors)| {
-            let partitions = topic.partitions.iter().zip(errors).map(|(partition, error)| {
+    let topics =
+        in_order(&errors).filter(|(at, _)| !request.topics[*at].partitions.is_empty()).map(|(at, within)| {
+            let topic = &request.topics[at];
+            let partitions = within.map(|index| {
                 OffsetCommitResponsePartition::default()
-                    .with_partition_index(partition.partition_index)
-                    .with_error_code(code(error))
+                    .with_partition_index(topic.partitions[index].partition_index)
+                    .with_error_code(code(errors[at][index]))
             });
             OffsetCommitResponseTopic::default()
                 .with_name(topic.name.clone())
                 .with_partitions(partitions.collect())
-        },
-    );
+        });
     OffsetCommitResponse::default().with_topics(topics.collect())
+}
+
+/// In which order Kafka answers for topics, and for the partitions of each: it refuses what it does not know before it asks
+/// the coordinator for the others.
+pub(super) fn in_order(
+    errors: &ErrorsByPartition,
+) -> impl Iterator<Item = (usize, impl Iterator<Item = usize>)> {
+    let unknown = Some(ResponseError::UnknownTopicOrPartition);
+    first(errors.len(), move |topic| errors[topic].contains(&unknown)).map(move |topic| {
+        let errors = &errors[topic];
+        (topic, first(errors.len(), move |partition| errors[partition] == unknown))
+    })
+}
+
+/// All below `count`, those first for which it is so.
+fn first(count: usize, is_so: impl Fn(usize) -> bool + Copy) -> impl Iterator<Item = usize> {
+    (0..count).filter(move |at| is_so(*at)).chain((0..count).filter(move |at| !is_so(*at)))
 }

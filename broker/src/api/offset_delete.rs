@@ -1,5 +1,6 @@
 //! OffsetDelete (key 47, version 0): offsets of topics that a group does not subscribe to are deleted (KIP-496).
 
+use super::offset_commit::in_order;
 use super::{Answer, Context};
 use crate::group::GroupCoordinator;
 use kafka_protocol::messages::offset_delete_response::{
@@ -16,11 +17,12 @@ pub(crate) fn answer(groups: &GroupCoordinator, request: &OffsetDeleteRequest) -
         Ok(errors) => errors,
         Err(error) => return OffsetDeleteResponse::default().with_error_code(error.code()),
     };
-    let topics = request.topics.iter().zip(errors).map(|(topic, errors)| {
-        let partitions = topic.partitions.iter().zip(errors).map(|(partition, error)| {
+    let topics = in_order(&errors).map(|(at, within)| {
+        let topic = &request.topics[at];
+        let partitions = within.map(|index| {
             OffsetDeleteResponsePartition::default()
-                .with_partition_index(partition.partition_index)
-                .with_error_code(error.map_or(0, |error| error.code()))
+                .with_partition_index(topic.partitions[index].partition_index)
+                .with_error_code(errors[at][index].map_or(0, |error| error.code()))
         });
         OffsetDeleteResponseTopic::default()
             .with_name(topic.name.clone())

@@ -116,13 +116,15 @@ fn append_all(
 ) -> (ProduceResponse, Vec<Flush>, Option<ResponseError>) {
     let now_ms = cx.broker.clock.now_ms();
     let (mut topics, mut flushes, mut failed) = (Vec::with_capacity(wanted.len()), Vec::new(), None);
+    // Kafka answers for what does not get to the log behind all that does.
+    let mut outside = Vec::new();
     for (topic_at, data) in wanted.iter().enumerate() {
         let topic = topic_of(image, data.key);
         let unknown = match data.key {
             TopicKey::Name(_) => ResponseError::UnknownTopicOrPartition,
             TopicKey::Id(_) => ResponseError::UnknownTopicId,
         };
-        let mut partitions = Vec::with_capacity(data.partitions.len());
+        let (mut partitions, mut kept_out) = (Vec::with_capacity(data.partitions.len()), Vec::new());
         for (partition_at, (index, records)) in data.partitions.iter().enumerate() {
             let admitted = match admissions {
                 Ok(admissions) => admissions.of(topic_at, partition_at),
@@ -132,30 +134,36 @@ fn append_all(
                 let topic = check(cx, acks, topic, unknown)?;
                 append(cx, topic, *index, *records, verification, now_ms)
             });
-            partitions.push(match done {
+            match done {
                 Ok((partition, produced)) => {
                     let start = partition.log().start_offset();
                     if let Some(upto) = produced.flush_upto {
                         let (topic, at) = (topics.len(), partitions.len());
                         flushes.push(Flush { topic, partition: at, log: partition, upto });
                     }
-                    PartitionProduceResponse::default()
+                    let response = PartitionProduceResponse::default()
                         .with_index(*index)
                         .with_base_offset(produced.base_offset)
                         .with_log_append_time_ms(produced.log_append_time.unwrap_or(-1))
-                        .with_log_start_offset(start)
+                        .with_log_start_offset(start);
+                    partitions.push(response);
                 }
                 Err(refused) => {
                     failed = Some(refused.error);
+                    let is_outside = refused.before_log || is_unknown(refused.error);
                     let partition = topic.and_then(|topic| cx.broker.partitions.get(topic.id, *index));
                     let start = partition.filter(|_| !refused.before_log && tells_log_start(refused.error));
-                    failure(*index, &refused)
-                        .with_log_start_offset(start.map_or(-1, |p| p.log().start_offset()))
+                    let response = failure(*index, &refused)
+                        .with_log_start_offset(start.map_or(-1, |p| p.log().start_offset()));
+                    if is_outside { &mut kept_out } else { &mut partitions }.push(response);
                 }
-            });
+            }
         }
-        topics.push(topic_response(data).with_partition_responses(partitions));
+        let list = if partitions.is_empty() { &mut outside } else { &mut topics };
+        partitions.extend(kept_out);
+        list.push(topic_response(data).with_partition_responses(partitions));
     }
+    topics.extend(outside);
     (ProduceResponse::default().with_responses(topics), flushes, failed)
 }
 
@@ -231,6 +239,10 @@ fn topic_response(data: &TopicData<'_>) -> TopicProduceResponse {
         }
         TopicKey::Id(id) => TopicProduceResponse::default().with_topic_id(id),
     }
+}
+
+fn is_unknown(error: ResponseError) -> bool {
+    matches!(error, ResponseError::UnknownTopicId | ResponseError::UnknownTopicOrPartition)
 }
 
 /// Whether the log start comes with a refusal: when it was the log that looked at the records and refused them.

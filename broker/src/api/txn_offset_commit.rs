@@ -5,6 +5,7 @@
 //! * From 3 on the member says who it is; a group that does not exist is ILLEGAL_GENERATION then.
 //! * COORDINATOR_LOAD_IN_PROGRESS is COORDINATOR_NOT_AVAILABLE before version 2.
 
+use super::offset_commit::in_order;
 use super::{Answer, Context};
 use crate::coordinator::Verification;
 use crate::coordinator::runtime::InTransaction;
@@ -40,11 +41,12 @@ pub(crate) fn handle(cx: &Context<'_>, request: TxnOffsetCommitRequest) -> Answe
     };
     let commit = as_commit(&request);
     let errors = cx.broker.groups.commit_offsets_in_transaction(&commit, |index| admit(cx, &request, index));
-    let topics = request.topics.iter().zip(errors).map(|(topic, errors)| {
-        let partitions = topic.partitions.iter().zip(errors).map(|(partition, error)| {
+    let topics = in_order(&errors).map(|(at, within)| {
+        let topic = &request.topics[at];
+        let partitions = within.map(|index| {
             TxnOffsetCommitResponsePartition::default()
-                .with_partition_index(partition.partition_index)
-                .with_error_code(code(error))
+                .with_partition_index(topic.partitions[index].partition_index)
+                .with_error_code(code(errors[at][index]))
         });
         TxnOffsetCommitResponseTopic::default()
             .with_name(topic.name.clone())
