@@ -46,7 +46,9 @@ pub(crate) fn handle(cx: &Context<'_>, request: MetadataRequest) -> Answer<Metad
     }
     if cx.version < BY_ID && asked.iter().any(|topic| topic.name.is_none() || !topic.topic_id.is_nil()) {
         // Kafka refuses the whole request then, and tells of no broker either.
-        let refused = asked.iter().map(|topic| refuse(cx, topic, ResponseError::InvalidRequest.code()));
+        let refused = asked
+            .iter()
+            .map(|topic| refuse(cx, topic, ResponseError::InvalidRequest.code()).with_is_internal(false));
         return MetadataResponse::default().with_topics(refused.collect()).into();
     }
     let all = match &request.topics {

@@ -227,8 +227,8 @@ impl TopicConfig {
 pub(super) fn broker_value(broker: &Values, topic_key: &TopicKey) -> Option<Value> {
     let from_broker = topic_key.broker.iter().find_map(|synonym| {
         let scale = |number: i64| match synonym.factor {
-            1 => number,
-            // Negative hours and minutes mean no limit.
+            1 if synonym.name != "log.retention.ms" => number,
+            // Negative hours, minutes and milliseconds of retention mean no limit.
             _ if number < 0 => -1,
             factor => number.saturating_mul(factor),
         };

@@ -181,6 +181,9 @@ fn ids_win_over_names_from_version_12() {
         let response = ask(&broker, version, MetadataRequest::default().with_topics(Some(topics)));
         assert_eq!(all_seen(&response), [("", 42, 0), ("a", 42, 0)]);
         assert!(response.brokers.is_empty() && response.cluster_id.is_none());
+        let internal = by_id(id).with_name(Some(name("__consumer_offsets")));
+        let response = ask(&broker, version, MetadataRequest::default().with_topics(Some(vec![internal])));
+        assert!(!response.topics[0].is_internal, "nothing was looked at");
     }
     for version in 0..=9 {
         let request = MetadataRequest::default()

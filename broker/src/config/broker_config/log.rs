@@ -173,7 +173,8 @@ fn check_times(effective: &RawConfig, values: &Values) -> Result<(), ConfigError
     )?;
     check(
         &["log.retention.ms", "log.retention.minutes", "log.retention.hours"],
-        |value| value >= 1 || value == -1,
+        // What is negative means no limit.
+        |value| value != 0,
         "must be unlimited (-1) or, greater than or equal to 1",
     )
 }

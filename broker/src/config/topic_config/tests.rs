@@ -39,6 +39,8 @@ fn broker_keys_count_in_their_order_and_unit() {
         ("log.retention.hours=1\nlog.retention.minutes=2", 120_000, 604_800_000, 0, i64::MAX),
         ("log.retention.minutes=2\nlog.retention.ms=3", 3, 604_800_000, 0, i64::MAX),
         ("log.retention.hours=-1", -1, 604_800_000, 0, i64::MAX),
+        ("log.retention.minutes=-3", -1, 604_800_000, 0, i64::MAX),
+        ("log.retention.ms=-2", -1, 604_800_000, 0, i64::MAX),
         ("log.roll.hours=2\nlog.roll.jitter.hours=1", 604_800_000, 7_200_000, 3_600_000, i64::MAX),
         ("log.roll.hours=2\nlog.roll.ms=5\nlog.roll.jitter.ms=4", 604_800_000, 5, 4, i64::MAX),
         ("log.flush.scheduler.interval.ms=7", 604_800_000, 604_800_000, 0, 7),
