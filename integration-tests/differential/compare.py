@@ -11,7 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import sides
-from scripts import admin, classic, commits, conditions, consumer, conversion, fetch, produce, quotas, transactions
+from scripts import admin, classic, commits, conditions, consumer, conversion, fetch, mixed, produce, quotas, transactions
 from wire import Connection, load_schemas
 
 SCRIPTS = [transactions, classic, conversion, consumer, commits, produce, fetch, quotas]
@@ -86,7 +86,7 @@ def main():
         settle(broker)
         if "transactions_1" in names:
             take_back(broker, "transaction.version", 1)
-    for module in (conditions, admin):
+    for module in (conditions, admin, mixed):
         if not names or module.__name__.removeprefix("scripts.") in names:
             count, differing = module.compare(schemas, brokers, served, meant)
             asked, found = asked + count, found + differing

@@ -78,20 +78,12 @@ class Side:
         wanted = {"name": name, "numpartitions": partitions, "replicationfactor": 1, "configs": settings}
         made = self.quietly("CreateTopics", 7, {"topics": [wanted], "timeoutms": 9000})
         assert made["topics"][0]["errorcode"] == 0, made
-        self.until(lambda: self.leaders(name) == partitions)
+        self.until(lambda: readable(self.quietly, name) == partitions)
         self.until(lambda: self.is_assigned(name))
         self.ids[name] = made["topics"][0]["topicid"]
         # As texts have it.
         self.learn(base64.urlsafe_b64encode(bytes.fromhex(self.ids[name])).decode().rstrip("="), name)
         return self.learn(self.ids[name], name)
-
-    def leaders(self, name):
-        wanted = {"topics": [{"name": name}], "allowautotopiccreation": False}
-        indexes = [part["partitionindex"] for part in self.quietly("Metadata", 9, wanted)["topics"][0]["partitions"]]
-        # Metadata names a leader before that is ready to serve.
-        parts = [{"partitionindex": index, "timestamp": -1} for index in indexes]
-        answer = self.quietly("ListOffsets", 1, {"replicaid": -1, "topics": [{"name": name, "partitions": parts}]})
-        return sum(part["errorcode"] == 0 for topic in answer["topics"] for part in topic["partitions"])
 
     def is_assigned(self, name):
         """Whether the group coordinator knows the topic: Kafka tells it after all others."""
@@ -104,10 +96,7 @@ class Side:
 
     def until(self, condition, seconds=15):
         """Asks again and again until it is so. What was asked is not in the trace."""
-        end = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < end, "what was waited for did not come"
-            time.sleep(0.02)
+        until(condition, seconds)
 
     def masked(self, value, name=""):
         if isinstance(value, dict):
@@ -135,6 +124,46 @@ class Side:
     def close(self):
         for connection in self.connections.values():
             connection.close()
+
+
+def until(condition, seconds=15):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "what was waited for did not come"
+        time.sleep(0.02)
+
+
+def readable(ask, name):
+    """How many partitions of a topic can be read: Metadata names a leader before that is ready to serve."""
+    wanted = {"topics": [{"name": name}], "allowautotopiccreation": False}
+    indexes = [part["partitionindex"] for part in ask("Metadata", 9, wanted)["topics"][0]["partitions"]]
+    parts = [{"partitionindex": index, "timestamp": -1} for index in indexes]
+    answer = ask("ListOffsets", 1, {"replicaid": -1, "topics": [{"name": name, "partitions": parts}]})
+    return sum(part["errorcode"] == 0 for topic in answer["topics"] for part in topic["partitions"])
+
+
+def made(connection, topics):
+    """Creates topics by their names and numbers of partitions, if they are not there; gives their ids when all can be read.
+
+    Whatever the controller has decided before is known by then: a broker of Kafka learns of it after the answer. And there is
+    a controller: that of Kafka steps down when a request makes it fail, and is back when it has elected itself.
+    """
+    wanted = [{"name": name, "numpartitions": count, "replicationfactor": 1} for name, count in topics.items()]
+
+    def created():
+        answer = connection.call("CreateTopics", 7, {"topics": wanted, "timeoutms": 9000})
+        return answer not in ("closed", "silence") and all(topic["errorcode"] in (0, 36) for topic in answer["topics"])
+
+    until(created, 60)
+    for name, count in topics.items():
+        until(lambda: readable(connection.call, name) == count, 60)
+    asked = {"topics": [{"name": name} for name in topics], "allowautotopiccreation": False}
+    return {topic["name"]: topic["topicid"] for topic in connection.call("Metadata", 12, asked)["topics"]}
+
+
+def has_failed(answer):
+    """Whether Kafka says that it has failed; if it was its controller, that has to be elected anew."""
+    return '"errorcode": -1' in json.dumps(answer, default=repr)
 
 
 def order(item):

@@ -2,7 +2,7 @@
 
 import json
 
-from sides import in_version
+from sides import has_failed, in_version, made
 
 # Fields whose values no two brokers share.
 MASKED = {
@@ -158,19 +158,25 @@ def topics(schema):
 def compare(schemas, brokers, served, meant):
     """The number of requests and what differs. The topics are those of these scripts alone."""
     for broker in brokers:
-        made = [{"name": name, "numpartitions": count, "replicationfactor": 1} for name, count in (("t1", 2), ("t2", 1))]
-        broker.call("CreateTopics", 7, {"topics": made, "timeoutms": 9000})
-    asked, differences = 0, []
+        made(broker, {"t1": 2, "t2": 1})
+    asked, differences, last = 0, [], None
     for script in (topics, elections, reassignments, quorum, features, quotas):
         for api, values in script(schemas):
             schema = schemas[api + "Request"]
             key = schema["apiKey"]
+            if api != last:
+                for broker in brokers:
+                    made(broker, {f"before-{asked}": 1})
+            last = api
             if list(served[0][key]) != list(served[1].get(key, [])):
                 differences.append(f"{api}: Kafka serves {served[0][key]}, milena {served[1].get(key)}")
             for version in served[0][key]:
                 fitting = in_version(schema, version, values)
                 answers = [broker.call(api, version, fitting) for broker in brokers]
                 asked += 1
+                if has_failed(answers[0]):
+                    for broker in brokers:
+                        made(broker, {f"after-{asked}": 1})
                 if masked(answers[0]) == masked(answers[1]):
                     continue
                 reason = known(api, fitting, *answers)

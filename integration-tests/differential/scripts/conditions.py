@@ -8,7 +8,7 @@ import json
 import math
 import struct
 
-from sides import apart, in_version
+from sides import apart, has_failed, in_version, made
 from wire import Message
 
 # The topics that are there, by their number, with their partitions.
@@ -407,9 +407,8 @@ def masked(api, value, ids, name=""):
 
 def prepare(broker):
     """The topics of the table; gives what the broker's ids are called."""
-    wanted = [{"name": f"c{number}", "numpartitions": count, "replicationfactor": 1} for number, count in TOPICS]
-    made = broker.call("CreateTopics", 7, {"topics": wanted, "timeoutms": 9000})
-    return {f"id of {topic['name']}": topic["topicid"] for topic in made["topics"]}
+    topics = made(broker, {f"c{number}": count for number, count in TOPICS})
+    return {f"id of {name}": topic_id for name, topic_id in topics.items()}
 
 
 def undo(broker):
@@ -429,7 +428,7 @@ def known(api, version, values, kafka, milena):
     told = json.dumps(values, default=repr)
     if kafka == "closed" and "yyyyyyyy" in told:
         return "a text beyond 32,767 bytes is refused and does not end the connection"
-    if '"errorcode": -1' in json.dumps(kafka, default=repr):
+    if has_failed(kafka):
         return "what makes Kafka fail is refused by its own code"
     if api == "CreateTopics" and any(key in told for key in ("message.format.version", "message.timestamp.difference.max.ms", "message.downconversion.enable")):
         return "keys of topics that Kafka 4 has dropped are taken without effect"
@@ -446,8 +445,10 @@ def compare(schemas, brokers, served, meant):
     """The number of requests and what differs."""
     ids = [prepare(broker) for broker in brokers]
     asked, differences = 0, []
-    for api, rows in TABLE:
+    for at, (api, rows) in enumerate(TABLE):
         schema, seen = schemas[api + "Request"], {}
+        for broker in brokers:
+            made(broker, {f"before-{at}": 1})
         for values in rows():
             # Metadata before version 4 makes the topics that it asks for.
             for version in [at for at in served[0][schema["apiKey"]] if api != "Metadata" or at > 3]:
@@ -457,6 +458,9 @@ def compare(schemas, brokers, served, meant):
                 except struct.error:
                     continue  # Long texts only fit where lengths are varints.
                 asked += 1
+                if has_failed(answers[0]):
+                    for broker in brokers:
+                        made(broker, {f"after-{asked}": 1})
                 kafka, milena = (masked(api, answer, {topic_id: text for text, topic_id in own.items()}) for answer, own in zip(answers, ids))
                 if kafka == milena:
                     continue
