@@ -20,7 +20,8 @@ AT_ONCE = 4
 
 
 def wait_for(connection):
-    for _ in range(240):
+    # A JVM on a machine that is busy with other things takes minutes.
+    for _ in range(1200):
         try:
             if connection.call("Metadata", 9, {"topics": []}) != "closed":
                 return
