@@ -221,7 +221,10 @@ impl Transaction {
         if producer.epoch == self.producer_epoch {
             return Ok(if own_epochs { Attempt::First } else { Attempt::OneEpoch });
         }
-        let bumped = own_epochs && i32::from(producer.epoch) + 1 == i32::from(self.producer_epoch);
+        // A client of version 0 may have ended a transaction of its own in this epoch. The coordinator is of its own version.
+        let bumped = own_epochs
+            && self.client_version > 0
+            && i32::from(producer.epoch) + 1 == i32::from(self.producer_epoch);
         if bumped { Ok(Attempt::Retry) } else { Err(ResponseError::ProducerFenced) }
     }
 }

@@ -54,6 +54,21 @@ const SCRIPTS: &[(&str, &str)] = &[
         end2 t 0 2 commit -> 0 3
         end2 t 0 3 abort -> 0 4
         markers -> orders-0 commit 0 3"),
+    ("what another client has ended with one epoch is nobody's retry", "
+        init t -> 0 0
+        add2 t 0 0 orders-0
+        end2 t 0 0 commit -> 0 1
+        init t -> 0 2
+        add1 t 0 2 orders-0
+        end1 t 0 2 commit -> 0 2
+        end2 t 0 1 commit -> ProducerFenced
+        add1 t 0 2 orders-0
+        end1 t 0 2 abort -> 0 2
+        end2 t 0 1 abort -> ProducerFenced
+        add2 t 0 2 orders-0
+        end2 t 0 2 commit -> 0 3
+        restart
+        end2 t 0 2 commit -> 0 3"),
     ("who is not the producer", "
         init t -> 0 0
         add1 t 7 0 orders-0 -> InvalidProducerIdMapping
