@@ -270,6 +270,8 @@ struct Client {
     has_partitions: bool,
     /// An end that was not answered.
     ending: Option<Outcome>,
+    /// It has asked for the next epoch, as itself, and has not been answered.
+    renews: bool,
 }
 
 impl Client {
@@ -284,6 +286,7 @@ impl Client {
             values: Vec::new(),
             has_partitions: false,
             ending: None,
+            renews: false,
         }
     }
 
@@ -421,7 +424,9 @@ impl Run {
             }
             return;
         };
-        if client.ending.is_some() || (client.has_partitions && self.random.once_in(4)) {
+        if client.renews || (client.ending.is_none() && self.random.once_in(20)) {
+            self.renew(client, producer);
+        } else if client.ending.is_some() || (client.has_partitions && self.random.once_in(4)) {
             self.end(client, producer);
         } else if client.version == 2 && !client.has_partitions && self.random.once_in(6) {
             // Without a transaction it may abort all the same.
@@ -431,6 +436,23 @@ impl Run {
             self.commit(client, producer);
         } else {
             self.produce(client, producer);
+        }
+    }
+
+    /// Whatever it has been doing, the client begins anew, as who it is (KIP-360).
+    fn renew(&mut self, client: &mut Client, producer: Producer) {
+        self.settle(client, Fate::Nothing);
+        client.renews = false;
+        match self.coordinator.init(client.id, TIMEOUT_MS, Some(producer)) {
+            Ok(next) => {
+                self.latest.insert(client.id, client.number);
+                client.producer = Some(next);
+                client.sequences = [0; DATA_PARTITIONS];
+            }
+            Err(ResponseError::NotCoordinator | ResponseError::ConcurrentTransactions) => {
+                client.renews = true;
+            }
+            Err(_) => client.producer = None,
         }
     }
 
