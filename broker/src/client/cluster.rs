@@ -4,6 +4,7 @@ use super::config::ClientConfig;
 use super::connection::Connection;
 use super::error::{ClientError, check};
 use super::{TopicPartition, string, topic_name};
+use kafka_protocol::ResponseError;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::metadata_response::{MetadataResponsePartition, MetadataResponseTopic};
 use kafka_protocol::messages::{
@@ -170,6 +171,11 @@ impl Client {
     /// The connection to whom the request is for.
     ///
     /// # Errors
+                    // Those who write and read wait for what is just being made. A change or a question is about what is there, as
+                    // with Kafka's admin client.
+                    Err(error) if error.code() == Some(ResponseError::UnknownTopicOrPartition.code()) => {
+                        return Err(error);
+                    }
     /// It cannot be found out, or does not answer.
     pub(crate) async fn connection(&mut self, to: To<'_>) -> Result<&mut Connection, ClientError> {
         let key = match to {

@@ -4,6 +4,7 @@ use crate::rd::{consume, member};
 use milena_integration_tests::broker::{Broker, binary, free_port, unique};
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// Exit code, standard output, standard error.
 type Done = (i32, String, String);
@@ -137,6 +138,13 @@ fn topics_from_birth_to_death() {
     told(&broker, &format!("topic delete {topic} --yes"));
     assert_eq!(milena(&broker, &format!("topic delete {topic} --yes")).0, 1);
     told(&broker, &format!("topic delete {topic} --yes --if-exists"));
+    let started = Instant::now();
+    for line in ["config", "partitions"] {
+        let (code, _, err) =
+            milena(&broker, &format!("topic {line} {topic} {}", if line == "config" { "a=b" } else { "9" }));
+        assert_eq!(code, 1, "{line}: {err}");
+    }
+    assert!(started.elapsed() < Duration::from_secs(30), "what is not there is not waited for");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use milena_integration_tests::broker::{Broker, binary, free_port, unique};
 use milena_integration_tests::requests::PRODUCE;
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 /// What a tool did: exit code, standard output, standard error.
 type Done = (i32, String, String);
@@ -195,6 +196,11 @@ fn configurations_and_quotas() {
 #[test]
 fn a_transaction_that_hangs_is_found_and_aborted() {
     let Some(broker) = Broker::own(&[("transaction.partition.verification.enable", "false")]) else { return };
+    let started = Instant::now();
+    let (code, _, err) = tool(&broker, "kafka-configs --alter --topic none-such --add-config retention.ms=1");
+    assert_eq!(code, 1);
+    assert!(err.contains("UnknownTopicOrPartitionException: "), "{err}");
+    assert!(started.elapsed() < Duration::from_secs(30), "it is not waited for");
     let (topic, id) = (unique("hangs"), unique("hangs"));
     tool(&broker, &format!("kafka-topics --create --topic {topic} --partitions 1"));
     let mut connection = broker.connect();
