@@ -97,6 +97,7 @@ pub(crate) struct Client {
     leaders: HashMap<TopicPartition, (i32, i32)>,
     coordinators: HashMap<(i8, String), i32>,
     warned: bool,
+    stays: bool,
 }
 
 impl Client {
@@ -111,7 +112,18 @@ impl Client {
             leaders: HashMap::new(),
             coordinators: HashMap::new(),
             warned: false,
+            stays: false,
         }
+    }
+
+    /// Asks nobody but those whom it was given: controllers tell of no brokers, and do their work.
+    pub(crate) fn stay_there(&mut self) {
+        self.stays = true;
+    }
+
+    /// Whether it asks nobody but those whom it was given.
+    pub(crate) fn stays(&self) -> bool {
+        self.stays
     }
 
     /// The settings.
@@ -159,6 +171,11 @@ impl Client {
             let error = match self.attempt::<R, B>(to, &make).await {
                 Ok(answer) => match check(&answer) {
                     Ok(()) => return Ok(answer),
+                    // Those who write and read wait for what is just being made. A change or a question is about what is there, as
+                    // with Kafka's admin client.
+                    Err(error) if error.code() == Some(ResponseError::UnknownTopicOrPartition.code()) => {
+                        return Err(error);
+                    }
                     Err(error) => error,
                 },
                 Err(error) => error,
@@ -171,14 +188,10 @@ impl Client {
     /// The connection to whom the request is for.
     ///
     /// # Errors
-                    // Those who write and read wait for what is just being made. A change or a question is about what is there, as
-                    // with Kafka's admin client.
-                    Err(error) if error.code() == Some(ResponseError::UnknownTopicOrPartition.code()) => {
-                        return Err(error);
-                    }
     /// It cannot be found out, or does not answer.
     pub(crate) async fn connection(&mut self, to: To<'_>) -> Result<&mut Connection, ClientError> {
         let key = match to {
+            _ if self.stays => self.any().await?,
             To::Any => self.any().await?,
             To::Node(id) => self.node(id).await?,
             To::Controller => {

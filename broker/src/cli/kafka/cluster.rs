@@ -61,6 +61,13 @@ fn run(screen: &mut Screen, words: &[String]) -> Result<(), Failure> {
     let config = given.one("command-config")?.or(given.one("config")?);
     let properties = config.map(load).transpose()?.unwrap_or_default();
     let mut client = client_of(bootstrap, &properties)?;
+    if given.has("bootstrap-controller") {
+        client.stay_there();
+        if given.has("include-fenced-brokers") {
+            let text = "The option --include-fenced-brokers is only supported with --bootstrap-server option";
+            return Err(Failure::text(text));
+        }
+    }
     block_on(async {
         match command.as_str() {
             "cluster-id" => cluster_id(screen, &mut client).await,
@@ -72,8 +79,13 @@ fn run(screen: &mut Screen, words: &[String]) -> Result<(), Failure> {
 }
 
 async fn cluster_id(screen: &mut Screen, client: &mut Client) -> Result<(), Failure> {
-    client.metadata(Some(&[])).await?;
-    match client.cluster_id() {
+    let id = if client.stays() {
+        Some(described(client, false).await?.cluster_id.to_string())
+    } else {
+        client.metadata(Some(&[])).await?;
+        client.cluster_id().map(str::to_owned)
+    };
+    match id {
         Some(id) => screen.say(format_args!("Cluster ID: {id}"))?,
         None => screen.say("No cluster ID found. The Kafka version is probably too old.")?,
     }
@@ -97,15 +109,20 @@ async fn unregister(screen: &mut Screen, given: &Given, client: &mut Client) -> 
     Ok(())
 }
 
-async fn endpoints(screen: &mut Screen, given: &Given, client: &mut Client) -> Result<(), Failure> {
-    let controllers = given.has("bootstrap-controller");
+/// The brokers or, of those who are controllers, the controllers.
+async fn described(client: &mut Client, fenced: bool) -> Result<DescribeClusterResponse, ClientError> {
     let request = DescribeClusterRequest::default()
-        .with_endpoint_type(if controllers { 2 } else { 1 })
-        .with_include_fenced_brokers(given.has("include-fenced-brokers"));
+        .with_endpoint_type(if client.stays() { 2 } else { 1 })
+        .with_include_fenced_brokers(fenced);
     let check_one = |answer: &DescribeClusterResponse| {
         check(ApiKey::DescribeCluster as i16, answer.error_code, answer.error_message.as_deref())
     };
-    let answer = client.call_checked::<DescribeClusterRequest, _>(To::Any, |_| &request, check_one).await?;
+    client.call_checked::<DescribeClusterRequest, _>(To::Any, |_| &request, check_one).await
+}
+
+async fn endpoints(screen: &mut Screen, given: &Given, client: &mut Client) -> Result<(), Failure> {
+    let controllers = client.stays();
+    let answer = described(client, given.has("include-fenced-brokers")).await?;
     let rack = |rack: &Option<kafka_protocol::protocol::StrBytes>| {
         rack.as_ref().map_or("null".into(), ToString::to_string)
     };

@@ -56,6 +56,9 @@ fn run(screen: &mut Screen, given: &Given) -> Result<(), Failure> {
     let properties = given.one("command-config")?.map(load).transpose()?.unwrap_or_default();
     let bootstrap = given.one("bootstrap-server")?.or(given.one("bootstrap-controller")?).unwrap_or_default();
     let mut client = client_of(bootstrap, &properties)?;
+    if given.has("bootstrap-controller") {
+        client.stay_there();
+    }
     let outcome = block_on(async {
         if given.has("alter") {
             alter(screen, given, &mut client, &entities).await
@@ -147,7 +150,7 @@ fn pairs(text: &str) -> Result<Properties, Failure> {
     for pair in split_outside(text, ',') {
         let cells = split_outside(pair, '=');
         let [key, value] = cells.as_slice() else {
-            let text = "Invalid entity config: all configs to be added must be in the format \"key=val\" or  \"key=[val1,val2]\" to group values which contain commas.";
+            let text = "requirement failed: Invalid entity config: all configs to be added must be in the format \"key=val\" or  \"key=[val1,val2]\" to group values which contain commas.";
             return Err(Failure::text(text));
         };
         all.insert(key.trim().to_owned(), value.replace(['[', ']'], "").trim().to_owned());

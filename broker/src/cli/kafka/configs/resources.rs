@@ -75,7 +75,11 @@ pub(super) async fn describe(
     name: Option<&str>,
     all: bool,
 ) -> Result<(), Failure> {
-    let known = known(client, kind).await?;
+    let known = match name {
+        // Controllers tell of no brokers.
+        Some(name) if client.stays() => vec![name.to_owned()],
+        _ => known(client, kind).await?,
+    };
     let singular = kind.strip_suffix('s').unwrap_or(kind);
     let names = match name {
         Some(name) if !all && !known.iter().any(|known| known == name) => {
