@@ -191,11 +191,6 @@ fn configurations_and_quotas() {
     let (code, _, err) = tool(&broker, &format!("kafka-configs --alter --topic {topic} --add-config nope=1"));
     assert_eq!(code, 1);
     assert!(err.contains("InvalidConfigurationException: Unknown topic config name: nope"), "{err}");
-}
-
-#[test]
-fn a_transaction_that_hangs_is_found_and_aborted() {
-    let Some(broker) = Broker::own(&[("transaction.partition.verification.enable", "false")]) else { return };
     let started = Instant::now();
     let (code, _, err) = tool(&broker, "kafka-configs --alter --topic none-such --add-config retention.ms=1");
     assert_eq!(code, 1);
@@ -206,6 +201,11 @@ fn a_transaction_that_hangs_is_found_and_aborted() {
     let mut connection = broker.connect();
     let producer = Raw::init(&mut connection, id.clone());
     // Behind the coordinator's back.
+}
+
+#[test]
+fn a_transaction_that_hangs_is_found_and_aborted() {
+    let Some(broker) = Broker::own(&[("transaction.partition.verification.enable", "false")]) else { return };
     let append = || producer.append_as(&mut connection, PRODUCE, (&topic, 0), "lost");
     assert_eq!(patiently(&broker, append), 0);
     let rows = |line: &str| {

@@ -129,7 +129,8 @@ async fn describe(screen: &mut Screen, client: &mut Client) -> Result<(), Failur
     Ok(())
 }
 
-fn mapping(screen: &mut Screen, release: Option<&str>) -> Result<(), Failure> {
+/// Prints the levels of all features that a release begins with.
+pub(super) fn mapping(screen: &mut Screen, release: Option<&str>) -> Result<(), Failure> {
     let release = release.unwrap_or(levels::LATEST.1);
     let Some(level) = levels::of_release(release) else {
         let text = format!(
@@ -146,7 +147,8 @@ fn mapping(screen: &mut Screen, release: Option<&str>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn dependencies(screen: &mut Screen, text: &str) -> Result<(), Failure> {
+/// Prints what a level of a feature needs: `name=level`.
+pub(super) fn dependencies(screen: &mut Screen, text: &str) -> Result<(), Failure> {
     let (name, level) = name_and_level(text)?;
     if name == METADATA {
         let release = levels::name_of(level);

@@ -1,6 +1,6 @@
 //! `kafka-storage` (`StorageTool`): milena formats its directories itself when it starts, and this does it before.
 
-use super::ids;
+use super::{features, ids};
 use crate::cli::failure::Failure;
 use crate::cli::flags::{self, Flag, Given, switch, value};
 use crate::cli::screen::Screen;
@@ -8,7 +8,7 @@ use crate::cli::tools::Run;
 use crate::clock::Clock;
 use crate::config::{BrokerConfig, Sources};
 use milena_protocol::stored::meta_properties::{MetaProperties, MetaPropertiesVersion};
-use milena_protocol::stored::{uuid_from_base64, uuid_to_base64};
+use milena_protocol::stored::uuid_to_base64;
 use milena_storage::file::Disk;
 use milena_storage::log_dir::LogDir;
 use std::path::{Path, PathBuf};
@@ -38,8 +38,8 @@ const FLAGS: &[Flag] = &[
     switch("standalone", "Read and not used: there is one node."),
     switch("no-initial-controllers", "Read and not used."),
     value("initial-controllers", "LIST", "Read and not used."),
-    value("release-version", "VERSION", "Read and not used."),
-    value("feature", "NAME=LEVEL", "Read and not used."),
+    value("release-version", "VERSION", "For version-mapping; read and not used by format."),
+    value("feature", "NAME=LEVEL", "For feature-dependencies; read and not used by format."),
     value("add-scram", "CREDENTIAL", "Refused: there are no SCRAM credentials yet."),
 ];
 
@@ -54,12 +54,22 @@ fn run(screen: &mut Screen, words: &[String]) -> Result<(), Failure> {
         })
         .collect();
     let given = Given::read(FLAGS, &words)?;
-    let usage = || format!("usage: kafka-storage {{info,format,random-uuid}} ...\n{}", flags::help(FLAGS));
-    match given.words.first().map(String::as_str) {
+    let usage = || {
+        format!(
+            "usage: kafka-storage {{info,format,version-mapping,feature-dependencies,random-uuid}} ...\n{}",
+            flags::help(FLAGS)
+        )
+    };
+    let words: Vec<&str> = given.words.iter().map(String::as_str).collect();
+    match words.as_slice() {
         _ if given.has("help") => screen.say(usage())?,
-        Some("random-uuid") => screen.say(ids::random())?,
-        Some("format") => format(screen, &given)?,
-        Some("info") => info(screen, &given)?,
+        ["random-uuid"] => screen.say(ids::random())?,
+        ["format"] => format(screen, &given)?,
+        ["info"] => info(screen, &given)?,
+        ["version-mapping"] => features::mapping(screen, given.one("release-version")?)?,
+        ["feature-dependencies"] if given.has("feature") => {
+            given.all("feature").try_for_each(|feature| features::dependencies(screen, feature))?;
+        }
         _ => return Err(Failure::Usage(usage())),
     }
     Ok(())
@@ -71,12 +81,6 @@ fn format(screen: &mut Screen, given: &Given) -> Result<(), Failure> {
     let cluster_id = given.one("cluster-id")?.ok_or_else(|| missing("--cluster-id/-t"))?;
     if given.has("add-scram") {
         let text = "--add-scram is not supported: there are no SCRAM credentials yet";
-        return Err(Failure::text(text));
-    }
-    if uuid_from_base64(cluster_id).is_err() {
-        let text = format!(
-            "Cluster ID string {cluster_id} does not appear to be a valid UUID: it has 22 characters"
-        );
         return Err(Failure::text(text));
     }
     let (done, new): (Vec<_>, Vec<_>) =
