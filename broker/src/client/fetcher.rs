@@ -2,7 +2,7 @@
 
 use super::cluster::{Client, To};
 use super::error::{ClientError, check};
-use super::offsets::{EARLIEST, LATEST};
+use super::offsets::{Answers, EARLIEST, Found, LATEST};
 use super::{TopicPartition, by_topic};
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::fetch_response::PartitionData;
@@ -28,8 +28,22 @@ pub(crate) enum Reset {
     Earliest,
     /// At its end.
     Latest,
+    /// At the first record from this time on, in ms since 1970, or at the end.
+    Since(i64),
     /// Nowhere: it is an error.
     None,
+}
+
+impl Reset {
+    /// The time to look for, as ListOffsets has it.
+    pub(crate) fn time(self) -> Option<i64> {
+        match self {
+            Self::Earliest => Some(EARLIEST),
+            Self::Latest => Some(LATEST),
+            Self::Since(time) => Some(time),
+            Self::None => None,
+        }
+    }
 }
 
 /// How a fetcher asks.
@@ -213,9 +227,26 @@ impl Fetcher {
     }
 
     async fn reset(&self, client: &mut Client, tp: &TopicPartition) -> Result<i64, ClientError> {
-        let time = if self.settings.reset == Reset::Earliest { EARLIEST } else { LATEST };
-        let mut answers = client.list_offsets(&[(tp.clone(), time)], self.settings.committed).await?;
+        let time = self.settings.reset.time().unwrap_or(LATEST);
+        let mut answers = self.places(client, &[(tp.clone(), time)]).await?;
         answers.remove(tp).map_or(Ok(0), |found| found.map(|found| found.offset))
+    }
+
+    /// Like [`Client::list_offsets`], and where no record is young enough, the end.
+    pub(crate) async fn places(
+        &self,
+        client: &mut Client,
+        wanted: &[(TopicPartition, i64)],
+    ) -> Result<Answers, ClientError> {
+        let mut answers = client.list_offsets(wanted, self.settings.committed).await?;
+        let is_none =
+            |answer: &Result<Found, ClientError>| answer.as_ref().is_ok_and(|found| found.offset < 0);
+        let old = answers.iter().filter(|(_, answer)| is_none(answer));
+        let old: Vec<_> = old.map(|(tp, _)| (tp.clone(), LATEST)).collect();
+        if !old.is_empty() {
+            answers.extend(client.list_offsets(&old, self.settings.committed).await?);
+        }
+        Ok(answers)
     }
 }
 

@@ -214,8 +214,13 @@ impl Producer {
             return Ok(*count);
         }
         let until = tokio::time::Instant::now() + self.settings.max_block;
+        let ms = self.settings.max_block.as_millis();
+        let late =
+            || ClientError::Unreachable(format!("Topic {topic} not present in metadata after {ms} ms."));
         loop {
-            let topics = client.metadata_of(Some(&[topic]), true).await?;
+            let asked = [topic];
+            let asked = client.metadata_of(Some(&asked), true);
+            let topics = tokio::time::timeout_at(until, asked).await.map_err(|_| late())??;
             let Some(found) = topics.first() else {
                 return Err(ClientError::Unreachable(format!("nothing is said of topic {topic}")));
             };
@@ -232,9 +237,7 @@ impl Producer {
                 return Err(error);
             }
             if tokio::time::Instant::now() + LOOK_AGAIN >= until {
-                let ms = self.settings.max_block.as_millis();
-                let text = format!("Topic {topic} not present in metadata after {ms} ms.");
-                return Err(ClientError::Unreachable(text));
+                return Err(late());
             }
             tokio::time::sleep(LOOK_AGAIN).await;
         }

@@ -95,6 +95,11 @@ fn lines_go_in_and_come_out_again() {
         fed(&broker, &format!("kafka-console-producer --topic {topic} --property parse.key=true"), "x\n");
     assert_eq!(code, 1);
     assert!(err.contains("No key separator found on line number 1: 'x'"), "{err}");
+    let late = format!("kafka-console-consumer --topic {topic} --timeout-ms 1000");
+    for (ago, count) in [("P9D", 10), ("PT0S", 0)] {
+        let line = format!("{late} --consumer-property auto.offset.reset=by_duration:{ago}");
+        assert_eq!(tool(&broker, &line).1.lines().count(), count, "{ago}");
+    }
 }
 
 #[test]
@@ -196,16 +201,16 @@ fn configurations_and_quotas() {
     assert_eq!(code, 1);
     assert!(err.contains("UnknownTopicOrPartitionException: "), "{err}");
     assert!(started.elapsed() < Duration::from_secs(30), "it is not waited for");
-    let (topic, id) = (unique("hangs"), unique("hangs"));
-    tool(&broker, &format!("kafka-topics --create --topic {topic} --partitions 1"));
-    let mut connection = broker.connect();
-    let producer = Raw::init(&mut connection, id.clone());
-    // Behind the coordinator's back.
 }
 
 #[test]
 fn a_transaction_that_hangs_is_found_and_aborted() {
     let Some(broker) = Broker::own(&[("transaction.partition.verification.enable", "false")]) else { return };
+    let (topic, id) = (unique("hangs"), unique("hangs"));
+    tool(&broker, &format!("kafka-topics --create --topic {topic} --partitions 1"));
+    let mut connection = broker.connect();
+    let producer = Raw::init(&mut connection, id.clone());
+    // Behind the coordinator's back.
     let append = || producer.append_as(&mut connection, PRODUCE, (&topic, 0), "lost");
     assert_eq!(patiently(&broker, append), 0);
     let rows = |line: &str| {
@@ -349,7 +354,8 @@ fn directories_are_formatted_before_the_start() {
         done(run.expect("it runs"))
     };
     assert_eq!(storage(&["info"]).0, 1, "not formatted yet");
-    let id = "5L6g3nShT-eMCtK--X86sw";
+    // Any text is an id; this one is in many compose files.
+    let id = "ciWo7IWazngRchmPES6q5A==";
     let (code, out, _) = storage(&["format", "-t", id]);
     assert_eq!(code, 0);
     assert!(out.starts_with("Formatting metadata directory "), "{out}");
@@ -362,4 +368,10 @@ fn directories_are_formatted_before_the_start() {
         1,
         "another cluster"
     );
+    assert_eq!(storage(&["random-uuid", "more"]).0, 1);
+    assert_eq!(
+        storage(&["feature-dependencies", "-f=group.version=1"]).1,
+        "group.version=1 has no dependencies.\n"
+    );
+    assert!(storage(&["version-mapping", "-r", "3.9"]).1.starts_with("metadata.version=21 (3.9)\n"));
 }

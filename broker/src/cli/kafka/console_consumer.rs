@@ -2,6 +2,7 @@
 
 use super::consume::{self, End, Plan, Sink, Wanted};
 use super::record_writer::RecordWriter;
+use super::times;
 use crate::cli::connect::{Properties, add_pairs, block_on, load};
 use crate::cli::failure::Failure;
 use crate::cli::flags::{Flag, Given, switch, value};
@@ -11,6 +12,7 @@ use crate::client::fetcher::{FetchSettings, Fetched, Reset};
 use crate::client::member::MemberSettings;
 use crate::client::offsets::{EARLIEST, LATEST};
 use crate::client::{Client, ClientConfig, TopicPartition, millis};
+use crate::clock::Clock;
 use regex::Regex;
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -234,7 +236,11 @@ fn reset_of(given: &Given, properties: &Properties) -> Result<Reset, Failure> {
         Some("latest") => Ok(Reset::Latest),
         Some("none") => Ok(Reset::None),
         Some(other) => {
-            Err(Failure::text(format!("Invalid value {other} for configuration auto.offset.reset")))
+            let ago = other.strip_prefix("by_duration:").and_then(times::duration).filter(|ago| *ago >= 0);
+            let since = ago.map(|ago| Reset::Since(Clock::System.now_ms().saturating_sub(ago).max(0)));
+            since.ok_or_else(|| {
+                Failure::text(format!("Invalid value {other} for configuration auto.offset.reset"))
+            })
         }
         None if from_beginning => Ok(Reset::Earliest),
         None => Ok(Reset::Latest),
@@ -337,6 +343,10 @@ mod tests {
         assert_eq!(plan("--topic t --from-beginning", None).expect("a plan"), Reset::Earliest);
         assert_eq!(plan("--topic t", Some("none")).expect("a plan"), Reset::None);
         assert!(plan("--topic t --from-beginning", Some("latest")).is_err());
-        assert!(plan("--topic t", Some("soon")).is_err());
+        for odd in ["soon", "by_duration:", "by_duration:1h", "by_duration:-PT1H"] {
+            assert!(plan("--topic t", Some(odd)).is_err(), "{odd}");
+        }
+        // Longer ago than there is time.
+        assert_eq!(plan("--topic t", Some("by_duration:P99999D")).expect("a plan"), Reset::Since(0));
     }
 }

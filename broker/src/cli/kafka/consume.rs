@@ -2,9 +2,8 @@
 
 use super::filter::is_internal;
 use crate::cli::failure::Failure;
-use crate::client::fetcher::{FetchSettings, Fetched, Fetcher, Reset};
+use crate::client::fetcher::{FetchSettings, Fetched, Fetcher};
 use crate::client::member::{Member, MemberSettings};
-use crate::client::offsets::{EARLIEST, LATEST};
 use crate::client::{Client, ClientError, TopicPartition};
 use regex::Regex;
 use std::collections::BTreeMap;
@@ -237,19 +236,14 @@ impl Reading {
         if new.is_empty() {
             return Ok(());
         }
-        let time = match self.fetcher.settings().reset {
-            Reset::Earliest => EARLIEST,
-            Reset::Latest => LATEST,
-            Reset::None => {
-                let list = new.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-                return Err(Failure::text(format!(
-                    "Undefined offset with no reset policy for partitions: [{list}]"
-                )));
-            }
+        let Some(time) = self.fetcher.settings().reset.time() else {
+            let list = new.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            return Err(Failure::text(format!(
+                "Undefined offset with no reset policy for partitions: [{list}]"
+            )));
         };
         let wanted: Vec<_> = new.into_iter().map(|tp| (tp, time)).collect();
-        let is_committed = self.fetcher.settings().committed;
-        for (tp, found) in client.list_offsets(&wanted, is_committed).await? {
+        for (tp, found) in self.fetcher.places(client, &wanted).await? {
             match found {
                 Ok(found) => self.fetcher.seek(tp, found.offset),
                 // It is looked for again with the next look around.
