@@ -53,7 +53,8 @@ const FLAGS: &[Flag] = &[
 
 fn run(screen: &mut Screen, given: &Given) -> Result<(), Failure> {
     check_flags(screen, given)?;
-    match act(screen, given) {
+    let mut client = client(given)?;
+    match act(screen, given, &mut client) {
         // Of settings that make no client, Kafka's tool tells on standard error.
         Err(Failure::Client(ClientError::Config(text))) => Err(Failure::Text(text)),
         Err(failure @ (Failure::Text(_) | Failure::Word(_) | Failure::Client(_))) => {
@@ -64,20 +65,19 @@ fn run(screen: &mut Screen, given: &Given) -> Result<(), Failure> {
     }
 }
 
-fn act(screen: &mut Screen, given: &Given) -> Result<(), Failure> {
-    let mut client = client(given)?;
+fn act(screen: &mut Screen, given: &Given, client: &mut Client) -> Result<(), Failure> {
     block_on(async {
         if given.has("create") {
-            create(screen, given, &mut client).await
+            create(screen, given, client).await
         } else if given.has("alter") {
-            alter(given, &mut client).await
+            alter(given, client).await
         } else if given.has("list") {
-            let names = topics(given, &mut client).await?;
+            let names = topics(given, client).await?;
             Ok(screen.say(names.join("\n"))?)
         } else if given.has("describe") {
-            describe::run(screen, given, &mut client).await
+            describe::run(screen, given, client).await
         } else {
-            delete(given, &mut client).await
+            delete(given, client).await
         }
     })
 }

@@ -2,6 +2,7 @@
 
 use crate::cli::failure::Failure;
 use crate::cli::flags::Given;
+use std::net::ToSocketAddrs;
 
 /// Types, in the order in which Kafka lists them.
 const TYPES: [&str; 8] =
@@ -67,6 +68,9 @@ impl Entities {
         if self.types.is_empty() {
             return refuse("At least one entity type must be specified".into());
         }
+        if self.types.iter().enumerate().any(|(at, kind)| self.types[..at].contains(kind)) {
+            return refuse(format!("Duplicate entity type(s) specified: {}", self.types[0]));
+        }
         if self.types.len() > 1 && !(self.types.len() == 2 && has("users") && has("clients")) {
             return refuse("Only 'users' and 'clients' entity types may be specified together".into());
         }
@@ -90,6 +94,14 @@ impl Entities {
             let kind = &self.types[0];
             return refuse(format!(
                 "The entity name for {kind} must be a valid integer broker id, but it is: {name}"
+            ));
+        }
+        if let Some(name) = named
+            && has("ips")
+            && (name.as_str(), 0).to_socket_addrs().is_err()
+        {
+            return refuse(format!(
+                "The entity name for ips must be a valid IP or resolvable host, but it is: {name}"
             ));
         }
         if given.has("describe") {
@@ -179,8 +191,16 @@ mod tests {
             ("--bootstrap-server a:1 --describe --entity-type things", "Invalid entity type things"),
             ("--bootstrap-server a:1 --describe --topic t --broker 1", "Only 'users' and 'clients'"),
             (
+                "--bootstrap-server a:1 --describe --ip 1.2.3.256.1",
+                "The entity name for ips must be a valid IP or resolvable host, but it is: 1.2.3.256.1",
+            ),
+            (
                 "--bootstrap-server a:1 --describe --entity-type topics --broker 1",
                 "Only 'users' and 'clients'",
+            ),
+            (
+                "--bootstrap-server a:1 --describe --entity-type topics --topic t",
+                "Duplicate entity type(s) specified: topics",
             ),
             ("--bootstrap-server a:1 --describe --broker x", "The entity name for brokers must be"),
             ("--bootstrap-server a:1 --alter --topic t", "At least one of --add-config"),

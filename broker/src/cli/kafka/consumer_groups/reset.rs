@@ -66,7 +66,8 @@ pub(super) async fn partitions_of(client: &mut Client, text: &str) -> Result<Vec
     }
     let mut all = Vec::new();
     for topic in client.metadata(Some(&[text])).await? {
-        check(ApiKey::Metadata as i16, topic.error, None)?;
+        check(ApiKey::Metadata as i16, topic.error, None)
+            .map_err(|error| Failure::text(error.to_string()))?;
         all.extend(topic.partitions.iter().map(|partition| TopicPartition::new(text, partition.index)));
     }
     Ok(all)
@@ -111,7 +112,13 @@ async fn plan(screen: &mut Screen, given: &Given, client: &mut Client, id: &str)
     }
     if let Some(text) = given.one("to-datetime")? {
         let time = times::date_time(text).ok_or_else(|| {
-            Failure::text(format!("java.text.ParseException: Unparseable date: \"{text}\""))
+            let reason = match text.contains('T') {
+                true => format!("Unparseable date: \"{text}\""),
+                false => {
+                    "Error parsing timestamp. It does not contain a 'T' according to ISO8601 format".into()
+                }
+            };
+            Failure::text(format!("java.text.ParseException: {reason}"))
         })?;
         return by_time(screen, client, &partitions, time).await;
     }
