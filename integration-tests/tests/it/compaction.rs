@@ -1,8 +1,15 @@
 //! Compacted topics from outside: one record a key is what stays, also through kill -9 in the middle of it.
 
+use crate::marathon::committed;
 use crate::rd::{Seen, Sending, config, poll, wait_until};
+use crate::transactions::Raw;
+use kafka_protocol::messages::offset_commit_request::{
+    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+use kafka_protocol::messages::{GroupId, OffsetCommitRequest};
 use milena_integration_tests::broker::{Broker, unique};
-use milena_integration_tests::requests::{create_topic, look_up};
+use milena_integration_tests::raw::Connection;
+use milena_integration_tests::requests::{create_topic, look_up, name, text};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 use std::collections::HashMap;
@@ -148,6 +155,76 @@ fn compaction_survives_kill_9() {
     assert!(checkpoint.contains(&format!("{topic} 0 ")), "{checkpoint}");
     broker.launch();
     assert!(is_compact(&broker, &topic));
+}
+
+fn commit(connection: &mut Connection, group: &str, topic: &str, offset: i64) -> i16 {
+    let partition = OffsetCommitRequestPartition::default()
+        .with_committed_offset(offset)
+        .with_committed_metadata(Some(text(&"m".repeat(4_000))));
+    let topic = OffsetCommitRequestTopic::default().with_name(name(topic)).with_partitions(vec![partition]);
+    let request = OffsetCommitRequest::default().with_group_id(GroupId(text(group))).with_topics(vec![topic]);
+    connection.call(8, &request).topics[0].partitions[0].error_code
+}
+
+/// Bytes of the segments that do not grow any more, and where the one that does begins.
+fn closed(broker: &Broker, topic: &str) -> (u64, i64) {
+    let (active, temporary) = files(broker, topic);
+    let folder = broker.directory().join(format!("{topic}-0"));
+    let bytes = std::fs::read_dir(folder).unwrap().map(Result::unwrap).filter_map(|entry| {
+        let base: i64 = entry.file_name().to_str()?.strip_suffix(".log")?.parse().ok()?;
+        (base < active).then(|| entry.metadata().map_or(u64::MAX, |file| file.len()))
+    });
+    (if temporary > 0 { u64::MAX } else { bytes.sum() }, active)
+}
+
+/// What a coordinator reads when it starts is what counts, however much was written before.
+#[test]
+fn internal_topics_stay_as_small_as_what_counts() {
+    const INTERNAL: [&str; 2] = ["__consumer_offsets", "__transaction_state"];
+    let small = [
+        ("offsets.topic.num.partitions", "1"),
+        ("offsets.topic.segment.bytes", "1048576"),
+        ("transaction.state.log.num.partitions", "1"),
+        ("transaction.state.log.segment.bytes", "1048576"),
+        ("log.cleaner.min.cleanable.ratio", "0.01"),
+    ];
+    let Some(mut broker) = Broker::own(&[EAGER.as_slice(), small.as_slice()].concat()) else { return };
+    let mut connection = broker.connect();
+    let topic = unique("counted");
+    create_topic(&mut connection, &topic, 1, &[]);
+    let groups = ["a", "b", "c"].map(unique);
+    let mut producer = Raw::init(&mut connection, "t".repeat(10_000));
+    let mut transaction = |connection: &mut Connection, is_committed| {
+        assert_eq!(producer.add(connection, &topic), 0);
+        assert_eq!(producer.append(connection, &topic, "value"), 0);
+        wait_until("the end", || producer.end(connection, is_committed) == 0);
+    };
+    for n in 0..1200 {
+        let group = &groups[n % groups.len()];
+        wait_until("the coordinator", || commit(&mut connection, group, &topic, n as i64) == 0);
+        if n % 12 == 0 {
+            transaction(&mut connection, n % 24 == 0);
+        }
+    }
+    for topic in INTERNAL {
+        wait_until("no more than what counts", || {
+            let (bytes, active) = closed(&broker, topic);
+            active > 0 && bytes < 100_000
+        });
+    }
+    for is_killed in [true, false] {
+        if is_killed {
+            broker.kill();
+        } else {
+            broker.terminate();
+        }
+        broker.launch();
+        connection = broker.connect();
+        for (at, group) in groups.iter().enumerate() {
+            wait_until("the offset", || committed(&broker, &topic, group) == 1197 + at as i64);
+        }
+        transaction(&mut connection, is_killed);
+    }
 }
 
 fn number(value: &[u8]) -> usize {

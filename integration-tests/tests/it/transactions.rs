@@ -79,7 +79,7 @@ impl Raw {
         Self { id, producer_id, epoch, sequence: 0 }
     }
 
-    fn add(&self, connection: &mut Connection, topic: &str) -> i16 {
+    pub(crate) fn add(&self, connection: &mut Connection, topic: &str) -> i16 {
         let topic = AddPartitionsToTxnTopic::default().with_name(name(topic)).with_partitions(vec![0]);
         let request = AddPartitionsToTxnRequest::default()
             .with_v3_and_below_transactional_id(TransactionalId(text(&self.id)))
@@ -90,7 +90,7 @@ impl Raw {
         response.results_by_topic_v3_and_below.remove(0).results_by_partition[0].partition_error_code
     }
 
-    fn append(&mut self, connection: &mut Connection, topic: &str, value: &str) -> i16 {
+    pub(crate) fn append(&mut self, connection: &mut Connection, topic: &str, value: &str) -> i16 {
         let error = self.append_as(connection, PRODUCE, (topic, 0), value);
         self.sequence += i32::from(error == 0);
         error
