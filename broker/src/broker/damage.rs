@@ -235,7 +235,12 @@ fn internal(broker: &Broker, name: &'static str) -> InternalTopic {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_batch_of_committed_offsets_takes_nothing_else_along() {
-    for (name, found) in [(CONSUMER_OFFSETS, Ok(vec![0, 2, 3])), (TRANSACTION_STATE, Err(()))] {
+    // Byte within the second batch: of its record; of its length, behind which its segment cannot be read.
+    for (name, byte, found) in [
+        (CONSUMER_OFFSETS, 100, Ok(vec![0, 2, 3])),
+        (CONSUMER_OFFSETS, 8, Ok(vec![0, 3])),
+        (TRANSACTION_STATE, 100, Err(())),
+    ] {
         let temp = scratch();
         let broker = open(temp.path()).unwrap();
         let topic = internal(&broker, name);
@@ -253,9 +258,9 @@ async fn a_bad_batch_of_committed_offsets_takes_nothing_else_along() {
         drop((topic, broker));
         let path = temp.path().join(format!("{name}-0/00000000000000000000.log"));
         let mut bytes = fs::read(&path).unwrap();
-        bytes[batch.len() + 100] ^= 1;
+        bytes[batch.len() + byte] ^= 1;
         fs::write(&path, bytes).unwrap();
         let broker = open(temp.path()).unwrap();
-        assert_eq!(replayed(&broker, name).map_err(drop), found, "{name}");
+        assert_eq!(replayed(&broker, name).map_err(drop), found, "{name}, byte {byte}");
     }
 }

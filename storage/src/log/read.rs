@@ -192,16 +192,25 @@ impl Log {
 
     /// The offset that goes on behind the batch that holds `offset`, or that comes next: for whoever has rather a gap than
     /// nothing behind a batch that cannot be read. What its header says of its last offset need not be true: where another
-    /// batch follows, that counts. `None` at the end.
+    /// batch follows, that counts. Where nobody can tell where it ends, that is a batch that the index knows, or the next
+    /// segment. `None` at the end.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] if there is no header either, [`Error::Io`].
+    /// [`Error::Io`].
     pub fn offset_behind_batch(&self, offset: i64) -> Result<Option<i64>> {
         let segments = self.segments();
         let first = segments.partition_point(|s| s.base_offset <= offset).saturating_sub(1);
-        for segment in &segments[first..] {
+        for (at, segment) in segments.iter().enumerate().skip(first) {
             let end = segment.published();
-            if let Some(place) = segment.find(&self.disk, offset, end)? {
+            let place = match segment.find(&self.disk, offset, end) {
+                Err(Error::Corrupt { position, .. }) => {
+                    let known = segment.offset_behind(&self.disk, position + 1)?;
+                    let next = segments.get(at + 1).map_or(end.next_offset, |next| next.base_offset);
+                    return Ok(known.filter(|known| *known > offset).or(Some(next)));
+                }
+                place => place?,
+            };
+            if let Some(place) = place {
                 let behind = segment.walk(&self.disk, place.position + place.size, end.position, |_| true);
                 let next = match behind {
                     Ok(Some(next)) if next.base_offset > offset => next.base_offset,

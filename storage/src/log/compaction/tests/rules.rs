@@ -404,6 +404,7 @@ fn a_segment_with_a_batch_whose_end_is_not_known_stays_and_all_others_are_cleane
             let kept: Vec<_> = whole.flat_map(|(header, batch)| lines_of(&header, batch)).collect();
             assert_eq!(texts(&kept), first_segment, "byte {byte}, round {round}");
             assert!(matches!(log.read_batches(4, 1), Err(Error::Corrupt { .. })));
+            assert_eq!(log.offset_behind_batch(4).unwrap(), Some(5), "byte {byte}: the index knows it");
             assert_eq!(aborted(&log), known, "byte {byte}, round {round}");
             let bytes = log.read_batches(7, 1000).unwrap();
             let behind: Vec<_> = milena_protocol::records::Batches::new(&bytes)
