@@ -11,6 +11,7 @@ use super::Loader;
 use super::batch_reader::{BatchReader, Step};
 use crate::error::{Error, Result};
 use crate::file_name::{SegmentFile, SegmentFileKind};
+use milena_protocol::records::crc_matches;
 use std::collections::BTreeMap;
 
 impl Loader<'_> {
@@ -65,8 +66,10 @@ impl Loader<'_> {
         let file = self.disk.open_read(&path)?;
         let mut reader = BatchReader::new(&file, 0, self.disk.length(&path)?);
         let mut end = swap.base_offset;
-        while let Step::Batch(header, _) = reader.next().map_err(|e| Error::io("read", &path, e))? {
-            end = header.next_offset();
+        while let Step::Batch(header, bytes) = reader.next().map_err(|e| Error::io("read", &path, e))? {
+            // One that went bad may name any offset as its last one, and what lies there is not to go.
+            end =
+                if crc_matches(bytes) { header.next_offset() } else { header.base_offset.saturating_add(1) };
         }
         Ok(end)
     }

@@ -150,6 +150,21 @@ fn cases() -> Vec<Case> {
             END,
             |d| !file(d, 16, "timeindex").exists(),
         ),
+        case(
+            "killed in the middle of a swap, of whose bad last batch nothing is read",
+            |d| {
+                for kind in ["log", "index", "timeindex"] {
+                    fs::copy(file(d, 0, kind), file(d, 0, &format!("{kind}.swap"))).unwrap();
+                }
+                // Its last offset would lie far behind the log.
+                let path = file(d, 0, "log.swap");
+                flip(&path, fs::metadata(&path).unwrap().len() as usize / 4 * 3 + 23);
+            },
+            Some(END),
+            &[],
+            END,
+            |d| SEGMENTS.iter().all(|base| file(d, *base, "log").exists()),
+        ),
         case("killed, half a batch behind", |d| resize(&file(d, 16, "log"), -700), Some(19), &[16], 19, fine),
         case(
             "a bad batch",
