@@ -637,11 +637,23 @@ impl Segment {
         let kind = SegmentFileKind::TimeIndex;
         let Some(file) = self.index_file(disk, kind)? else { return Ok(in_memory().filter(|t| *t >= 0)) };
         let largest = match time::last(&*file, self.base_offset) {
-            Ok(last) => last.timestamp,
-            Err(_) => self.index_anew(disk, IndexLimits::default())?.max_timestamp().timestamp,
+            Ok(last) if last.timestamp < 0 || self.has_timestamp(disk, last)? => last.timestamp,
+            _ => self.index_anew(disk, IndexLimits::default())?.max_timestamp().timestamp,
         };
         self.largest_timestamp.store(largest, Ordering::Relaxed);
         Ok(Some(largest).filter(|t| *t >= 0))
+    }
+
+    /// Whether a batch has the timestamp that an entry of the time index gives it: the index has no checksum, and retention
+    /// would take the segment for as old as it says.
+    fn has_timestamp(&self, disk: &Disk, entry: time::TimestampOffset) -> Result<bool> {
+        let place = match self.find(disk, entry.offset, self.published()) {
+            Err(Error::Corrupt { .. }) => None,
+            place => place?,
+        };
+        let Some(place) = place else { return Ok(false) };
+        let head = self.read(disk, place.position, HEADER_LEN)?;
+        Ok(BatchHeader::read(&head).is_ok_and(|header| header.max_timestamp == entry.timestamp))
     }
 
     /// A position at or before the first batch whose largest timestamp is `timestamp` or later.

@@ -95,6 +95,26 @@ fn time() {
     }
 }
 
+/// No checksum covers the time index: what it says of the age of a segment has to be in the segment.
+#[test]
+fn a_time_index_that_went_bad_makes_no_segment_older_or_younger() {
+    // Byte and bit of the timestamp: some minutes earlier, some decades later.
+    for (byte, bit) in [(5, 0x08), (2, 0x01)] {
+        let dir = tempfile::tempdir().unwrap();
+        let keep = LogConfig { retention_ms: 1000, ..config() };
+        let log = filled(dir.path(), keep.clone(), &[NOW; 3]);
+        log.close().unwrap();
+        drop(log);
+        let path = dir.path().join("00000000000000000000.timeindex");
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[byte] ^= bit;
+        std::fs::write(&path, bytes).unwrap();
+        let log = open(dir.path(), keep);
+        assert_eq!(log.retain(NOW + 500).unwrap().segments(), 0, "byte {byte}");
+        assert_eq!(log.retain(NOW + 1001).unwrap().segments(), 3, "byte {byte}");
+    }
+}
+
 #[test]
 fn size() {
     let one = i64::from(batch_size());
