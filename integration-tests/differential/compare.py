@@ -1,6 +1,6 @@
 """compare.py JARS KAFKA MILENA [SCRIPT...]: sends the same to both ports and compares the answers field by field.
 
-Ids and times are masked, lists that Kafka gives in the order of a hash table are sorted. What differs and is meant to says
+Ids and times are masked; lists that Kafka gives in the order of a hash table are sorted, of others the order is compared. What differs and is meant to says
 why where it is asked; docs/differences.md says it to users. With names of scripts only those run; `transactions_1` stands for
 those of transactions after the cluster was taken back to transaction.version 1. --record=FILE instead of names writes down
 what tests/it/conditions.rs asks; see `record` in scripts/conditions.py.

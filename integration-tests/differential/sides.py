@@ -21,7 +21,12 @@ TEXTS = {"host"}
 # Counted by the broker over all scripts, which run at the same time: names are given in the order in which they are seen.
 COUNTED = {"producerid": "producer", "v3andbelowproducerid": "producer", "sessionid": "session", "produceridfilters": "producer"}
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-# What tells the elements of a list apart, in which they are sorted.
+# Kafka keeps what these list in hash tables: any order is right.
+UNORDERED = {
+    "ConsumerGroupDescribe", "ConsumerGroupHeartbeat", "DeleteRecords", "DescribeGroups", "DescribeProducers", "DescribeTransactions", "ListGroups",
+    "ListTransactions", "OffsetFetch", "WriteTxnMarkers",
+}
+# What tells the elements of such a list apart, by which they are sorted.
 KEYS = ("memberid", "groupid", "name", "topic", "topicid", "topicname", "partitionindex", "index", "groupinstanceid", "transactionalid")
 
 
@@ -52,7 +57,8 @@ class Side:
         answer = self.on(on).answer(api, version)
         request = in_version(self.schemas[api + "Request"], version, values)
         seen = {"Produce": wordless, "TxnOffsetCommit": wordless, "Fetch": regrouped}.get(api, lambda same: same)(answer)
-        self.note({"api": api, "version": version, "request": request}, seen, meant)
+        what = {"api": api, "version": version, "request": request}
+        self.trace.append((self.masked(what), self.masked(seen, ordered=api not in UNORDERED), meant))
         return answer
 
     def note(self, what, answer, meant=None):
@@ -98,12 +104,12 @@ class Side:
         """Asks again and again until it is so. What was asked is not in the trace."""
         until(condition, seconds)
 
-    def masked(self, value, name=""):
+    def masked(self, value, name="", ordered=False):
         if isinstance(value, dict):
-            return {key: self.masked(inner, key) for key, inner in value.items()}
+            return {key: self.masked(inner, key, ordered) for key, inner in value.items()}
         if isinstance(value, (list, tuple)):
-            items = [self.masked(inner, name) for inner in value]
-            return sorted(items, key=order)
+            items = [self.masked(inner, name, ordered) for inner in value]
+            return items if ordered else sorted(items, key=order)
         if isinstance(value, bytes):
             return self.masked(described(value)) if name == "records" else value.hex()
         if isinstance(value, str):

@@ -274,10 +274,10 @@ fn records_are_repeated_at_a_rate() {
     let broker = Broker::any();
     let topic = unique("rate");
     told(&broker, &format!("topic create {topic} -p 1"));
-    let started = std::time::Instant::now();
+    let started = Instant::now();
     told(&broker, &format!("produce {topic} -k k -v v --repeat 5 --rate 50/s"));
     // Five records, four pauses.
-    assert!(started.elapsed() >= std::time::Duration::from_millis(80));
+    assert!(started.elapsed() >= Duration::from_millis(80));
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("records.ndjson");
     std::fs::write(&file, "{\"value\": \"a\"}\n{\"value\": \"b\"}\n").expect("a file");
