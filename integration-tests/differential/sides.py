@@ -24,7 +24,7 @@ UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}
 # Kafka keeps what these list in hash tables: any order is right.
 UNORDERED = {
     "ConsumerGroupDescribe", "ConsumerGroupHeartbeat", "DeleteRecords", "DescribeGroups", "DescribeProducers", "DescribeTransactions", "ListGroups",
-    "ListTransactions", "OffsetFetch", "WriteTxnMarkers",
+    "ListTransactions", "OffsetFetch", "Produce", "WriteTxnMarkers",
 }
 # What tells the elements of such a list apart, by which they are sorted.
 KEYS = ("memberid", "groupid", "name", "topic", "topicid", "topicname", "partitionindex", "index", "groupinstanceid", "transactionalid")
