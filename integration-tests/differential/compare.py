@@ -87,7 +87,7 @@ def main():
         settle(broker)
         if "transactions_1" in names:
             take_back(broker, "transaction.version", 1)
-    for module in (conditions, admin, mixed):
+    for module in (conditions, mixed, admin):
         if not names or module.__name__.removeprefix("scripts.") in names:
             count, differing = module.compare(schemas, brokers, served, meant)
             asked, found = asked + count, found + differing

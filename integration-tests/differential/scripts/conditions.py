@@ -28,6 +28,7 @@ THREADS = (
 # What Kafka gives in the order of a hash table.
 UNORDERED = {
     "Metadata", "CreateTopics", "DeleteTopics", "DeleteGroups", "DescribeLogDirs", "CreatePartitions", "AlterReplicaLogDirs", "WriteTxnMarkers", "ListTransactions",
+    "ListConfigResources",
 }
 
 
