@@ -16,6 +16,7 @@ import java.util.Properties;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.regex.Pattern;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
@@ -53,6 +54,9 @@ public final class Tools {
 
         @Override
         public synchronized void write(byte[] bytes, int offset, int length) {
+            if (ended != null) {
+                return;
+            }
             try {
                 to.write(bytes, offset, length);
             } catch (java.io.IOException error) {
@@ -61,6 +65,11 @@ public final class Tools {
         }
     }
 
+    /** Whether of errors the first line is printed alone, and without what a logger or a JVM writes there. */
+    private static final boolean FIRST = Boolean.getBoolean("first");
+    private static final Pattern NOISE = Pattern.compile(
+        "^\\s*$|^\\s+at |^\\s+\\.\\.\\. |^\\[|^WARN New offset|^(Caused by: )?(java|org|joptsimple)\\.[A-Za-z.$]*(Exception|Error)");
+    private static volatile Ended ended;
     private static final Duration LIMIT = Duration.ofSeconds(40);
     private static final Switch OUT = new Switch();
     private static final Switch ERR = new Switch();
@@ -81,12 +90,13 @@ public final class Tools {
         PrintStream results = System.out;
         System.setOut(new PrintStream(OUT, true));
         System.setErr(new PrintStream(ERR, true));
-        Exit.setExitProcedure((code, message) -> {
-            throw new Ended(code);
-        });
-        Exit.setHaltProcedure((code, message) -> {
-            throw new Ended(code);
-        });
+        Exit.Procedure exit = (code, message) -> {
+            // Tools catch what is thrown here, and go on: what they do from now on would not have happened.
+            ended = ended == null ? new Ended(code) : ended;
+            throw ended;
+        };
+        Exit.setExitProcedure(exit);
+        Exit.setHaltProcedure(exit);
         Exit.setShutdownHookAdder((name, hook) -> HOOKS.add(hook));
         for (String line : Files.readAllLines(Path.of(args[3]))) {
             if (line.isBlank() || line.startsWith("#")) {
@@ -97,6 +107,7 @@ public final class Tools {
             ByteArrayOutputStream err = new ByteArrayOutputStream();
             OUT.to = out;
             ERR.to = err;
+            ended = null;
             String code = run(parts);
             results.println("== " + line.strip());
             results.println("ends with " + code);
@@ -109,6 +120,11 @@ public final class Tools {
 
     private static void print(PrintStream results, String name, ByteArrayOutputStream bytes) {
         String text = masked(bytes.toString(StandardCharsets.UTF_8));
+        if (FIRST && name.equals("err")) {
+            Arrays.stream(text.split("\n")).map(String::stripTrailing).filter(line -> !NOISE.matcher(line).find()).findFirst()
+                .ifPresent(line -> results.println(name + ": " + line));
+            return;
+        }
         // Sets come in the order of their hashes.
         Arrays.stream(text.split("\n")).map(String::stripTrailing).filter(line -> !line.isBlank() && !line.startsWith("\tat "))
             .sorted().forEach(line -> results.println(name + ": " + line));
@@ -134,11 +150,10 @@ public final class Tools {
         Thread thread = new Thread(() -> {
             try {
                 result[0] = String.valueOf(perform(parts));
-            } catch (Ended ended) {
-                result[0] = String.valueOf(ended.code);
             } catch (Throwable error) {
                 result[0] = error.toString();
             } finally {
+                result[0] = ended == null ? result[0] : String.valueOf(ended.code);
                 done.countDown();
             }
         });
