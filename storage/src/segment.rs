@@ -644,8 +644,8 @@ impl Segment {
         Ok(Some(largest).filter(|t| *t >= 0))
     }
 
-    /// Whether a batch has the timestamp that an entry of the time index gives it: the index has no checksum, and retention
-    /// would take the segment for as old as it says.
+    /// Whether a batch has the timestamp that an entry of the time index gives it: the index has no checksum, retention
+    /// would take the segment for as old as it says, and a lookup would pass over records.
     fn has_timestamp(&self, disk: &Disk, entry: time::TimestampOffset) -> Result<bool> {
         let place = match self.find(disk, entry.offset, self.published()) {
             Err(Error::Corrupt { .. }) => None,
@@ -664,8 +664,8 @@ impl Segment {
             None => {
                 let Some(file) = self.index_file(disk, kind)? else { return Ok(0) };
                 match time::lookup(&*file, self.base_offset, timestamp) {
-                    Ok(entry) => entry,
-                    Err(_) => return Ok(0),
+                    Ok(entry) if entry.timestamp < 0 || self.has_timestamp(disk, entry)? => entry,
+                    _ => return Ok(0),
                 }
             }
         };

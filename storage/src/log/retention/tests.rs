@@ -116,6 +116,37 @@ fn a_time_index_that_went_bad_makes_no_segment_older_or_younger() {
 }
 
 #[test]
+fn a_time_index_that_went_bad_hides_no_record_from_a_lookup() {
+    let dir = tempfile::tempdir().unwrap();
+    let one = LogConfig { segment_bytes: 10 * batch_size(), index_interval_bytes: 1, ..config() };
+    let log = filled(dir.path(), one.clone(), &Vec::from_iter((1..=11).map(|n| n * 1000)));
+    assert_eq!(log.segments().len(), 2);
+    log.close().unwrap();
+    drop(log);
+    let path = dir.path().join("00000000000000000000.timeindex");
+    let (sound, offsets) = (std::fs::read(&path).unwrap(), path.with_extension("index"));
+    let sound_offsets = std::fs::read(&offsets).unwrap();
+    let mut bits = 0;
+    // The lower three bytes of each timestamp and of each offset.
+    for byte in (0..sound.len()).filter(|byte| [5, 6, 7, 9, 10, 11].contains(&(byte % 12))) {
+        for bit in 0..8 {
+            let mut bytes = sound.clone();
+            bytes[byte] ^= 1 << bit;
+            std::fs::write(&path, bytes).unwrap();
+            // One that is found out at once has both made anew.
+            std::fs::write(&offsets, &sound_offsets).unwrap();
+            let log = open(dir.path(), one.clone());
+            for offset in 0..11 {
+                let found = log.offset_for_timestamp(offset * 1000 + 500).unwrap().map(|found| found.offset);
+                assert_eq!(found, Some(offset), "byte {byte}, bit {bit}");
+            }
+            bits += 1;
+        }
+    }
+    assert!(bits > 400, "{bits}");
+}
+
+#[test]
 fn size() {
     let one = i64::from(batch_size());
     // retention.bytes, how many of three go.
