@@ -83,8 +83,8 @@ fn pages_begin_and_end_where_kafkas_do() {
 fn nothing_is_said_of_topics_behind_a_wrong_cursor() {
     let broker = broker(&[]);
     let topics = |cursor| ask(&broker, asking(&["__consumer_offsets"], 9, cursor)).topics;
-    assert_eq!(topics(None)[0].is_internal, true);
-    assert_eq!(topics(Some(("a", 0)))[0].is_internal, false);
+    assert!(topics(None)[0].is_internal);
+    assert!(!topics(Some(("a", 0)))[0].is_internal);
 }
 
 #[test]
