@@ -59,6 +59,8 @@ struct Cached {
     wanted: Wanted,
     high_watermark: i64,
     log_start: i64,
+    /// The answer that is being made has records of it.
+    is_busy: bool,
 }
 
 /// One consumer's session.
@@ -112,6 +114,13 @@ impl Role {
                 true
             }
             Self::Next(_, session) => session.lock().note(wanted, response),
+        }
+    }
+
+    /// After the last partition of an answer.
+    pub(crate) fn kept_all(&self) {
+        if let Self::Next(_, session) = self {
+            session.lock().busy_last();
         }
     }
 }
@@ -213,7 +222,8 @@ impl Session {
                     }
                 }
                 None => {
-                    self.partitions.insert(key, Cached { wanted, high_watermark: -1, log_start: -1 });
+                    self.partitions
+                        .insert(key, Cached { wanted, high_watermark: -1, log_start: -1, is_busy: false });
                 }
             }
         }
@@ -225,8 +235,7 @@ impl Session {
         }
     }
 
-    /// Whether a partition has news (`FetchSession.CachedPartition.maybeUpdateResponseData`). One with records goes
-    /// to the end of the order, so that a busy partition does not starve the others.
+    /// Whether a partition has news (`FetchSession.CachedPartition.maybeUpdateResponseData`).
     fn note(&mut self, wanted: &Wanted, response: &PartitionResponse) -> bool {
         let key = wanted.key();
         let Some(cached) = self.partitions.get_mut(&key) else { return true };
@@ -241,10 +250,18 @@ impl Session {
             cached.high_watermark = -1;
             news = true;
         }
-        if has_records && let Some((key, cached)) = self.partitions.shift_remove_entry(&key) {
-            self.partitions.insert(key, cached);
-        }
+        cached.is_busy = has_records;
         news
+    }
+
+    /// Partitions that an answer has records of go to the end of the order, so that they do not starve the others.
+    fn busy_last(&mut self) {
+        if self.partitions.values().is_sorted_by_key(|cached| cached.is_busy) {
+            return;
+        }
+        let (busy, idle): (Vec<_>, Vec<_>) =
+            self.partitions.drain(..).partition(|(_, cached)| cached.is_busy);
+        self.partitions.extend(idle.into_iter().chain(busy));
     }
 }
 
@@ -252,7 +269,8 @@ impl Session {
 mod tests {
     use super::{Asked, EVICTION_MS, FetchSessions, Role, Wanted, key};
     use kafka_protocol::ResponseError;
-    use milena_protocol::fetch::PartitionResponse;
+    use milena_protocol::fetch::{PartitionResponse, Records};
+    use std::sync::Arc;
     use uuid::Uuid;
 
     fn wanted(index: i32, offset: i64) -> Wanted {
@@ -291,6 +309,32 @@ mod tests {
         let (_, all) =
             sessions.resolve(asked(first.id(), 3), vec![wanted(0, 0), wanted(3, 0)], &forgotten).unwrap();
         assert_eq!(all.iter().map(|w| w.index).collect::<Vec<_>>(), [1, 2, 3], "forgotten wins");
+    }
+
+    #[test]
+    fn partitions_with_records_go_to_the_end() {
+        let sessions = FetchSessions::new(10);
+        let four = (0..4).map(|index| wanted(index, 0)).collect();
+        let (mut role, mut all) = sessions.resolve(asked(0, 0), four, &[]).unwrap();
+        let file = Arc::new(tempfile::tempfile().unwrap());
+        // Which have records, and the order after that; what opens the session changes nothing.
+        for (epoch, (busy, order)) in
+            [([0, 2], [0, 1, 2, 3]), ([2, 0], [1, 3, 0, 2]), ([0, 2], [1, 3, 0, 2]), ([1, 9], [3, 0, 2, 1])]
+                .into_iter()
+                .enumerate()
+        {
+            for wanted in &all {
+                let records = match busy.contains(&wanted.index) {
+                    true => Records::range(file.clone(), 0, 1),
+                    false => Records::Empty,
+                };
+                role.keep(wanted, &PartitionResponse { records, ..answer(wanted.index, 5) });
+            }
+            role.kept_all();
+            let first = role.id();
+            (role, all) = sessions.resolve(asked(first, epoch as i32 + 1), vec![], &[]).unwrap();
+            assert_eq!(all.iter().map(|w| w.index).collect::<Vec<_>>(), order, "{epoch}");
+        }
     }
 
     #[test]

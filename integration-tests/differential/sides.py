@@ -111,7 +111,7 @@ class Side:
             items = [self.masked(inner, name, ordered) for inner in value]
             return items if ordered else sorted(items, key=order)
         if isinstance(value, bytes):
-            return self.masked(described(value)) if name == "records" else value.hex()
+            return self.masked(described(value), ordered=True) if name == "records" else value.hex()
         if isinstance(value, str):
             return "*" if name in TEXTS and value else self.named(value)
         if name in COUNTED and isinstance(value, int) and value > 0:

@@ -420,6 +420,7 @@ impl Fetch {
                 }),
             }
         }
+        self.role.kept_all();
         let start = begin(self.version, self.correlation_id, out);
         if let Err(error) =
             fetch::write(out, self.version, 0, self.role.id(), &topics, self.broker.sendfile_min())
