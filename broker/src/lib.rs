@@ -27,5 +27,6 @@ mod re2;
 mod seed;
 mod throttle;
 mod transaction;
+mod tree;
 
 pub use embedded::Broker;

@@ -18,6 +18,7 @@ use crate::seed::{
     Bounds, Held, Placed, Present, PresentTopic, Seed, SeedRecord, Step, begun, by_topic, is_same, place,
     plan, read,
 };
+use crate::tree::tree;
 use kafka_protocol::messages::ApiKey;
 use milena_protocol::records::Header;
 use std::collections::{BTreeMap, BTreeSet};
@@ -175,9 +176,9 @@ async fn configs(
     let own = results.into_iter().map(|result| {
         let set = result.configs.into_iter().filter(|config| config.config_source == OF_TOPIC);
         let pairs = set.filter_map(|config| Some((config.name.to_string(), config.value?.to_string())));
-        (result.resource_name.to_string(), pairs.collect())
+        (result.resource_name.to_string(), tree(pairs))
     });
-    Ok(own.collect())
+    Ok(tree(own))
 }
 
 async fn take(client: &mut Client, step: &Step<'_>) -> Result<(), Failure> {

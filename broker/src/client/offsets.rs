@@ -3,6 +3,7 @@
 use super::cluster::{Client, To};
 use super::error::{ClientError, check};
 use super::{TopicPartition, by_topic, group_id};
+use crate::tree::tree;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::offset_fetch_request::{
     OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
@@ -115,7 +116,7 @@ impl Client {
             topic.partitions.into_iter().map(each)
         });
         let known = many.chain(single).filter(|(_, offset, _)| *offset >= 0);
-        Ok(known.map(|(tp, offset, epoch)| (tp, Committed { offset, epoch })).collect())
+        Ok(tree(known.map(|(tp, offset, epoch)| (tp, Committed { offset, epoch }))))
     }
 
     /// Sorts partitions by leader; those without one get an error that may pass.

@@ -14,6 +14,7 @@ use crate::client::fetcher::{FetchSettings, Fetched, Fetcher, Reset};
 use crate::client::member::MemberSettings;
 use crate::client::{Client, TopicPartition};
 use crate::clock::Clock;
+use crate::tree::tree;
 use regex::bytes::Regex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -195,7 +196,7 @@ pub(crate) async fn between(
     let bounds = position::bounds(client, &partitions, fetch.committed).await?;
     let all = |places: &Places| {
         let place = |tp: &TopicPartition| Some((tp.clone(), places.get(tp.partition)?));
-        partitions.iter().filter_map(place).collect::<BTreeMap<_, _>>()
+        tree::<_, BTreeMap<_, _>>(partitions.iter().filter_map(place))
     };
     let begin = position::resolve(client, &all(&from), &bounds, |_| None).await?;
     let mut ends = match &to {

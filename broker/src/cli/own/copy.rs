@@ -12,6 +12,7 @@ use crate::cli::verbs::client;
 use crate::client::fetcher::{FetchSettings, Fetched, Fetcher, Reset};
 use crate::client::producer::{NewRecord, Producer, ProducerSettings};
 use crate::client::{Client, To, Topic, TopicPartition};
+use crate::tree::tree;
 use milena_protocol::records::{Codec, Header};
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
@@ -141,7 +142,7 @@ async fn copy(
         }),
         limit: limit.min(BATCH),
         open: HashMap::new(),
-        counts: bounds.keys().map(|tp| (tp.partition, 0)).collect(),
+        counts: tree(bounds.keys().map(|tp| (tp.partition, 0))),
     };
     let mut fetcher = Fetcher::new(FetchSettings {
         committed: true,

@@ -14,6 +14,7 @@ use crate::cli::failure::Failure;
 use crate::cli::kafka::times::date_time;
 use crate::client::offsets::{EARLIEST, LATEST};
 use crate::client::{Client, TopicPartition};
+use crate::tree::tree;
 use std::collections::BTreeMap;
 
 /// A number behind `@` up to here is in seconds: as milliseconds it would be a day of January 1970 to March 1973.
@@ -112,7 +113,7 @@ pub(super) async fn bounds(
         let end = ends.get(&tp).copied().unwrap_or(start);
         (tp, Bounds { start, end })
     };
-    Ok(starts.into_iter().map(both).collect())
+    Ok(tree(starts.into_iter().map(both)))
 }
 
 /// The offsets that positions are at, within the bounds of the logs. `from` says where steps are counted from; without,

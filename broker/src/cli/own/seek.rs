@@ -13,6 +13,7 @@ use crate::cli::verbs::{client, confirm};
 use crate::client::member::{check_commit, commit_request};
 use crate::client::{Client, To, TopicPartition};
 use crate::clock::Clock;
+use crate::tree::tree;
 use kafka_protocol::messages::OffsetCommitRequest;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,7 +59,7 @@ pub(super) fn run(screen: &mut Screen, given: &Given) -> Result<(), Failure> {
             (None, Some(places)) => {
                 let scope = scope(&mut client, given, group.as_ref(), committed.keys()).await?;
                 let place = |tp: &TopicPartition| Some((tp.clone(), places.get(tp.partition)?));
-                let wanted: BTreeMap<_, _> = scope.iter().filter_map(place).collect();
+                let wanted: BTreeMap<_, _> = tree(scope.iter().filter_map(place));
                 let partitions: Vec<TopicPartition> = wanted.keys().cloned().collect();
                 let bounds = position::bounds(&mut client, &partitions, false).await?;
                 position::resolve(&mut client, &wanted, &bounds, before).await?
@@ -131,8 +132,7 @@ async fn within_logs(
 ) -> Result<BTreeMap<TopicPartition, i64>, Failure> {
     let partitions: Vec<TopicPartition> = offsets.keys().cloned().collect();
     let bounds = position::bounds(client, &partitions, false).await?;
-    let wanted =
-        offsets.iter().map(|(tp, offset)| (tp.clone(), position::Position::Offset(*offset))).collect();
+    let wanted = tree(offsets.iter().map(|(tp, offset)| (tp.clone(), position::Position::Offset(*offset))));
     position::resolve(client, &wanted, &bounds, |_| None).await
 }
 

@@ -15,6 +15,7 @@ use crate::cli::verbs::{CLUSTER, OUTPUT, Verb, YES, client, confirm};
 use crate::client::{Client, To, Topic, TopicPartition, check};
 use crate::clock::Clock;
 use crate::metadata::TOPIC_RESOURCE;
+use crate::tree::tree;
 use kafka_protocol::messages::ApiKey;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -299,7 +300,7 @@ fn truncate(screen: &mut Screen, given: &Given) -> Result<(), Failure> {
         let place = |(topic, index): (&Topic, i32)| {
             Some((TopicPartition::new(&topic.name, index), before.get(index)?))
         };
-        let wanted: BTreeMap<TopicPartition, Position> = all.filter_map(place).collect();
+        let wanted: BTreeMap<TopicPartition, Position> = tree(all.filter_map(place));
         let partitions: Vec<TopicPartition> = wanted.keys().cloned().collect();
         let bounds = position::bounds(&mut client, &partitions, false).await?;
         let offsets = position::resolve(&mut client, &wanted, &bounds, |_| None).await?;

@@ -1,6 +1,7 @@
 //! The range assignor (`RangeAssignor`): of each topic, every member gets a row of partitions.
 
 use super::TopicPartition;
+use crate::tree::tree;
 use std::collections::BTreeMap;
 
 /// Partitions of the topics that the members subscribe to, `counts` being how many there are. The members are in the
@@ -10,7 +11,7 @@ pub(super) fn range(
     counts: &BTreeMap<String, usize>,
 ) -> BTreeMap<String, Vec<TopicPartition>> {
     let mut all: BTreeMap<String, Vec<TopicPartition>> =
-        subscribed.keys().map(|member| (member.clone(), Vec::new())).collect();
+        tree(subscribed.keys().map(|member| (member.clone(), Vec::new())));
     for (topic, count) in counts {
         let takers: Vec<&String> = subscribed
             .iter()

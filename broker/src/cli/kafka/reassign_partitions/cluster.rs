@@ -5,6 +5,7 @@ use crate::cli::admin::{self, Resource, TIMEOUT_MS};
 use crate::cli::failure::Failure;
 use crate::client::{Client, ClientError, To, TopicPartition, by_topic, check, message_of, string};
 use crate::metadata::{BROKER_RESOURCE, TOPIC_RESOURCE};
+use crate::tree::tree;
 use kafka_protocol::messages::alter_partition_reassignments_request::{
     ReassignablePartition, ReassignableTopic,
 };
@@ -68,10 +69,10 @@ impl Cluster {
             let request = DescribeClusterRequest::default().with_endpoint_type(CONTROLLERS);
             let answer = self.client.call(To::Any, &request).await?;
             check(ApiKey::DescribeCluster as i16, answer.error_code, answer.error_message.as_deref())?;
-            return Ok(answer.brokers.iter().map(|node| (node.broker_id.0, None)).collect());
+            return Ok(tree(answer.brokers.iter().map(|node| (node.broker_id.0, None))));
         }
         self.client.metadata(Some(&[])).await?;
-        Ok(self.client.nodes().values().map(|node| (node.id, node.rack.clone())).collect())
+        Ok(tree(self.client.nodes().values().map(|node| (node.id, node.rack.clone()))))
     }
 
     /// Replicas of topics by partition; topics that are not there have none.
@@ -201,7 +202,7 @@ impl Cluster {
         replicas: impl Iterator<Item = &Replica>,
     ) -> Result<BTreeMap<Replica, Place>, ClientError> {
         let mut places: BTreeMap<Replica, Place> =
-            replicas.map(|replica| (replica.clone(), Place::default())).collect();
+            tree(replicas.map(|replica| (replica.clone(), Place::default())));
         let brokers: BTreeSet<i32> = places.keys().map(|replica| replica.broker).collect();
         for broker in brokers {
             let wanted = places.keys().filter(|replica| replica.broker == broker);

@@ -7,6 +7,7 @@ use crate::cli::failure::Failure;
 use crate::cli::flags::Given;
 use crate::cli::screen::Screen;
 use crate::client::TopicPartition;
+use crate::tree::tree;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -72,7 +73,7 @@ pub(super) async fn cancel(screen: &mut Screen, given: &Given, cluster: &mut Clu
     let under_way = cluster.reassignments(Some(&partitions)).await?;
     let moving =
         under_way.into_iter().filter(|(_, moving)| !moving.adding.is_empty() || !moving.removing.is_empty());
-    let wanted: BTreeMap<TopicPartition, Option<Vec<i32>>> = moving.map(|(tp, _)| (tp, None)).collect();
+    let wanted: BTreeMap<TopicPartition, Option<Vec<i32>>> = tree(moving.map(|(tp, _)| (tp, None)));
     if wanted.is_empty() {
         screen.say("None of the specified partition reassignments are active.")?;
     } else {

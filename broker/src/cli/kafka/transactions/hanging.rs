@@ -6,6 +6,7 @@ use crate::cli::kafka::table::print_table;
 use crate::cli::screen::Screen;
 use crate::client::{Client, TopicPartition};
 use crate::clock::Clock;
+use crate::tree::tree;
 use kafka_protocol::messages::describe_producers_response::ProducerState;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -88,7 +89,7 @@ async fn coordinated(
     client: &mut Client,
     open: &[Open],
 ) -> Result<BTreeMap<i64, BTreeSet<TopicPartition>>, Failure> {
-    let ids: BTreeSet<i64> = open.iter().map(|(_, producer)| producer.producer_id.0).collect();
+    let ids: BTreeSet<i64> = tree(open.iter().map(|(_, producer)| producer.producer_id.0));
     let ids: Vec<i64> = ids.into_iter().collect();
     let what = format!("Failed to list transactions for {} producers", ids.len());
     let listed = asked::list(client, &ids, -1, None).await.map_err(failed(what))?;
