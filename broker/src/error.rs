@@ -25,6 +25,16 @@ pub(crate) fn response_error(error: &Error) -> ResponseError {
     }
 }
 
+/// Whether there is no such topic or partition. Kafka finds that out before it asks a log.
+pub(crate) fn is_unknown(error: ResponseError) -> bool {
+    matches!(
+        error,
+        ResponseError::InconsistentTopicId
+            | ResponseError::UnknownTopicId
+            | ResponseError::UnknownTopicOrPartition
+    )
+}
+
 /// Says in the log what an operator must know: a client sees only the code.
 pub(crate) fn report(what: &str, topic: &str, partition: i32, error: &Error) {
     match error {

@@ -3,6 +3,6 @@
 /// As `collect`, which sorts first: some 6 KB of code for each type of entry.
 pub(crate) fn tree<E, T: Default + Extend<E>>(entries: impl IntoIterator<Item = E>) -> T {
     let mut tree = T::default();
-    entries.into_iter().for_each(|entry| tree.extend(Some(entry)));
+    tree.extend(entries);
     tree
 }

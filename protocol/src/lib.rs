@@ -4,6 +4,7 @@ pub mod fetch;
 pub mod frame;
 pub mod gather;
 pub mod header;
+pub mod java;
 pub mod produce;
 pub mod records;
 pub mod request;

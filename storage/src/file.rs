@@ -615,6 +615,7 @@ impl Disk {
         error
     }
 
+    /// Has something brought to the device, unless nothing here lasts.
     fn device_has(&self, op: Op, path: &Path, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
         if self.0.lasts { self.allowed(op, path).and_then(|()| sync()) } else { Ok(()) }
     }

@@ -14,6 +14,7 @@ use kafka_protocol::messages::describe_client_quotas_request::ComponentData;
 use kafka_protocol::messages::describe_client_quotas_response::{EntityData, EntryData, ValueData};
 use kafka_protocol::messages::{DescribeClientQuotasRequest, DescribeClientQuotasResponse};
 use kafka_protocol::protocol::StrBytes;
+use milena_protocol::java;
 use std::collections::BTreeMap;
 
 const EXACT: i8 = 0;
@@ -41,9 +42,11 @@ pub(crate) fn handle(
     };
     let image = cx.broker.controller.image();
     let all = image.quotas().iter();
-    let mut wanted: Vec<_> = all.filter(|(entity, _)| matches(&filter, request.strict, entity)).collect();
-    wanted.sort_unstable_by_key(|(entity, _)| place(hash_of_entity(entity), image.quotas().len()));
-    let entries = wanted.into_iter().map(|(entity, quotas)| describe(entity, quotas)).collect();
+    let wanted = all.filter(|(entity, _)| matches(&filter, request.strict, entity));
+    let place = |entity| place(hash_of_entity(entity), image.quotas().len());
+    let mut wanted: Vec<_> = wanted.map(|(entity, quotas)| (place(entity), entity, quotas)).collect();
+    wanted.sort_unstable_by_key(|(place, ..)| *place);
+    let entries = wanted.into_iter().map(|(_, entity, quotas)| describe(entity, quotas)).collect();
     response.with_error_message(Some(StrBytes::default())).with_entries(Some(entries)).into()
 }
 
@@ -110,7 +113,7 @@ fn describe(entity: &QuotaEntity, quotas: &BTreeMap<String, f64>) -> EntryData {
             .with_entity_name(name.clone().map(StrBytes::from_string))
     });
     let mut values: Vec<_> = quotas.iter().collect();
-    values.sort_unstable_by_key(|(key, _)| place(hash_of_text(key), quotas.len()));
+    values.sort_unstable_by_key(|(key, _)| place(java::hash_code(key), quotas.len()));
     let values = values.into_iter().map(|(key, value)| {
         ValueData::default().with_key(StrBytes::from_string(key.clone())).with_value(*value)
     });
@@ -119,26 +122,16 @@ fn describe(entity: &QuotaEntity, quotas: &BTreeMap<String, f64>) -> EntryData {
 
 /// Where a `HashMap` of Java with so many keys has one, and, for those of one bucket, where the map of the changes had it,
 /// from which they came.
-fn place(hash: u32, keys: usize) -> (u32, u32) {
-    let mut buckets = 2;
-    while buckets * 3 / 4 < keys {
-        buckets *= 2;
-    }
-    let spread = hash ^ (hash >> 16);
-    (spread & (buckets as u32 - 1), spread & 15)
+fn place(hash_code: i32, keys: usize) -> (u32, u32) {
+    (java::bucket(hash_code, java::buckets(2, keys)), java::bucket(hash_code, 16))
 }
 
 /// `ClientQuotaEntity.hashCode`
-fn hash_of_entity(entity: &QuotaEntity) -> u32 {
+fn hash_of_entity(entity: &QuotaEntity) -> i32 {
     let part = |(kind, name): &(String, Option<String>)| {
-        hash_of_text(kind) ^ name.as_deref().map_or(0, hash_of_text)
+        java::hash_code(kind) ^ name.as_deref().map_or(0, java::hash_code)
     };
-    entity.iter().map(part).fold(31, u32::wrapping_add)
-}
-
-/// `String.hashCode`
-fn hash_of_text(text: &str) -> u32 {
-    text.encode_utf16().fold(0, |hash: u32, unit| hash.wrapping_mul(31).wrapping_add(unit.into()))
+    entity.iter().map(part).fold(31, i32::wrapping_add)
 }
 
 #[cfg(test)]

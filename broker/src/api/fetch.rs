@@ -14,7 +14,7 @@
 
 use super::{ApiKey, Context, Outcome};
 use crate::broker::Broker;
-use crate::error::{report, response_error};
+use crate::error::{is_unknown, report, response_error};
 use crate::fetch_sessions::{Asked, Role, Wanted, key};
 use crate::metadata::Image;
 use crate::partition::{Parked, Partition};
@@ -463,15 +463,6 @@ fn gone(image: &Image, by_id: bool, wanted: &Wanted) -> ResponseError {
     } else {
         ResponseError::UnknownTopicOrPartition
     }
-}
-
-fn is_unknown(error: ResponseError) -> bool {
-    matches!(
-        error,
-        ResponseError::InconsistentTopicId
-            | ResponseError::UnknownTopicId
-            | ResponseError::UnknownTopicOrPartition
-    )
 }
 
 /// A partition that is not there: Kafka sends an empty list of aborted transactions then, and null with other errors.

@@ -11,7 +11,7 @@ mod transactional;
 
 use super::{ApiKey, Context, Outcome, encode};
 use crate::coordinator::Verification;
-use crate::error::response_error;
+use crate::error::{is_unknown, response_error};
 use crate::metadata::{Image, Topic, topic_name};
 use crate::partition::{Partition, ProduceFailure};
 use indexmap::IndexMap;
@@ -239,10 +239,6 @@ fn topic_response(data: &TopicData<'_>) -> TopicProduceResponse {
         }
         TopicKey::Id(id) => TopicProduceResponse::default().with_topic_id(id),
     }
-}
-
-fn is_unknown(error: ResponseError) -> bool {
-    matches!(error, ResponseError::UnknownTopicId | ResponseError::UnknownTopicOrPartition)
 }
 
 /// Whether the log start comes with a refusal: when it was the log that looked at the records and refused them.

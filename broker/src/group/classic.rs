@@ -4,6 +4,7 @@
 use crate::coordinator::runtime::Ticket;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::join_group_response::JoinGroupResponseMember;
+use milena_protocol::java;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -401,9 +402,7 @@ impl ClassicGroup {
 
 /// Where Java's `HashMap` of 16 slots, which Kafka counts the votes in, keeps a name: it takes the first of equals.
 fn hash_slot(name: &str) -> u32 {
-    let hash =
-        name.encode_utf16().fold(0_u32, |hash, unit| hash.wrapping_mul(31).wrapping_add(u32::from(unit)));
-    (hash ^ hash >> 16) & 15
+    java::bucket(java::hash_code(name), 16)
 }
 
 #[cfg(test)]

@@ -233,11 +233,6 @@ impl Partitions {
                 self.left_unclean(at, &error);
             }
         }
-        if let Some(dir) = &self.dirs.metadata_only
-            && let Err(error) = dir.disk().sync_all()
-        {
-            tracing::error!("{error}");
-        }
         let unclean = self.unopened.lock().clone();
         for partition in self.all() {
             let log = partition.log();

@@ -145,7 +145,8 @@ impl MetadataDir {
 
     /// Ends the log for a clean stop.
     pub(crate) fn close(&self) -> Result<()> {
-        self.log.close()
+        self.log.close()?;
+        self.log.sync_closed()
     }
 
     /// Removes everything before a snapshot, which then is the oldest.

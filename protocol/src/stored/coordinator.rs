@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::error::StoredError;
 use super::schema::{Codec, read_whole};
 use super::wire::{Format, Reader, WireError, Writer};
+use crate::java;
 
 /// Keys and values of a record whose type this build does not know.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,12 +24,10 @@ impl UnknownRecord {
     }
 }
 
-/// `Utils.abs(name.hashCode()) % partitions`; Java hashes UTF-16 code units.
+/// `Utils.abs(name.hashCode()) % partitions`
 pub(super) fn partition_for(name: &str, partitions: i32) -> i32 {
-    let hash =
-        name.encode_utf16().fold(0i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
     // Utils.abs maps the one number without an absolute value to 0.
-    hash.checked_abs().unwrap_or(0).checked_rem(partitions).unwrap_or(0)
+    java::hash_code(name).checked_abs().unwrap_or(0).checked_rem(partitions).unwrap_or(0)
 }
 
 /// A value schema: which versions are read, and from which on it is flexible.

@@ -4,6 +4,7 @@ use crate::client::{Client, ClientError, To, check, string};
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::describe_configs_response::DescribeConfigsResult;
 use kafka_protocol::messages::{ApiKey, DescribeConfigsRequest, DescribeConfigsResponse};
+use milena_protocol::java;
 
 /// Source of a value that nobody has set.
 pub(crate) const DEFAULT_CONFIG: i8 = 5;
@@ -60,18 +61,9 @@ pub(crate) async fn describe(
 /// Puts what a `HashMap` of Java's has been given in this order into the order in which it gives it out: Kafka's tool
 /// prints the configurations of a topic in that of such a map.
 pub(crate) fn in_java_order<T>(items: &mut [T], name: impl Fn(&T) -> &str) {
-    // It doubles when it is filled by more than three quarters.
-    let mut buckets = 16_usize;
-    while items.len() > buckets / 4 * 3 {
-        buckets *= 2;
-    }
-    let bucket = |text: &str| {
-        let hash =
-            text.encode_utf16().fold(0_u32, |hash, unit| hash.wrapping_mul(31).wrapping_add(u32::from(unit)));
-        (hash ^ hash >> 16) as usize & (buckets - 1)
-    };
+    let buckets = java::buckets(16, items.len());
     // Within a bucket the order stays.
-    items.sort_by_key(|item| bucket(name(item)));
+    items.sort_by_key(|item| java::bucket(java::hash_code(name(item)), buckets));
 }
 
 #[cfg(test)]
