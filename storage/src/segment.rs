@@ -1,5 +1,6 @@
 //! One segment of a log: a file of record batches, its indexes, and how far it is published.
 
+mod files;
 mod walk;
 
 pub(crate) use walk::Walk;
@@ -209,58 +210,6 @@ impl Segment {
         Published { next_offset: self.base_offset + (word >> 32) as i64, position: word as u32 }
     }
 
-    /// The open log file; it is opened (or made) on first use and stays readable after it was unlinked.
-    pub(crate) fn file(&self, disk: &Disk) -> Result<Arc<File>> {
-        let mut file = self.file.lock();
-        if let Some(file) = &*file {
-            return Ok(file.clone());
-        }
-        let _named = self.home.read();
-        let path = self.path(SegmentFileKind::Log);
-        let opened = Arc::new(if self.is_unborn() { disk.create(&path)? } else { disk.open(&path)? });
-        self.unborn.store(false, Ordering::Release);
-        *file = Some(opened.clone());
-        Ok(opened)
-    }
-
-    /// Lets go of the open file if nobody else uses it; the next reader opens it again.
-    pub(crate) fn close_idle_file(&self) -> bool {
-        let indexes = self.indexes.read();
-        let mut file = self.file.lock();
-        let pinned = matches!(*indexes, Indexes::Pinned(_));
-        let idle = !pinned && file.as_ref().is_some_and(|f| Arc::strong_count(f) == 1);
-        if idle {
-            *file = None;
-        }
-        idle
-    }
-
-    /// Opens all files of a segment that does not grow, and keeps them open: from now on their names may go, or come to
-    /// mean another segment. A reader may have found this one and not yet have opened what it needs.
-    pub(crate) fn pin(&self, disk: &Disk) -> Result<()> {
-        let mut indexes = self.indexes.write();
-        let Indexes::Closed = *indexes else { return Ok(()) };
-        let _named = self.home.read();
-        let _open = self.file(disk)?;
-        let fit = *self.checked.lock() || self.index_files_fit(disk, self.published())?;
-        // Without them a reader searches from the start.
-        let open = |kind| disk.open_if_there(&self.path(kind)).map(|file| file.map(Arc::new));
-        *indexes = Indexes::Pinned(PinnedIndexes {
-            offsets: open(SegmentFileKind::OffsetIndex)?.filter(|_| fit),
-            times: open(SegmentFileKind::TimeIndex)?.filter(|_| fit),
-            transactions: open(SegmentFileKind::TransactionIndex)?,
-        });
-        Ok(())
-    }
-
-    /// Lets go of what [`Segment::pin`] has opened: the files keep their names after all.
-    pub(crate) fn unpin(&self) {
-        let mut indexes = self.indexes.write();
-        if let Indexes::Pinned(_) = *indexes {
-            *indexes = Indexes::Closed;
-        }
-    }
-
     /// Looks something up in the indexes that are in memory, if they are.
     fn in_memory<R>(&self, find: impl FnOnce(&ActiveIndexes) -> R) -> Option<R> {
         match &*self.indexes.read() {
@@ -367,21 +316,16 @@ impl Segment {
 
     /// Largest timestamp of the first batch of a segment that is not empty.
     pub(crate) fn first_timestamp(&self, disk: &Disk) -> Result<i64> {
-        if let Some(known) = self.known_first_timestamp() {
-            return Ok(known);
+        if let Some(known) = self.first_timestamp.get() {
+            return Ok(*known);
         }
-        let head = self.read(disk, 0, HEADER_LEN)?;
+        let head = self.in_passing(|| self.read(disk, 0, HEADER_LEN))?;
         let header = BatchHeader::read(&head).map_err(|e| Error::Corrupt {
             path: self.path(SegmentFileKind::Log),
             position: 0,
             reason: e.to_string(),
         })?;
         Ok(*self.first_timestamp.get_or_init(|| header.max_timestamp))
-    }
-
-    /// [`Segment::first_timestamp`], if it was read before.
-    pub(crate) fn known_first_timestamp(&self) -> Option<i64> {
-        self.first_timestamp.get().copied()
     }
 
     /// Brings the indexes of the last segment into memory, where they grow. Nothing happens if they are there.
@@ -636,10 +580,10 @@ impl Segment {
         }
         let kind = SegmentFileKind::TimeIndex;
         let Some(file) = self.index_file(disk, kind)? else { return Ok(in_memory().filter(|t| *t >= 0)) };
-        let largest = match time::last(&*file, self.base_offset) {
-            Ok(last) if last.timestamp < 0 || self.has_timestamp(disk, last)? => last.timestamp,
-            _ => self.index_anew(disk, IndexLimits::default())?.max_timestamp().timestamp,
-        };
+        let largest = self.in_passing(|| match time::last(&*file, self.base_offset) {
+            Ok(last) if last.timestamp < 0 || self.has_timestamp(disk, last)? => Ok(last.timestamp),
+            _ => Ok(self.index_anew(disk, IndexLimits::default())?.max_timestamp().timestamp),
+        })?;
         self.largest_timestamp.store(largest, Ordering::Relaxed);
         Ok(Some(largest).filter(|t| *t >= 0))
     }

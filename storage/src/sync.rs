@@ -29,7 +29,8 @@ const LINGER: Duration = Duration::from_secs(1);
 /// less than an `fdatasync` of each from 2 or 3 files on.
 const MANY: usize = 3;
 
-/// Files that a pass opens before it syncs them, about: a log with more than these has them open all the same.
+/// Files that a pass opens before it syncs them: with fewer than these it takes the plan of another log, which has as many
+/// at most.
 const FILES_AT_ONCE: usize = 256;
 
 /// What is called when a request is done, on the worker: it must not block.
@@ -159,7 +160,7 @@ fn pass(requests: Vec<Request>, costs: &mut Costs) {
         group.upto = group.upto.max(upto);
         group.waiting.extend(done.map(|done| (upto, done)));
     }
-    let (mut groups, mut done) = (groups.into_values(), Vec::new());
+    let (mut groups, mut done): (Vec<Group>, _) = (groups.into_values().collect(), Vec::new());
     // In portions, because each file is open from its plan to its sync.
     loop {
         let planned = plan_some(&mut groups);
@@ -171,7 +172,11 @@ fn pass(requests: Vec<Request>, costs: &mut Costs) {
             if synced {
                 group.log.flushed(&plan);
             }
-            done.push(group);
+            if synced && plan.is_part() {
+                groups.push(group);
+            } else {
+                done.push(group);
+            }
         }
     }
     // All of them before anybody is answered: who was answered finds what was asked for before him done as well.
@@ -186,10 +191,10 @@ fn pass(requests: Vec<Request>, costs: &mut Costs) {
 
 /// What is to be synced of the next groups, until it is many files; nothing when no group is left. Groups of which there is
 /// nothing to sync are answered.
-fn plan_some(groups: &mut impl Iterator<Item = Group>) -> Vec<(Group, FlushPlan)> {
+fn plan_some(groups: &mut Vec<Group>) -> Vec<(Group, FlushPlan)> {
     let (mut planned, mut files) = (Vec::new(), 0);
     while files < FILES_AT_ONCE
-        && let Some(group) = groups.next()
+        && let Some(group) = groups.pop()
     {
         match group.log.plan_flush(group.upto) {
             Ok(Some(plan)) => {
@@ -277,4 +282,4 @@ impl Costs {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -210,10 +210,6 @@ impl Log {
         }
         let until = now_ms.saturating_sub(config.max_compaction_lag_ms.max(0));
         for segment in dirty.iter().filter(|s| s.published().position > 0) {
-            if segment.known_first_timestamp().is_none() {
-                // The chores close what is opened here.
-                self.stir_to_read();
-            }
             let first = match segment.first_timestamp(&self.disk) {
                 Err(Error::Corrupt { .. }) => -1,
                 first => first?,
@@ -261,10 +257,7 @@ impl Log {
         let config = self.config();
         let segments = self.segments();
         // An older record goes because a newer one is there: should the power fail, it must still be.
-        if let Some(plan) = self.plan_flush(work.first_uncleanable)? {
-            plan.sync(&self.disk)?;
-            self.flushed(&plan);
-        }
+        self.flush_below(work.first_uncleanable)?;
         let mut cleaned = Cleaned { from: work.first_dirty, upto: work.first_dirty, ..Cleaned::default() };
         let mapped = self.map(&segments, work, memory, &mut progress, &mut cleaned)?;
         let behind = segments[..segments.len() - 1].partition_point(|s| s.base_offset < mapped.end);

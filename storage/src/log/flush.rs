@@ -12,10 +12,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 
+/// Segments of a plan, with up to five files each: what waits behind them comes with the next one.
+const SEGMENTS_AT_ONCE: usize = 50;
+
 /// The open files that make a log durable up to an offset when all of them are synced.
 #[derive(Debug)]
 pub(crate) struct FlushPlan {
     upto: i64,
+    /// More segments wait than it holds.
+    is_part: bool,
     /// Segments that begin below are complete then.
     complete_below: i64,
     files: Vec<(Arc<File>, PathBuf)>,
@@ -23,6 +28,11 @@ pub(crate) struct FlushPlan {
 }
 
 impl FlushPlan {
+    /// Whether another plan must follow for all that was asked for.
+    pub(crate) fn is_part(&self) -> bool {
+        self.is_part
+    }
+
     /// Number of files and directories.
     pub(crate) fn len(&self) -> usize {
         self.files.len() + self.dirs.len()
@@ -53,9 +63,17 @@ impl Log {
     /// [`Error::Io`] of the sync: the log directory is offline then, and what was not acknowledged may be lost.
     /// [`Error::Closed`] if the log was deleted.
     pub fn flush(&self) -> Result<()> {
-        if let Some(plan) = self.plan_flush(self.end_offset())? {
+        self.flush_below(self.end_offset())
+    }
+
+    /// As [`Log::flush`], of what is below an offset.
+    pub(super) fn flush_below(&self, upto: i64) -> Result<()> {
+        while let Some(plan) = self.plan_flush(upto)? {
             plan.sync(&self.disk)?;
             self.flushed(&plan);
+            if !plan.is_part {
+                break;
+            }
         }
         Ok(())
     }
@@ -150,8 +168,8 @@ impl Log {
         dir.parent().map_or(Ok(()), |root| self.disk.sync_dir(root))
     }
 
-    /// What must be synced so that everything below `upto` is on the device; if that reaches into the active segment,
-    /// everything that was appended so far. `None`: it is there already.
+    /// What must be synced so that everything below `upto` is on the device, or of many segments the first; if that reaches
+    /// into the active segment, everything that was appended so far. `None`: it is there already.
     ///
     /// # Errors
     /// [`Error::Offline`]; [`Error::Closed`] if the log was deleted; [`Error::Io`] or [`Error::Full`] if a file cannot
@@ -168,16 +186,20 @@ impl Log {
         let epochs = self.write_epochs()?;
         let all = self.segments();
         let active = all.last().expect("a log has at least one segment");
-        let upto = if upto > active.base_offset {
-            // What is appended from now on may wait for `flush.ms`; the rest is about to be synced.
-            self.unsynced_since_ms.store(i64::MAX, Ordering::Relaxed);
-            active.published().next_offset
-        } else {
-            upto
-        };
         // A segment that was synced while it grew has been cut to its length and got its indexes since.
         let first = all.partition_point(|s| s.base_offset < complete_below.min(from));
         let first = first.min(all.partition_point(|s| s.base_offset <= from).saturating_sub(1));
+        let next = all.get(first + SEGMENTS_AT_ONCE).filter(|next| next.base_offset < upto);
+        let is_part = next.is_some();
+        let upto = match next {
+            Some(next) => next.base_offset,
+            None if upto > active.base_offset => {
+                // What is appended from now on may wait for `flush.ms`; the rest is about to be synced.
+                self.unsynced_since_ms.store(i64::MAX, Ordering::Relaxed);
+                active.published().next_offset
+            }
+            None => upto,
+        };
         let behind = all.partition_point(|s| s.base_offset < upto);
         // Segments that were removed before they were synced must not come back.
         let mut new_file = all[0].base_offset > from;
@@ -187,7 +209,7 @@ impl Log {
         }
         for (at, segment) in all[..behind].iter().enumerate().skip(first) {
             let path = segment.path(SegmentFileKind::Log);
-            files.push((self.open_for_sync(|| segment.file(&self.disk))?, path));
+            files.push((self.open_for_sync(|| segment.file_for_once(&self.disk))?, path));
             new_file |= segment.base_offset >= from;
             self.add_indexes(segment, Arc::ptr_eq(segment, active), &mut files)?;
             if let Some(next) = all.get(at + 1) {
@@ -209,7 +231,7 @@ impl Log {
         for path in [dir, parent].into_iter().flatten() {
             dirs.push((self.open_for_sync(|| self.disk.open_read(&path))?, path));
         }
-        Ok(Some(FlushPlan { upto, complete_below: active.base_offset.min(upto), files, dirs }))
+        Ok(Some(FlushPlan { upto, is_part, complete_below: active.base_offset.min(upto), files, dirs }))
     }
 
     /// A start trusts the index files of segments below the recovery point; those of the active one are written when it

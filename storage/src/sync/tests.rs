@@ -405,13 +405,18 @@ fn a_panic_in_a_pass_is_the_end_of_its_directory_and_not_of_the_worker() {
     assert!(outcome.recv().unwrap().is_ok(), "the worker serves other directories");
 }
 
-#[test]
-fn a_pass_over_many_logs_has_few_files_open_at_a_time() {
+/// Descriptors of this process for what lies in a directory.
+pub(crate) fn open_below(dir: &Path) -> usize {
+    let open = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+    open.filter(|fd| std::fs::read_link(fd.path()).is_ok_and(|file| file.starts_with(dir))).count()
+}
+
+/// A directory, and the most files that were opened between two syncs.
+fn counting() -> (tempfile::TempDir, Disk, Arc<AtomicUsize>) {
     let dir = tempfile::tempdir().unwrap();
-    // Openings since the last sync, and the most of them.
-    let (opened, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let most = Arc::new(AtomicUsize::new(0));
     let hook = {
-        let (opened, most) = (opened.clone(), most.clone());
+        let (opened, most) = (AtomicUsize::new(0), most.clone());
         move |op, _: &Path| {
             match op {
                 Op::Open | Op::OpenRead => drop(opened.fetch_add(1, Ordering::Relaxed)),
@@ -424,6 +429,12 @@ fn a_pass_over_many_logs_has_few_files_open_at_a_time() {
         }
     };
     let disk = Disk::with_faults(dir.path(), Box::new(hook));
+    (dir, disk, most)
+}
+
+#[test]
+fn a_pass_over_many_logs_has_few_files_open_at_a_time() {
+    let (dir, disk, most) = counting();
     let open = |n: i32| {
         let dir = dir.path().join(n.to_string());
         std::fs::create_dir(&dir).unwrap();
@@ -437,12 +448,45 @@ fn a_pass_over_many_logs_has_few_files_open_at_a_time() {
             request(log, 1)
         })
         .unzip();
-    opened.store(0, Ordering::Relaxed);
+    // What was opened before counts with the first sync, so one comes here.
+    disk.sync_dir(dir.path()).unwrap();
+    most.store(0, Ordering::Relaxed);
     pass(requests, &mut Costs::default());
     // Some openings find nothing, or are over at once; all logs together have more than a thousand.
     assert!((100..2 * FILES_AT_ONCE).contains(&most.load(Ordering::Relaxed)), "{most:?}");
     assert!(outcomes.iter().all(|outcome| outcome.try_recv().unwrap().is_ok()));
     assert!(logs.iter().all(|log| log.recovery_point() == 1));
+}
+
+#[test]
+fn a_pass_over_many_segments_has_few_files_open_at_a_time() {
+    let (dir, disk, most) = counting();
+    let dir = dir.path().join("log");
+    std::fs::create_dir(&dir).unwrap();
+    let config = LogConfig { segment_bytes: 500, ..LogConfig::default() };
+    let log = Arc::new(Log::open(&disk, &dir, config, &Start::default()).unwrap());
+    let append_some = |count: i64| {
+        let end = log.end_offset() + count;
+        while log.end_offset() < end {
+            append(&log, 400).unwrap();
+        }
+        disk.sync_dir(&dir).unwrap();
+        most.store(0, Ordering::Relaxed);
+    };
+    append_some(420);
+    let ((all, done), (some, sooner)) = (request(&log, 420), request(&log, 10));
+    pass(vec![all, some], &mut Costs::default());
+    assert!((100..2 * FILES_AT_ONCE).contains(&most.load(Ordering::Relaxed)), "{most:?}");
+    assert!([done, sooner].iter().all(|outcome| outcome.try_recv().unwrap().is_ok()));
+    assert_eq!((log.recovery_point(), log.recovery_checkpoint()), (420, 419));
+    log.release_idle(0);
+    assert!(open_below(&dir) < 5, "{} files are open", open_below(&dir));
+    append_some(200);
+    log.release_idle(1);
+    log.flush().unwrap();
+    assert!(open_below(&dir) < 5, "nobody reads, but {} files stay open", open_below(&dir));
+    assert_eq!(log.recovery_point(), 620);
+    assert!((100..2 * FILES_AT_ONCE).contains(&most.load(Ordering::Relaxed)), "{most:?}");
 }
 
 /// A partition directory may be a symbolic link to another file system: `syncfs` of ours does not reach it.

@@ -39,7 +39,7 @@ impl<'a> Source<'a> {
     pub(super) fn new(segment: &'a Segment, disk: &Disk, from: u32, piece: usize) -> Result<Self> {
         Ok(Self {
             segment,
-            file: segment.file(disk)?,
+            file: segment.file_for_once(disk)?,
             buffer: Vec::new(),
             at: u64::from(from),
             passed: 0,

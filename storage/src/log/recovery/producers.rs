@@ -171,6 +171,9 @@ impl Loader<'_> {
                     all_aborted.entry(segment.base_offset).or_default().push(aborted);
                 }
             }
+            // There may be thousands of them.
+            drop(file);
+            segment.close_idle_file();
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::file::{Disk, Op};
 use crate::log::{Append, Bound, Log, Start};
 use crate::producers::Origin;
+use crate::sync::tests::open_below;
 use milena_protocol::records::{BatchBuilder, BatchHeader, HEADER_LEN};
 use std::collections::BTreeSet;
 use std::io;
@@ -474,6 +475,29 @@ fn a_pass_takes_a_bounded_number_and_asks_for_the_next() {
     let log = filled(dir.path(), LogConfig { retention_ms: 10, ..config() }, &[0; 120]);
     let found = [(); 2].map(|()| log.retain(NOW).unwrap()).map(|pass| (pass.by_time, pass.more));
     assert_eq!(found, [(100, true), (20, false)]);
+}
+
+/// What looks at every segment once has none of them open afterwards, be there thousands.
+#[test]
+fn segments_that_are_looked_at_do_not_stay_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = LogConfig { compact: true, delete: true, max_compaction_lag_ms: 1_000, ..config() };
+    filled(dir.path(), config.clone(), &[NOW; 120]).close().unwrap();
+    type Look = (&'static str, fn(&Log));
+    let looks: [Look; 4] = [
+        ("retention", |log| assert_eq!(log.retain(NOW).unwrap().segments(), 0)),
+        ("a lookup by time", |log| assert!(log.offset_for_timestamp(NOW + 1).unwrap().is_none())),
+        ("the largest timestamp", |log| {
+            assert_eq!(log.offset_of_max_timestamp().unwrap().unwrap().offset, 0)
+        }),
+        ("the cleaner", |log| assert!(log.cleanable(NOW).unwrap().is_some())),
+    ];
+    for (who, look) in looks {
+        let log = open(dir.path(), LogConfig { retention_ms: 1_000, ..config.clone() });
+        look(&log);
+        let open = open_below(dir.path());
+        assert!(open < 5, "{who} has left {open} files open");
+    }
 }
 
 /// With few descriptors left a pass takes what it can, and leaves some of them to others.
