@@ -30,34 +30,35 @@ impl Progress {
             self.end.notify_all();
         }
     }
+
+    /// Has a line said every so often until the end comes. `left`: the bytes that are still to be read, asked for only when
+    /// there is something to say.
+    fn report(&self, every: Duration, mut left: impl FnMut() -> u64, mut say: impl FnMut(String)) {
+        let mut finished = self.finished.lock();
+        while !*finished {
+            if self.end.wait_for(&mut finished, every).timed_out() {
+                say(format!(
+                    "recovering logs after a stop that was not clean: {} of {} open, {} MiB left to read",
+                    self.opened.load(Ordering::Relaxed),
+                    self.total,
+                    left() >> 20
+                ));
+            }
+        }
+    }
 }
 
 impl Partitions {
     /// Speaks of the progress until it is at its end.
     pub(super) fn report(&self, progress: &Progress, jobs: &[Job]) {
-        // Asked for only when it takes long: it looks into every directory.
-        let mut bytes = None;
-        let mut finished = progress.finished.lock();
-        while !*finished {
-            if !self.end_within_a_line(progress, &mut finished) {
-                let bytes: u64 = *bytes.get_or_insert_with(|| self.unscanned(jobs));
-                let scanned: u64 = self.dirs.online.iter().map(|dir| dir.disk().scanned()).sum();
-                tracing::info!(
-                    "recovering logs after a stop that was not clean: {} of {} open, {} MiB left to read",
-                    progress.opened.load(Ordering::Relaxed),
-                    progress.total,
-                    bytes.saturating_sub(scanned) >> 20
-                );
-            }
-        }
-    }
-
-    fn end_within_a_line(
-        &self,
-        progress: &Progress,
-        finished: &mut parking_lot::MutexGuard<'_, bool>,
-    ) -> bool {
-        !progress.end.wait_for(finished, LINE).timed_out()
+        // It looks into every directory.
+        let mut unscanned = None;
+        let left = || {
+            let unscanned = *unscanned.get_or_insert_with(|| self.unscanned(jobs));
+            let scanned: u64 = self.dirs.online.iter().map(|dir| dir.disk().scanned()).sum();
+            unscanned.saturating_sub(scanned)
+        };
+        progress.report(LINE, left, |line| tracing::info!("{line}"));
     }
 
     fn unscanned(&self, jobs: &[Job]) -> u64 {
@@ -65,5 +66,32 @@ impl Partitions {
         found
             .map(|(job, at)| self.dirs.online[at].unscanned(&job.topic.name, job.index as i32).unwrap_or(0))
             .sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Progress;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    #[test]
+    fn a_long_recovery_is_spoken_of_until_its_end() {
+        let (progress, (said, lines)) = (Progress::new(2), mpsc::channel());
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut left = 7 << 20;
+                let less = || {
+                    left = u64::max(left, 2 << 20) - (1 << 20);
+                    left
+                };
+                progress.report(Duration::from_millis(1), less, |line| said.send(line).unwrap());
+            });
+            let first = "recovering logs after a stop that was not clean: 0 of 2 open, 6 MiB left to read";
+            assert_eq!(lines.recv().unwrap(), first);
+            progress.count();
+            assert!(lines.iter().take(10_000).any(|line| line.contains(": 1 of 2 open, ")));
+            progress.count();
+        });
     }
 }
