@@ -110,7 +110,10 @@ async fn unregister(screen: &mut Screen, given: &Given, client: &mut Client) -> 
 }
 
 /// The brokers or, of those who are controllers, the controllers.
-async fn described(client: &mut Client, fenced: bool) -> Result<DescribeClusterResponse, ClientError> {
+pub(crate) async fn described(
+    client: &mut Client,
+    fenced: bool,
+) -> Result<DescribeClusterResponse, ClientError> {
     let request = DescribeClusterRequest::default()
         .with_endpoint_type(if client.stays() { 2 } else { 1 })
         .with_include_fenced_brokers(fenced);

@@ -3,6 +3,7 @@
 use crate::cli::admin::{self, Resource};
 use crate::cli::connect::Properties;
 use crate::cli::failure::Failure;
+use crate::cli::kafka::cluster;
 use crate::cli::kafka::configs_of;
 use crate::cli::kafka::groups;
 use crate::cli::screen::Screen;
@@ -134,8 +135,13 @@ async fn known(client: &mut Client, kind: &str) -> Result<Vec<String>, Failure> 
     let mut names: Vec<String> = match kind {
         "topics" => client.metadata(None).await?.into_iter().map(|topic| topic.name).collect(),
         "brokers" | "broker-loggers" => {
-            client.metadata(Some(&[])).await?;
-            return Ok(client.nodes().keys().map(ToString::to_string).chain([String::new()]).collect());
+            let ids: Vec<i32> = if client.stays() {
+                cluster::described(client, false).await?.brokers.iter().map(|node| *node.broker_id).collect()
+            } else {
+                client.metadata(Some(&[])).await?;
+                client.nodes().keys().copied().collect()
+            };
+            return Ok(ids.iter().map(ToString::to_string).chain([String::new()]).collect());
         }
         "client-metrics" => listed(client, 16).await?,
         _ => {
