@@ -23,6 +23,9 @@ const HOT_BYTES: usize = 64 << 10;
 const HOT_WINDOW_MS: i64 = 1000;
 /// In place of that second's beginning: the kernel refused a mapping, and is not asked again for this segment.
 const NEVER_MAP: i64 = i64::MAX;
+/// With fewer records from one sync to the next nothing is mapped: a store makes a whole folio of the page cache dirty,
+/// which may be as large as a step of zeros, and each sync would write it; `pwrite` makes dirty what it writes.
+const MAPPED_MIN: i64 = 500;
 
 /// What is said of a batch before it is appended.
 pub(super) type Checking = std::result::Result<Checked, ProducerError>;
@@ -259,16 +262,17 @@ impl Log {
             writer.tail = Tail::Cold { since_ms: NEVER_MAP, bytes: 0 };
             return Ok(());
         }
+        let may_map = config.mapped && !self.elsewhere && config.flush_messages >= MAPPED_MIN;
         if let Tail::Mapped(tail) = &writer.tail {
-            if tail.holds(reach) {
+            if tail.holds(reach) && may_map {
                 return Ok(());
             }
-            // `segment.bytes` was raised since the mapping was made.
+            // `segment.bytes` was raised since the mapping was made, or `flush.messages` set.
             self.unmap(writer)?;
             writer.tail = Tail::Cold { since_ms: now_ms, bytes: HOT_BYTES };
         }
         let Tail::Cold { since_ms, bytes } = &mut writer.tail else { return Ok(()) };
-        if *since_ms == NEVER_MAP || !config.mapped || self.elsewhere {
+        if *since_ms == NEVER_MAP || !may_map {
             return Ok(());
         }
         if now_ms - *since_ms > HOT_WINDOW_MS {

@@ -237,6 +237,24 @@ fn a_larger_segment_size_holds_at_once_on_a_mapped_tail() {
     assert!(read_all(&log, 1 << 20) == expected);
 }
 
+/// What a sync of a mapped tail would write is far more than a few records.
+#[test]
+fn a_tail_that_is_synced_often_is_not_mapped() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path(), &LogConfig { flush_messages: 1, ..LogConfig::default() }, true);
+    let one = batch(10, 1, 90_000);
+    let is_mapped = |messages| {
+        log.set_config(LogConfig { flush_messages: messages, ..LogConfig::default() });
+        (0..3).for_each(|_| _ = append(&log, &one, &HOW).unwrap());
+        (log.mapped.load(Ordering::Relaxed), log.active().file(&log.disk).unwrap().metadata().unwrap().len())
+    };
+    let size = stored(&one, 0, 3).len() as u64;
+    assert_eq!(is_mapped(1), (false, 3 * size));
+    assert!(is_mapped(10_000).0);
+    assert_eq!(is_mapped(10), (false, 9 * size), "and what was kept ready is cut off");
+    assert!(is_mapped(i64::MAX).0);
+}
+
 #[test]
 fn other_settings_hold_for_the_next_append() {
     let dir = tempfile::tempdir().unwrap();
