@@ -372,15 +372,27 @@ impl Process {
 }
 
 impl Drop for Process {
+    /// A panic of the broker is a defect, even where it goes on and a client sees no more than a closed connection.
     fn drop(&mut self) {
-        if matches!(self.child.try_wait(), Ok(None)) {
+        let runs = matches!(self.child.try_wait(), Ok(None));
+        if runs {
             let _ = self.child.kill();
             let _ = self.child.wait();
-            if thread::panicking() {
+        }
+        if thread::panicking() {
+            if runs {
                 eprintln!("the broker's last lines:");
                 self.output().iter().rev().take(30).rev().for_each(|line| eprintln!("  {line}"));
             }
+            return;
         }
+        let (lock, changed) = &*self.output;
+        let guard = lock.lock().expect("no reader panics");
+        let all = changed.wait_timeout_while(guard, PATIENCE, |output| output.readers > 0);
+        let (output, _) = all.expect("no reader panics");
+        let panics: Vec<&str> =
+            output.lines.iter().map(String::as_str).filter(|line| line.contains("panicked at")).collect();
+        assert!(panics.is_empty(), "the broker has a defect: {panics:#?}");
     }
 }
 
@@ -399,4 +411,19 @@ fn collect(stream: impl Read + Send + 'static, output: Arc<(Mutex<Output>, Condv
         output.0.lock().expect("no waiter panics").readers -= 1;
         output.1.notify_all();
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Process;
+    use std::process::Command;
+
+    #[test]
+    #[should_panic(expected = "the broker has a defect")]
+    fn a_panic_that_the_broker_survives_fails_the_test() {
+        let said = "thread 'tokio-rt-worker' panicked at broker/src/api.rs:1:1:";
+        let broker =
+            Process::spawn(Command::new("sh").args(["-c", &format!("echo \"{said}\" >&2; exec sleep 60")]));
+        broker.wait_for_line("panicked");
+    }
 }

@@ -120,7 +120,6 @@ fn broken_frames_leave_the_broker_as_it_was() {
             .collect();
         attackers.into_iter().map(|attacker| attacker.join().expect("the broker still accepts")).sum()
     });
-    assert_eq!(sent, frames() / THREADS * THREADS);
     delete_others(&broker, &[&topic, &kept]);
     let mut connection = broker.connect();
     assert_eq!(api_versions(&mut connection).api_keys, served.api_keys);
