@@ -36,3 +36,8 @@ impl Answers {
         count
     }
 }
+
+/// The error code that stands at a place of an answer.
+pub(super) fn error_of(answer: &[u8], at: usize) -> i16 {
+    i16::from_be_bytes([answer[at], answer[at + 1]])
+}

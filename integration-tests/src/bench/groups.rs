@@ -4,7 +4,7 @@ mod classic;
 mod consumer;
 mod crowd;
 
-use super::answers::Answers;
+use super::answers::{Answers, error_of};
 use super::server::{Kind, Server};
 use super::{Figures, Note, Options};
 use crate::raw::{Connection, frame};
@@ -25,6 +25,10 @@ use std::time::{Duration, Instant};
 
 /// The topic that members subscribe to.
 const TOPIC: &str = "grouped";
+/// Where the error of a heartbeat stands: after correlation id, tags and throttle time.
+const HEARTBEAT_ERROR: usize = 4 + 1 + 4;
+/// The same of a commit: there come one topic, its name, one partition and its index before.
+const COMMIT_ERROR: usize = HEARTBEAT_ERROR + 1 + 1 + TOPIC.len() + 1 + 4;
 /// Partitions for each of the thousand.
 const PARTITIONS_EACH: i32 = 2;
 /// Requests in flight where one connection sends many.
@@ -75,15 +79,15 @@ fn small_requests(server: &Server, options: &Options, note: Note<'_>) {
     let count = options.count(100_000.0);
     let mut classic = ClassicMember::new("small-classic", 0);
     settle(&mut connection, &mut classic);
-    let figures = many(server, count, |_| classic.heartbeat());
+    let figures = many(server, count, HEARTBEAT_ERROR, |_| classic.heartbeat());
     figures.per_operation("groups, heartbeat of the classic protocol", note);
     let mut consumer = ConsumerMember::new("small-consumer", 0);
     settle(&mut connection, &mut consumer);
-    let figures = many(server, count, |_| consumer.heartbeat());
+    let figures = many(server, count, HEARTBEAT_ERROR, |_| consumer.heartbeat());
     figures.per_operation("groups, heartbeat of the consumer protocol", note);
     let (member, generation) = classic.identity();
     // Apache Kafka waits 5 ms with each (group.coordinator.append.linger.ms), one after the other on a connection.
-    let figures = many(server, options.count(20_000.0), |offset| {
+    let figures = many(server, options.count(20_000.0), COMMIT_ERROR, |offset| {
         frame(0, OFFSET_COMMIT, &commit("small-classic", member, generation, offset))
     });
     figures.per_operation("groups, commit of one offset", note);
@@ -120,8 +124,8 @@ fn many_groups(kind: &Kind, options: &Options, note: Note<'_>) {
     let server = Server::start_with(kind, AT_ONCE);
     create_topic(&mut Connection::open(&server.address), TOPIC, 1, &[]);
     await_coordinators(&server);
-    many(&server, groups, |number| ConsumerMember::new(&group(number), 0).first());
-    many(&server, groups, |number| {
+    many(&server, groups, HEARTBEAT_ERROR, |number| ConsumerMember::new(&group(number), 0).first());
+    many(&server, groups, COMMIT_ERROR, |number| {
         frame(0, OFFSET_COMMIT, &commit(&group(number), &ConsumerMember::id_of(0), 1, number))
     });
     let folder = server.stop_and_keep(Signal::SIGTERM);
@@ -145,8 +149,8 @@ fn settle(connection: &mut Connection, client: &mut impl Client) {
     }
 }
 
-/// Sends `count` requests on one connection, [`DEPTH`] of them in flight.
-fn many(server: &Server, count: u64, request: impl Fn(u64) -> Vec<u8>) -> Figures {
+/// Sends `count` requests on one connection, [`DEPTH`] of them in flight. Their answers have an error code at `error_at`.
+fn many(server: &Server, count: u64, error_at: usize, request: impl Fn(u64) -> Vec<u8>) -> Figures {
     let mut stream = TcpStream::connect(&server.address).expect("the broker listens");
     stream.set_nodelay(true).expect("a socket");
     let mut answers = Answers::default();
@@ -159,7 +163,8 @@ fn many(server: &Server, count: u64, request: impl Fn(u64) -> Vec<u8>) -> Figure
         let requests: Vec<u8> = (sent..end).flat_map(&request).collect();
         stream.write_all(&requests).expect("the broker reads");
         sent = end;
-        room = answers.read(&mut stream, |_| {});
+        room = answers
+            .read(&mut stream, |answer| assert_eq!(error_of(answer, error_at), 0, "the broker refused"));
         answered += room as u64;
     }
     Figures {

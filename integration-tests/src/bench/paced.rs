@@ -1,7 +1,8 @@
 //! Records on time, whether the broker keeps up or not: how old they are when they are acknowledged and when they arrive.
 
-use super::answers::Answers;
+use super::answers::{Answers, error_of};
 use super::consume::parse;
+use super::produce::error_at;
 use super::server::Server;
 use super::{Figures, Note, percentile};
 use crate::raw::{Connection, frame};
@@ -113,12 +114,14 @@ fn send(server: &Server, pace: &Pace, total: u64, clock: Instant) -> (f64, Vec<D
     let begin = clock.elapsed();
     let due_of = move |number: u64| begin + Duration::from_nanos(number * 1_000_000_000 / pace.rate);
     thread::scope(|scope| {
+        let error_at = error_at(pace.topic);
         let acknowledged = scope.spawn(move || {
             let mut answers = Answers::default();
             let mut ages = Vec::new();
             let mut seen = 0;
             while seen < total {
-                answers.read(&mut reader, |_| {
+                answers.read(&mut reader, |answer| {
+                    assert_eq!(error_of(answer, error_at), 0, "the broker refused a record");
                     if seen >= pace.rate {
                         ages.push(clock.elapsed().saturating_sub(due_of(seen)));
                     }

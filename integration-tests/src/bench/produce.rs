@@ -1,7 +1,7 @@
 //! Producers that keep a fixed number of requests in flight, with frames built once.
 
 use super::Figures;
-use super::answers::Answers;
+use super::answers::{Answers, error_of};
 use super::server::Server;
 use super::transaction::Transaction;
 use crate::codecs::compress;
@@ -253,7 +253,7 @@ impl<'a> Lane<'a> {
         loop {
             self.stream.write_all(&out).expect("the broker reads");
             let mut error = 0;
-            let at = self.error_at();
+            let at = error_at(self.load.topic);
             self.answers.read(&mut self.stream, |answer| error = error_of(answer, at));
             match error {
                 0 => return,
@@ -269,7 +269,7 @@ impl<'a> Lane<'a> {
         let mut out = Vec::new();
         let mut begun = VecDeque::with_capacity(self.load.depth);
         let mut room = self.load.depth;
-        let (first, together) = (self.error_at(), self.load.together.unsigned_abs() as usize);
+        let (first, together) = (error_at(self.load.topic), self.load.together.unsigned_abs() as usize);
         while answered < requests {
             out.clear();
             let now = Instant::now();
@@ -296,14 +296,10 @@ impl<'a> Lane<'a> {
         self.templates[self.next].put(out);
         self.next = (self.next + 1) % self.templates.len();
     }
-
-    /// Where the first partition's error stands: after correlation id, tags, one topic with its name, the number of
-    /// partitions and the first one's index.
-    fn error_at(&self) -> usize {
-        4 + 1 + 1 + 1 + self.load.topic.len() + 1 + 4
-    }
 }
 
-fn error_of(answer: &[u8], at: usize) -> i16 {
-    i16::from_be_bytes([answer[at], answer[at + 1]])
+/// Where the error of the first partition stands in an answer to a Produce for one topic: after correlation id, tags, the number
+/// of topics, the name, the number of partitions and the first one's index.
+pub(super) fn error_at(topic: &str) -> usize {
+    4 + 1 + 1 + 1 + topic.len() + 1 + 4
 }

@@ -1,7 +1,7 @@
 //! Small requests on one connection.
 
 use super::Figures;
-use super::answers::Answers;
+use super::answers::{Answers, error_of};
 use super::server::Server;
 use crate::raw::frame;
 use kafka_protocol::messages::ApiVersionsRequest;
@@ -24,7 +24,7 @@ pub(super) fn run(server: &Server, depth: usize, count: u64) -> Figures {
         let more = room.min(usize::try_from(count - sent).unwrap_or(usize::MAX));
         stream.write_all(&many[..more * one.len()]).expect("the broker reads");
         sent += more as u64;
-        room = answers.read(&mut stream, |_| {});
+        room = answers.read(&mut stream, |answer| assert_eq!(error_of(answer, 4), 0, "the broker refused"));
         answered += room as u64;
     }
     Figures {
