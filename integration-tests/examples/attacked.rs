@@ -2,9 +2,10 @@
 
 use milena_integration_tests::attacks::{Attack, Bystander, Latencies, target_batches};
 use milena_integration_tests::broker::Broker;
+use milena_integration_tests::process::forget_peak;
 use milena_integration_tests::requests::{append, create_topic};
 use std::env;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 const HELP: &str = "\
@@ -36,40 +37,34 @@ fn options() -> Result<Options, String> {
     Ok(options)
 }
 
-fn print(name: &str, latencies: &Latencies, resident: u64) {
+fn print(name: &str, latencies: &Latencies, peak: u64) {
     let us = |percent| latencies.percentile(percent).as_micros();
-    println!(
-        "{name:>28} {:>9} {:>9} {:>9} {:>9} {:>9}",
-        us(50.0),
-        us(99.0),
-        us(99.9),
-        us(100.0),
-        resident >> 20
-    );
+    println!("{name:>28} {:>9} {:>9} {:>9} {:>9} {:>9}", us(50.0), us(99.0), us(99.9), us(100.0), peak >> 20);
 }
 
 fn measure(attack: Attack, size: usize, options: &Options) {
     let broker = Broker::milena(&[]).expect("a broker of one's own");
     let mut connection = broker.connect();
-    create_topic(&mut connection, "target", 1, &[]);
+    create_topic(&mut connection, "target", 1, attack.topic_settings());
     create_topic(&mut connection, "quiet", 1, &[]);
     for batch in target_batches() {
         append(&mut connection, "target", 0, batch);
     }
     let mut bystander = Bystander::new(broker.address(), "quiet");
     bystander.rounds(options.rounds / 5);
-    let resident = || broker.usage().map_or(0, |usage| usage.resident);
-    print(&format!("before {attack:?}"), &bystander.rounds(options.rounds), resident());
-    let (stop, under_way) = (AtomicBool::new(false), AtomicBool::new(false));
+    let peak = || broker.usage().map_or(0, |usage| usage.peak);
+    print(&format!("before {attack:?}"), &bystander.rounds(options.rounds), peak());
+    forget_peak(broker.pid().expect("it runs"));
+    let (stop, turns) = (AtomicBool::new(false), AtomicUsize::new(0));
     thread::scope(|scope| {
-        for _ in 0..options.attackers {
-            scope.spawn(|| attack.run(broker.address(), "target", size, &stop, &under_way));
-        }
-        while !under_way.load(Ordering::Relaxed) {
+        let attackers: Vec<_> = (0..options.attackers)
+            .map(|_| scope.spawn(|| attack.run(broker.address(), "target", size, &stop, &turns)))
+            .collect();
+        while turns.load(Ordering::Relaxed) == 0 && !attackers.iter().any(|attacker| attacker.is_finished()) {
             bystander.round();
         }
         let latencies = bystander.rounds(options.rounds);
-        print(&format!("{attack:?} {size}"), &latencies, resident());
+        print(&format!("{attack:?} {size}"), &latencies, peak());
         stop.store(true, Ordering::Relaxed);
     });
 }

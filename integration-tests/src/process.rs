@@ -9,6 +9,8 @@ use std::fs;
 pub struct Usage {
     /// Resident bytes, mapped pages of files included.
     pub resident: u64,
+    /// The most that was resident, ever or since [`forget_peak`].
+    pub peak: u64,
     /// Resident bytes that are not backed by a file.
     pub anonymous: u64,
     /// Open file descriptors.
@@ -32,11 +34,20 @@ pub fn usage(pid: u32) -> Option<Usage> {
     };
     Some(Usage {
         resident: field("VmRSS:") * 1024,
+        peak: field("VmHWM:") * 1024,
         anonymous: field("RssAnon:") * 1024,
         descriptors: fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count),
         mappings: fs::read_to_string(format!("/proc/{pid}/maps")).map_or(0, |maps| maps.lines().count()),
         threads: usize::try_from(field("Threads:")).unwrap_or(0),
     })
+}
+
+/// Lets the kernel count the peak of `pid` anew, from what is resident now.
+///
+/// # Panics
+/// If the process is gone, or not this user's.
+pub fn forget_peak(pid: u32) {
+    fs::write(format!("/proc/{pid}/clear_refs"), "5").expect("a process of one's own");
 }
 
 /// Processor seconds (user and system) that `pid` and all its descendants, ended ones that were waited for included,
@@ -80,7 +91,7 @@ fn stat(pid: u32) -> Option<(u32, u64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{cpu_seconds, usage};
+    use super::{cpu_seconds, forget_peak, usage};
 
     #[test]
     fn reads_its_own_process() {
@@ -89,7 +100,20 @@ mod tests {
             me.resident > 0 && me.anonymous <= me.resident && me.descriptors >= 3 && me.threads >= 1,
             "{me:?}"
         );
+        assert!(me.peak >= me.resident, "{me:?}");
         assert!(cpu_seconds(std::process::id()) >= 0.0);
         assert_eq!(usage(u32::MAX), None);
+    }
+
+    #[test]
+    fn a_peak_is_seen_after_it_is_over() {
+        let me = std::process::id();
+        forget_peak(me);
+        let before = usage(me).expect("this process runs");
+        drop(std::hint::black_box(vec![1_u8; 256 << 20]));
+        let after = usage(me).expect("this process runs");
+        assert!(after.peak >= before.resident + (200 << 20), "{before:?} {after:?}");
+        forget_peak(me);
+        assert!(usage(me).expect("this process runs").peak < after.peak);
     }
 }

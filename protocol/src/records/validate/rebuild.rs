@@ -4,7 +4,7 @@
 //! `max.message.bytes` bounds, and a window.
 
 use std::borrow::Cow;
-use std::io::Write;
+use std::io::{self, Write};
 
 use super::super::batch::{
     Attributes, BatchHeader, HEADER_LEN, LOG_OVERHEAD, NO_TIMESTAMP, TimestampType, compute_crc,
@@ -52,6 +52,26 @@ pub(super) fn rebuild(
     Ok(Validated { header, body: Cow::Owned(body), offset_of_max_timestamp, log_append_time })
 }
 
+/// What the codec has given out will not shrink: no need to pack the rest of a batch that is too large, nor of a record,
+/// which may unpack to two GiB by itself.
+struct Bounded<'a> {
+    encoder: &'a mut Encoder,
+    max: usize,
+}
+
+impl Write for Bounded<'_> {
+    fn write(&mut self, plain: &[u8]) -> io::Result<usize> {
+        if self.encoder.written() > self.max {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.encoder.write(plain)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.encoder.flush()
+    }
+}
+
 /// Returns the packed records, the first one's timestamp, and the index of the first one with the max timestamp.
 fn copy_records(
     received: &BatchHeader,
@@ -88,11 +108,11 @@ fn copy_records(
         write_varlong(&mut prefix, delta);
         write_varint(&mut prefix, index);
         encoder.write_all(&prefix).map_err(malformed)?;
-        stream.copy(tail, &mut encoder).map_err(malformed)?;
-        // What the codec has given out will not shrink: no need to pack the rest of a batch that is too large.
+        let copied = stream.copy(tail, &mut Bounded { encoder: &mut encoder, max: rules.max_message_bytes });
         if encoder.written() + HEADER_LEN > rules.max_message_bytes {
             return Err(too_large(encoder.written() + HEADER_LEN, rules));
         }
+        copied.map_err(malformed)?;
     }
     stream.finish().map_err(malformed)?;
     Ok((encoder.finish().map_err(malformed)?, base_timestamp, index_of_max.unwrap_or(0)))
