@@ -115,7 +115,8 @@ impl Context<'_> {
     pub(crate) fn may_change(&self, partitions: usize, strict_since: i16) -> Result<(), Refusal> {
         let strict = self.version >= strict_since;
         let client = (ANONYMOUS, self.client_id);
-        let changed = self.broker.quotas.may_change(client, partitions, strict, self.broker.clock.now_ms());
+        let changed =
+            self.broker.quotas.may_change(client, partitions, strict, self.broker.clock.steady_ms());
         let (Ok(throttle) | Err(throttle)) = changed;
         self.mutation_throttle.set(self.mutation_throttle.get().max(throttle));
         changed.map(|_| ()).map_err(|_| {

@@ -131,7 +131,7 @@ pub(crate) struct Asked {
     pub(crate) id: i32,
     pub(crate) epoch: i32,
     pub(crate) uses_ids: bool,
-    pub(crate) now_ms: i64,
+    pub(crate) steady_ms: i64,
 }
 
 impl FetchSessions {
@@ -161,7 +161,7 @@ impl FetchSessions {
         let session = {
             let mut open = self.open.lock();
             let entry = open.get_mut(&asked.id).ok_or(ResponseError::FetchSessionIdNotFound)?;
-            entry.used_ms = asked.now_ms;
+            entry.used_ms = asked.steady_ms;
             entry.session.clone()
         };
         // If all of them are forgotten, the request is answered as one without a session.
@@ -191,7 +191,7 @@ impl FetchSessions {
         if open.len() >= self.slots {
             let oldest = open.iter().min_by_key(|(_, e)| e.used_ms).map(|(id, e)| (*id, e.used_ms));
             match oldest {
-                Some((id, used_ms)) if asked.now_ms - used_ms > EVICTION_MS => open.remove(&id),
+                Some((id, used_ms)) if asked.steady_ms - used_ms > EVICTION_MS => open.remove(&id),
                 _ => return Role::None,
             };
         }
@@ -204,7 +204,7 @@ impl FetchSessions {
         let mut session = Session { uses_ids: asked.uses_ids, epoch: 1, partitions: IndexMap::new() };
         session.change(wanted.to_vec(), &[]);
         let session = Arc::new(Mutex::new(session));
-        open.insert(id, Entry { session: session.clone(), used_ms: asked.now_ms });
+        open.insert(id, Entry { session: session.clone(), used_ms: asked.steady_ms });
         Role::First(id, session)
     }
 }
@@ -286,7 +286,7 @@ mod tests {
     }
 
     fn asked(id: i32, epoch: i32) -> Asked {
-        Asked { id, epoch, uses_ids: false, now_ms: 0 }
+        Asked { id, epoch, uses_ids: false, steady_ms: 0 }
     }
 
     fn answer(index: i32, high_watermark: i64) -> PartitionResponse {
@@ -379,7 +379,8 @@ mod tests {
     #[test]
     fn slots_are_bounded_and_idle_sessions_make_room() {
         let sessions = FetchSessions::new(2);
-        let begin = |now_ms| sessions.resolve(Asked { now_ms, ..asked(0, 0) }, vec![], &[]).unwrap().0.id();
+        let begin =
+            |steady_ms| sessions.resolve(Asked { steady_ms, ..asked(0, 0) }, vec![], &[]).unwrap().0.id();
         assert!(begin(0) > 0 && begin(1) > 0);
         assert_eq!(begin(EVICTION_MS), 0, "nobody was idle long enough");
         assert!(begin(EVICTION_MS + 1) > 0);

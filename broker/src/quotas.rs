@@ -136,25 +136,25 @@ impl Quotas {
         user: &str,
         client_id: &str,
         used: f64,
-        now_ms: i64,
+        steady_ms: i64,
     ) -> i64 {
         let Some((sharing, bound)) = self.quota_of(resource, user, client_id) else { return 0 };
         let mut measured = self.measured.lock();
         if measured.rates.len() >= REMEMBERED && !measured.rates.contains_key(&sharing) {
-            measured.rates.retain(|_, rate| !rate.is_idle(self.window, now_ms));
+            measured.rates.retain(|_, rate| !rate.is_idle(self.window, steady_ms));
         }
         let rate = measured.rates.entry(sharing).or_default();
-        rate.add(used, self.window, now_ms);
-        let throttle = rate.excess_ms(bound, self.window, now_ms);
+        rate.add(used, self.window, steady_ms);
+        let throttle = rate.excess_ms(bound, self.window, steady_ms);
         // One request that took long does not silence a client for longer than a sample, as in Kafka.
         if resource == Resource::Request { throttle.min(self.window.sample_ms) } else { throttle }
     }
 
     /// For how many milliseconds a client must be silent, whatever it does now; not for changes of metadata.
-    pub(crate) fn throttle(&self, resource: Resource, user: &str, client_id: &str, now_ms: i64) -> i64 {
+    pub(crate) fn throttle(&self, resource: Resource, user: &str, client_id: &str, steady_ms: i64) -> i64 {
         let Some((sharing, bound)) = self.quota_of(resource, user, client_id) else { return 0 };
         let mut measured = self.measured.lock();
-        measured.rates.get_mut(&sharing).map_or(0, |rate| rate.excess_ms(bound, self.window, now_ms))
+        measured.rates.get_mut(&sharing).map_or(0, |rate| rate.excess_ms(bound, self.window, steady_ms))
     }
 
     /// The most bytes that a fetch of a client may bring.
@@ -174,7 +174,7 @@ impl Quotas {
         client: (&str, &str),
         changes: usize,
         strict: bool,
-        now_ms: i64,
+        steady_ms: i64,
     ) -> Result<i64, i64> {
         if !self.is_active() {
             return Ok(0);
@@ -185,18 +185,18 @@ impl Quotas {
         let mut measured = self.measured.lock();
         if measured.buckets.len() >= REMEMBERED && !measured.buckets.contains_key(&sharing) {
             let idle_ms = self.mutation_window.all_ms();
-            measured.buckets.retain(|_, bucket| !bucket.is_full_after(idle_ms, now_ms));
+            measured.buckets.retain(|_, bucket| !bucket.is_full_after(idle_ms, steady_ms));
         }
         let bucket = measured
             .buckets
             .entry(sharing)
-            .or_insert_with(|| Bucket::full(bound, self.mutation_window, now_ms));
-        let debt_ms = bucket.debt_ms(bound, self.mutation_window, now_ms);
+            .or_insert_with(|| Bucket::full(bound, self.mutation_window, steady_ms));
+        let debt_ms = bucket.debt_ms(bound, self.mutation_window, steady_ms);
         if strict && debt_ms > 0 {
             return Err(debt_ms);
         }
-        bucket.take(changes as f64, bound, self.mutation_window, now_ms);
-        Ok(if strict { 0 } else { bucket.debt_ms(bound, self.mutation_window, now_ms) })
+        bucket.take(changes as f64, bound, self.mutation_window, steady_ms);
+        Ok(if strict { 0 } else { bucket.debt_ms(bound, self.mutation_window, steady_ms) })
     }
 
     /// The quota that counts for a client, the most special there is, and who shares it with whom.

@@ -34,6 +34,7 @@ const DEFAULTS: [(&str, &str); 3] = [
 pub struct Broker {
     process: Option<Process>,
     options: Vec<(String, String)>,
+    environment: Vec<(String, String)>,
     port: u16,
     address: String,
     directory: Option<TempDir>,
@@ -44,7 +45,14 @@ impl Broker {
     #[must_use]
     pub fn any() -> Self {
         match env::var("MILENA_TEST_BROKER") {
-            Ok(address) => Self { process: None, options: Vec::new(), port: 0, address, directory: None },
+            Ok(address) => Self {
+                process: None,
+                options: Vec::new(),
+                environment: Vec::new(),
+                port: 0,
+                address,
+                directory: None,
+            },
             Err(_) => Self::start(&[]),
         }
     }
@@ -69,6 +77,18 @@ impl Broker {
         Self::own(options)
     }
 
+    /// Like [`Self::milena`], with variables in its environment.
+    #[must_use]
+    pub fn milena_with(environment: &[(&str, &str)], options: &[(&str, &str)]) -> Option<Self> {
+        // As those without say it aloud.
+        let external =
+            ["MILENA_TEST_SERVER", "MILENA_TEST_BROKER"].iter().any(|key| env::var_os(key).is_some());
+        if external {
+            return Self::milena(options);
+        }
+        Some(Self::start_with(tempfile::tempdir().expect("a temporary folder"), options, environment))
+    }
+
     /// Starts a broker on a folder of its own.
     fn start(options: &[(&str, &str)]) -> Self {
         Self::start_in(tempfile::tempdir().expect("a temporary folder"), options)
@@ -80,6 +100,10 @@ impl Broker {
     /// If it does not start.
     #[must_use]
     pub fn start_in(directory: TempDir, options: &[(&str, &str)]) -> Self {
+        Self::start_with(directory, options, &[])
+    }
+
+    fn start_with(directory: TempDir, options: &[(&str, &str)], environment: &[(&str, &str)]) -> Self {
         let port = free_port();
         let mut all: Vec<(String, String)> = Vec::new();
         for (key, value) in DEFAULTS.iter().chain(options) {
@@ -89,6 +113,7 @@ impl Broker {
         let mut broker = Self {
             process: None,
             options: all,
+            environment: environment.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
             port,
             address: format!("127.0.0.1:{port}"),
             directory: Some(directory),
@@ -103,7 +128,8 @@ impl Broker {
     /// If it runs, is external, or does not start.
     pub fn launch(&mut self) {
         assert!(self.process.is_none(), "the broker runs");
-        let process = Process::spawn(&mut command(self.directory(), self.port, &self.options));
+        let mut command = command(self.directory(), self.port, &self.options);
+        let process = Process::spawn(command.envs(self.environment.iter().cloned()));
         process.wait_for_line(READY);
         self.process = Some(process);
     }

@@ -85,7 +85,8 @@ pub(crate) fn handle(cx: &Context<'_>, body: &[u8], out: &mut Gather) -> Outcome
         }
     };
     let throttled = cx.broker.quotas.is_active()
-        && cx.broker.quotas.throttle(Resource::Fetch, ANONYMOUS, cx.client_id, cx.broker.clock.now_ms()) > 0;
+        && cx.broker.quotas.throttle(Resource::Fetch, ANONYMOUS, cx.client_id, cx.broker.clock.steady_ms())
+            > 0;
     if throttled {
         // Nothing at all is the answer that says so; when the client may ask again is filled in with the rest.
         let start = begin(cx.version, cx.correlation_id, out);
@@ -207,8 +208,9 @@ impl Fetch {
             let (name, id) = named(&topic.topic, topic.topic_id);
             forgotten.extend(topic.partitions.iter().map(|p| key(&name, id, *p)));
         }
-        let now_ms = cx.broker.clock.now_ms();
-        let asked = Asked { id: request.session_id, epoch: request.session_epoch, uses_ids: by_id, now_ms };
+        let steady_ms = cx.broker.clock.steady_ms();
+        let asked =
+            Asked { id: request.session_id, epoch: request.session_epoch, uses_ids: by_id, steady_ms };
         let (role, wanted) =
             cx.broker.fetch_sessions.resolve(asked, wanted.into_values().collect(), &forgotten)?;
         let wanted = wanted.into_iter().map(|wanted| {

@@ -31,9 +31,9 @@ pub(super) struct SinceSnapshot {
     pub(super) covered: i64,
     /// Bytes of log behind it.
     pub(super) bytes: u64,
-    /// When it was written, or when this process started.
+    /// When it was written, or when this process started, by the steady clock.
     pub(super) since_ms: i64,
-    /// When old ones are to be looked for.
+    /// When old ones are to be looked for, by the steady clock.
     pub(super) trim_ms: i64,
 }
 
@@ -41,10 +41,10 @@ impl Controller {
     /// Writes a snapshot if one is due (`SnapshotGenerator`), and lets go of those, and of the log, that need not be
     /// kept. Blocks on the disk; changes of the metadata go on meanwhile.
     pub(crate) fn keep_snapshots(&self) {
-        let now_ms = self.clock.now_ms();
+        let (now_ms, steady_ms) = (self.clock.now_ms(), self.clock.steady_ms());
         let config = self.config.load().metadata.clone();
         let mut trim = false;
-        if let Some(image) = self.take_due(config.snapshot_bytes, config.snapshot_interval, now_ms) {
+        if let Some(image) = self.take_due(config.snapshot_bytes, config.snapshot_interval, steady_ms) {
             trim = true;
             let (end_offset, epoch) = (image.offset() + 1, image.epoch());
             let stored = encode(&image)
@@ -58,8 +58,8 @@ impl Controller {
         }
         {
             let since = &mut self.writer.lock().since_snapshot;
-            if trim || now_ms >= since.trim_ms {
-                since.trim_ms = now_ms + TRIM_MS;
+            if trim || steady_ms >= since.trim_ms {
+                since.trim_ms = steady_ms + TRIM_MS;
                 trim = true;
             }
         }
@@ -69,18 +69,18 @@ impl Controller {
     }
 
     /// The image to write, if it is time; the count begins anew then, whatever becomes of it.
-    fn take_due(&self, max_bytes: u64, interval: Option<Duration>, now_ms: i64) -> Option<Arc<Image>> {
+    fn take_due(&self, max_bytes: u64, interval: Option<Duration>, steady_ms: i64) -> Option<Arc<Image>> {
         let mut writer = self.writer.lock();
         let image = self.image.load_full();
         let since = &writer.since_snapshot;
-        let waited = u128::try_from(now_ms - since.since_ms).unwrap_or(0);
+        let waited = u128::try_from(steady_ms - since.since_ms).unwrap_or(0);
         let late = interval.is_some_and(|interval| waited >= interval.as_millis());
         let due = image.offset() >= since.covered && (since.bytes >= max_bytes || late);
         if !due || !image.is_complete() || writer.failed {
             return None;
         }
         let (covered, trim_ms) = (image.offset() + 1, since.trim_ms);
-        writer.since_snapshot = SinceSnapshot { covered, bytes: 0, since_ms: now_ms, trim_ms };
+        writer.since_snapshot = SinceSnapshot { covered, bytes: 0, since_ms: steady_ms, trim_ms };
         Some(image)
     }
 }

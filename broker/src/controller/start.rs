@@ -94,8 +94,8 @@ impl Controller {
             since_snapshot: SinceSnapshot {
                 covered: snapshot.map_or(0, |snapshot| snapshot.end_offset),
                 bytes,
-                since_ms: clock.now_ms(),
-                trim_ms: clock.now_ms(),
+                since_ms: clock.steady_ms(),
+                trim_ms: clock.steady_ms(),
             },
         };
         store.begin().map_err(ControllerError::Store)?;

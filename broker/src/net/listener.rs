@@ -96,13 +96,13 @@ pub(crate) async fn accept(listener: TcpListener, index: usize, broker: Arc<Brok
 /// others, so that its client does not come back at once.
 async fn admit(stream: TcpStream, peer: SocketAddr, index: usize, broker: &Broker) -> Option<TcpStream> {
     let (quotas, rates) = (&broker.quotas.connections, broker.creation_rates(index));
-    let wait_ms = quotas.arrived(index, rates, broker.clock.now_ms());
+    let wait_ms = quotas.arrived(index, rates, broker.clock.steady_ms());
     if wait_ms > 0 {
         tracing::debug!("connections come too fast: accepting waits for {wait_ms} ms");
         tokio::time::sleep(Duration::from_millis(wait_ms)).await;
     }
     let ip = peer.ip().to_canonical();
-    let Some(closed_in_ms) = quotas.refused(index, rates, ip, broker.clock.now_ms()) else {
+    let Some(closed_in_ms) = quotas.refused(index, rates, ip, broker.clock.steady_ms()) else {
         return Some(stream);
     };
     tracing::debug!("connections come too fast from {ip}: this one is closed in {closed_in_ms} ms");

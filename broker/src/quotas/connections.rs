@@ -73,15 +73,15 @@ impl ConnectionQuotas {
     }
 
     /// Counts a connection, and gives for how many milliseconds the listener must not take it in: at most one sample.
-    pub(crate) fn arrived(&self, listener: usize, rates: CreationRates, now_ms: i64) -> u64 {
+    pub(crate) fn arrived(&self, listener: usize, rates: CreationRates, steady_ms: i64) -> u64 {
         let mut state = self.state.lock();
         let State { broker, listeners, .. } = &mut *state;
         let mut wait_ms = 0;
         let of_listener = listeners.entry(listener).or_default();
         for (rate, bound) in [(broker, rates.broker), (of_listener, rates.listener)] {
             if bound < i32::MAX {
-                rate.add(1.0, self.window, now_ms);
-                wait_ms = wait_ms.max(rate.excess_ms(bound.into(), self.window, now_ms));
+                rate.add(1.0, self.window, steady_ms);
+                wait_ms = wait_ms.max(rate.excess_ms(bound.into(), self.window, steady_ms));
             }
         }
         self.bounded(wait_ms)
@@ -94,26 +94,26 @@ impl ConnectionQuotas {
         listener: usize,
         rates: CreationRates,
         ip: IpAddr,
-        now_ms: i64,
+        steady_ms: i64,
     ) -> Option<u64> {
         let mut state = self.state.lock();
         let bound = state.bound_of.get(&ip).copied().or(state.default_bound)?;
         let window = self.window;
         if state.addresses.len() >= REMEMBERED && !state.addresses.contains_key(&ip) {
-            state.addresses.retain(|_, rate| !rate.is_idle(window, now_ms));
+            state.addresses.retain(|_, rate| !rate.is_idle(window, steady_ms));
         }
         let rate = state.addresses.entry(ip).or_default();
-        rate.add(1.0, window, now_ms);
-        let excess_ms = rate.excess_ms(bound, window, now_ms);
+        rate.add(1.0, window, steady_ms);
+        let excess_ms = rate.excess_ms(bound, window, steady_ms);
         if excess_ms == 0 {
             return None;
         }
-        rate.add(-1.0, window, now_ms);
+        rate.add(-1.0, window, steady_ms);
         if rates.broker < i32::MAX {
-            state.broker.add(-1.0, window, now_ms);
+            state.broker.add(-1.0, window, steady_ms);
         }
         if rates.listener < i32::MAX {
-            state.listeners.entry(listener).or_default().add(-1.0, window, now_ms);
+            state.listeners.entry(listener).or_default().add(-1.0, window, steady_ms);
         }
         Some(self.bounded(excess_ms))
     }

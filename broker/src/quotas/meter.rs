@@ -81,8 +81,8 @@ impl Meter {
     }
 
     fn record(&self, resource: Resource, used: f64) -> i64 {
-        let now_ms = self.broker.clock.now_ms();
-        self.broker.quotas.record(resource, ANONYMOUS, &self.client_id, used, now_ms)
+        let steady_ms = self.broker.clock.steady_ms();
+        self.broker.quotas.record(resource, ANONYMOUS, &self.client_id, used, steady_ms)
     }
 }
 

@@ -3,6 +3,7 @@
 mod admin;
 mod attacks;
 mod clients;
+mod clocks;
 mod commands;
 mod compaction;
 mod conditions;

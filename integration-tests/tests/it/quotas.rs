@@ -14,7 +14,7 @@ use milena_integration_tests::requests::{create_topic, fetch, name, produce, tex
 use std::time::{Duration, Instant};
 
 /// Sets a quota for every client id, or with 0 takes it back.
-fn set_quota(connection: &mut Connection, key: &str, value: f64) {
+pub(crate) fn set_quota(connection: &mut Connection, key: &str, value: f64) {
     set_quota_of(connection, "client-id", key, value);
 }
 
