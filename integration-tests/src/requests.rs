@@ -204,9 +204,21 @@ pub fn find_coordinator(connection: &mut Connection, key_type: i8, key: &str) {
 /// # Panics
 /// If there is none within a minute of retriable answers.
 pub fn producer_id(connection: &mut Connection, transactional_id: Option<&str>) -> (i64, i16) {
+    producer_id_with(connection, transactional_id, 60_000)
+}
+
+/// The same, whose transactions end after so many milliseconds.
+///
+/// # Panics
+/// As [`producer_id`].
+pub fn producer_id_with(
+    connection: &mut Connection,
+    transactional_id: Option<&str>,
+    timeout_ms: i32,
+) -> (i64, i16) {
     let request = InitProducerIdRequest::default()
         .with_transactional_id(transactional_id.map(|id| TransactionalId(text(id))))
-        .with_transaction_timeout_ms(60_000)
+        .with_transaction_timeout_ms(timeout_ms)
         .with_producer_id((-1).into())
         .with_producer_epoch(-1);
     if let Some(id) = transactional_id {

@@ -28,6 +28,7 @@ mod quotas;
 mod rd;
 mod retention;
 mod shortage;
+mod stopped;
 mod tidy;
 mod tools;
 mod transactions;

@@ -1,19 +1,17 @@
-//! The machine runs out of something, or stops: what is acknowledged stays, and what is short now is there again later.
+//! The machine runs out of something: what is acknowledged stays, and what is short now is there again later.
 
 use crate::configs::{SET, TOPIC, alter_one, eventually};
 use crate::rd::wait_until;
-use kafka_protocol::messages::{ApiVersionsRequest, ProduceRequest};
+use kafka_protocol::messages::ApiVersionsRequest;
 use milena_integration_tests::broker::{Broker, skipped, unique};
-use milena_integration_tests::raw::{Connection, PATIENCE, frame};
+use milena_integration_tests::raw::{Connection, frame};
 use milena_integration_tests::records::{Batch, batches};
-use milena_integration_tests::requests::{PRODUCE, append, create_topic, look_up, produce, read_all};
+use milena_integration_tests::requests::{append, create_topic, look_up, read_all};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, geteuid};
+use nix::unistd::geteuid;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 const STORAGE_ERROR: i16 = 56;
 
@@ -40,7 +38,7 @@ fn is_offline(broker: &Broker) -> bool {
 }
 
 /// Values that were acknowledged are there, in their order.
-fn assert_holds(broker: &Broker, topic: &str, values: &[Vec<u8>]) {
+pub(crate) fn assert_holds(broker: &Broker, topic: &str, values: &[Vec<u8>]) {
     let stored = read_all(&mut broker.connect(), topic, 0);
     let found: Vec<&[u8]> = batches(&stored).iter().flat_map(|batch| batch.values()).collect();
     assert!(found == values, "{} of {} values in {topic}", found.len(), values.len());
@@ -270,34 +268,4 @@ fn a_directory_that_becomes_read_only_goes_offline_and_loses_nothing() {
     assert_eq!(look_up(&mut connection, &topic, there, -1).offset, acknowledged);
     assert_eq!(append(&mut connection, &topic, there, Batch::of(["again"]).encode()).error_code, 0);
     drop(broker);
-}
-
-/// A stopped process looks to its clients like a slow network.
-#[test]
-fn a_broker_that_was_stopped_goes_on_where_it_was() {
-    let Some(broker) = Broker::milena(&[]) else { return };
-    let mut connection = broker.connect();
-    let topic = unique("stopped");
-    create_topic(&mut connection, &topic, 1, &[]);
-    let pid = Pid::from_raw(i32::try_from(broker.pid().expect("it runs")).expect("a process id"));
-    let mut values = Vec::new();
-    for n in 0..5 {
-        kill(pid, Signal::SIGSTOP).expect("it runs");
-        wait_until("the process to stop", || {
-            fs::read_to_string(format!("/proc/{pid}/status")).is_ok_and(|status| status.contains("State:\tT"))
-        });
-        let value = vec![n; 1000];
-        // Sent into the socket of a process that does not run.
-        let batch = Batch::of([&value]).encode();
-        let request = produce(&topic, 0, -1, batch);
-        connection.send(PRODUCE, &request);
-        connection.patience(Duration::from_millis(100));
-        assert!(connection.receive_frame().is_err(), "it is stopped");
-        connection.patience(PATIENCE);
-        kill(pid, Signal::SIGCONT).expect("it is stopped");
-        let (_, answer) = connection.receive::<ProduceRequest>(PRODUCE);
-        assert_eq!(answer.responses[0].partition_responses[0].error_code, 0);
-        values.push(value);
-    }
-    assert_holds(&broker, &topic, &values);
 }

@@ -13,7 +13,7 @@ use milena_integration_tests::broker::{Broker, unique};
 use milena_integration_tests::raw::{Connection, PATIENCE};
 use milena_integration_tests::records::{Batch, batches};
 use milena_integration_tests::requests::{
-    FETCH, PRODUCE, create_topic, fetch, name, only_partition, produce, producer_id, text,
+    FETCH, PRODUCE, create_topic, fetch, name, only_partition, produce, producer_id_with, text,
 };
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -72,10 +72,15 @@ pub(crate) struct Raw {
 
 impl Raw {
     pub(crate) fn init(connection: &mut Connection, id: String) -> Self {
+        Self::init_with(connection, id, 60_000)
+    }
+
+    /// Its transactions end after so many milliseconds.
+    pub(crate) fn init_with(connection: &mut Connection, id: String, timeout_ms: i32) -> Self {
         // Kafka has no coordinator before it is asked for one.
         let request = FindCoordinatorRequest::default().with_key(text(&id)).with_key_type(1);
         wait_until("the coordinator", || connection.call(3, &request).error_code == 0);
-        let (producer_id, epoch) = producer_id(connection, Some(&id));
+        let (producer_id, epoch) = producer_id_with(connection, Some(&id), timeout_ms);
         Self { id, producer_id, epoch, sequence: 0 }
     }
 
@@ -117,12 +122,16 @@ impl Raw {
     }
 
     pub(crate) fn end(&self, connection: &mut Connection, commit: bool) -> i16 {
-        let request = EndTxnRequest::default()
+        connection.call(3, &self.end_request(commit)).error_code
+    }
+
+    /// In version 3.
+    pub(crate) fn end_request(&self, commit: bool) -> EndTxnRequest {
+        EndTxnRequest::default()
             .with_transactional_id(TransactionalId(text(&self.id)))
             .with_producer_id(self.producer_id.into())
             .with_producer_epoch(self.epoch)
-            .with_committed(commit);
-        connection.call(3, &request).error_code
+            .with_committed(commit)
     }
 
     /// An administrator aborts it in partition 0, in the name of a coordinator of this epoch.
