@@ -115,3 +115,89 @@ func (s *segment) join(ctx context.Context, group, topic string, each func(recor
 	}
 	return reader.Close()
 }
+
+func (s *segment) administer(ctx context.Context, topic string) error {
+	client := s.client()
+	grown, err := client.CreatePartitions(ctx, &kafka.CreatePartitionsRequest{Topics: []kafka.TopicPartitionsConfig{{Name: topic, Count: 3}}})
+	if err != nil {
+		return err
+	}
+	if err := grown.Errors[topic]; err != nil {
+		return err
+	}
+	// The client would answer from what it remembers.
+	connection, err := kafka.DialContext(ctx, "tcp", s.bootstrap)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = connection.Close() }()
+	known, err := connection.ReadPartitions(topic)
+	if err != nil {
+		return err
+	}
+	if err := expect(len(known), 3, "partitions"); err != nil {
+		return err
+	}
+	changed, err := client.IncrementalAlterConfigs(ctx, &kafka.IncrementalAlterConfigsRequest{Resources: []kafka.IncrementalAlterConfigsRequestResource{
+		{ResourceType: kafka.ResourceTypeTopic, ResourceName: topic, Configs: []kafka.IncrementalAlterConfigsRequestConfig{
+			{Name: "retention.ms", Value: "2000000", ConfigOperation: kafka.ConfigOperationSet},
+		}},
+	}})
+	if err != nil {
+		return err
+	}
+	if err := changed.Resources[0].Error; err != nil {
+		return err
+	}
+	described, err := client.DescribeConfigs(ctx, &kafka.DescribeConfigsRequest{Resources: []kafka.DescribeConfigRequestResource{
+		{ResourceType: kafka.ResourceTypeTopic, ResourceName: topic, ConfigNames: []string{"retention.ms"}},
+	}})
+	if err != nil {
+		return err
+	}
+	if err := expect(described.Resources[0].ConfigEntries[0].ConfigValue, "2000000", "retention.ms"); err != nil {
+		return err
+	}
+	listed, err := client.ListOffsets(ctx, &kafka.ListOffsetsRequest{Topics: map[string][]kafka.OffsetRequest{topic: {kafka.LastOffsetOf(0)}}})
+	if err != nil {
+		return err
+	}
+	if err := expect(listed.Topics[topic][0].LastOffset, 20, "end"); err != nil {
+		return err
+	}
+	committed, err := client.OffsetCommit(ctx, &kafka.OffsetCommitRequest{
+		GroupID: topic, GenerationID: -1, Topics: map[string][]kafka.OffsetCommit{topic: {{Partition: 0, Offset: 6}}},
+	})
+	if err != nil {
+		return err
+	}
+	if err := committed.Topics[topic][0].Error; err != nil {
+		return err
+	}
+	fetched, err := client.OffsetFetch(ctx, &kafka.OffsetFetchRequest{GroupID: topic, Topics: map[string][]int{topic: {0}}})
+	if err != nil {
+		return err
+	}
+	if err := expect(fetched.Topics[topic][0].CommittedOffset, 6, "committed"); err != nil {
+		return err
+	}
+	groups, err := client.DescribeGroups(ctx, &kafka.DescribeGroupsRequest{GroupIDs: []string{topic}})
+	if err != nil {
+		return err
+	}
+	if err := expect(groups.Groups[0].GroupState, "Empty", "state"); err != nil {
+		return err
+	}
+	gone, err := client.DeleteGroups(ctx, &kafka.DeleteGroupsRequest{GroupIDs: []string{topic}})
+	if err != nil {
+		return err
+	}
+	if err := gone.Errors[topic]; err != nil {
+		return err
+	}
+	deleted, err := client.DeleteTopics(ctx, &kafka.DeleteTopicsRequest{Topics: []string{topic}})
+	if err != nil {
+		return err
+	}
+	return deleted.Errors[topic]
+}

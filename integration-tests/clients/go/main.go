@@ -35,6 +35,12 @@ type transactional interface {
 	transact(ctx context.Context, id, topic string, values []string) error
 }
 
+// administrative is a library whose calls are tried here, and not by a program of the folder admin.
+type administrative interface {
+	// administer asks for what is known of a topic of two partitions with 20 records, changes and deletes it.
+	administer(ctx context.Context, topic string) error
+}
+
 func open(name, bootstrap string) library {
 	switch name {
 	case "franz":
@@ -55,8 +61,8 @@ func main() {
 		os.Exit(2)
 	}
 	scenarios := map[string]func(context.Context, library, string) error{
-		"codecs": codecs, "group": group, "next": group, "seek": seek, "compacted": compacted,
-		"transaction": transaction, "restart": restart,
+		"codecs": codecs, "group": group, "rebalance": rebalance, "next": next, "seek": seek, "compacted": compacted,
+		"transaction": transaction, "restart": restart, "admin": admin,
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
 	defer cancel()

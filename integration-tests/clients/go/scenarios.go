@@ -209,8 +209,34 @@ func (m *members) rounds(ctx context.Context, lib library, topic string, partiti
 	}
 }
 
-// group has one member, two, one, and one that comes later and goes on where they were.
+// group has one member, and one that comes later and goes on where it was.
 func group(ctx context.Context, lib library, tag string) error {
+	const partitions = 4
+	if err := lib.create(ctx, tag, partitions, nil); err != nil {
+		return err
+	}
+	m := &members{seen: map[string]bool{}, round: map[int]int{}}
+	for number := range 2 {
+		before := len(m.seen)
+		m.seen = map[string]bool{}
+		leave := m.start(ctx, lib, number, tag, tag)
+		defer leave()
+		for range 4 {
+			if err := m.rounds(ctx, lib, tag, partitions, 1); err != nil {
+				return err
+			}
+		}
+		leave()
+		m.done.Wait()
+		if number == 1 && (before == 0 || len(m.seen) > partitions*5) {
+			return fmt.Errorf("who came later saw %d records, some of them again", len(m.seen))
+		}
+	}
+	return m.failure()
+}
+
+// rebalance has one member, two, and one.
+func rebalance(ctx context.Context, lib library, tag string) error {
 	const partitions = 4
 	if err := lib.create(ctx, tag, partitions, nil); err != nil {
 		return err
@@ -232,19 +258,25 @@ func group(ctx context.Context, lib library, tag string) error {
 	}
 	second()
 	m.done.Wait()
-	before := len(m.seen)
-	m.seen = map[string]bool{}
-	third := m.start(ctx, lib, 3, tag, tag)
-	defer third()
-	if err := m.rounds(ctx, lib, tag, partitions, 1); err != nil {
+	return m.failure()
+}
+
+// next is both with the group protocol of KIP-848.
+func next(ctx context.Context, lib library, tag string) error {
+	if err := group(ctx, lib, tag); err != nil {
 		return err
 	}
-	third()
-	m.done.Wait()
-	if before == 0 || len(m.seen) > partitions*2 {
-		return fmt.Errorf("who came later saw %d records again", len(m.seen))
+	return rebalance(ctx, lib, tag+"-rebalance")
+}
+
+func admin(ctx context.Context, lib library, tag string) error {
+	if err := lib.create(ctx, tag, 2, nil); err != nil {
+		return err
 	}
-	return m.failure()
+	if err := lib.send(ctx, tag, "none", -1, values(0, 20)); err != nil {
+		return err
+	}
+	return lib.(administrative).administer(ctx, tag)
 }
 
 // restart sends and reads for some seconds, while somebody kills the broker once: what was acknowledged is read.

@@ -64,6 +64,24 @@ module.exports = (bootstrap, next) => {
 
     offsetAt: (topic, ms) => using(kafka.admin(), async (admin) => Number((await admin.fetchTopicOffsetsByTimestamp(topic, ms))[0].offset)),
 
+    administer: (topic, expect) => using(kafka.admin(), async (admin) => {
+      expect((await admin.listTopics()).includes(topic), true, 'listTopics')
+      expect((await admin.fetchTopicMetadata({ topics: [topic] }))[0].partitions.length, 2, 'fetchTopicMetadata')
+      await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: '4' }] })
+      const offsets = (await admin.fetchTopicOffsets(topic)).find((found) => found.partition === 0)
+      expect([offsets.low, offsets.high], ['4', '20'], 'fetchTopicOffsets')
+      const member = consumer(topic, {})
+      await member.connect()
+      await member.commitOffsets([{ topic, partition: 0, offset: '6' }])
+      await member.disconnect()
+      expect((await admin.fetchOffsets({ groupId: topic, topics: [topic] }))[0].partitions[0].offset, '6', 'fetchOffsets')
+      expect((await admin.listGroups()).groups.some((group) => group.groupId === topic), true, 'listGroups')
+      expect((await admin.describeGroups([topic])).groups[0].members.length, 0, 'describeGroups')
+      await admin.deleteGroups([topic])
+      await admin.deleteTopics({ topics: [topic] })
+      expect((await admin.listTopics()).includes(topic), false, 'deleteTopics')
+    }),
+
     async join(groupId, topic, each) {
       const client = consumer(groupId, { 'auto.commit.interval.ms': 100 })
       await client.connect()

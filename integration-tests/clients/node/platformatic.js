@@ -49,6 +49,23 @@ module.exports = (bootstrap, next) => {
     offsetAt: (topic, ms) => close(consumer(`${topic}-time`, {}), async (client) =>
       Number((await client.listOffsets({ topics: [topic], partitions: { [topic]: [0] }, timestamp: BigInt(ms) })).get(topic)[0])),
 
+    administer: (topic, expect) => close(new Admin(base), async (admin) => {
+      expect((await admin.listTopics()).includes(topic), true, 'listTopics')
+      await admin.createPartitions({ topics: [{ name: topic, count: 3, assignments: [{ brokerIds: [1] }] }] })
+      const resource = { resourceType: 2, resourceName: topic }
+      await admin.incrementalAlterConfigs({ resources: [{ ...resource, configs: [{ name: 'retention.ms', configOperation: 0, value: '2000000' }] }] })
+      const [described] = await admin.describeConfigs({ resources: [{ ...resource, configurationKeys: ['retention.ms'] }] })
+      expect(described.configs[0].value, '2000000', 'describeConfigs')
+      await admin.alterConsumerGroupOffsets({ groupId: topic, topics: [{ name: topic, partitionOffsets: [{ partition: 0, offset: 6n }] }] })
+      const [committed] = await admin.listConsumerGroupOffsets({ groups: [topic] })
+      expect(Number(committed.topics[0].partitions[0].committedOffset), 6, 'listConsumerGroupOffsets')
+      expect((await admin.listGroups()).has(topic), true, 'listGroups')
+      expect((await admin.describeGroups({ groups: [topic] })).get(topic).state, 'EMPTY', 'describeGroups')
+      await admin.deleteGroups({ groups: [topic] })
+      await admin.deleteTopics({ topics: [topic] })
+      expect((await admin.listTopics()).includes(topic), false, 'deleteTopics')
+    }),
+
     async join(groupId, topic, each) {
       let client, stream
       let ended = false

@@ -1,9 +1,11 @@
-"""aiokafka: codecs, group, seek by time, compaction, and a broker that dies, between two runs and in the middle of one."""
+"""aiokafka: codecs, group, rebalance, seek by time, administration, transactions, compaction, and a broker that dies, between two runs and in the middle of one."""
 import asyncio
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+import scenario
 from scenario import BASE_MS, CODECS, COMPACTED, expect, later_ms, main, rounds, values
 
 
@@ -42,6 +44,72 @@ async def group(bootstrap, tag):
     consumer, seen = await read(bootstrap, tag, 40, tag)
     expect([r.offset for r in seen], list(range(60, 100)), "what was not committed")
     await consumer.stop()
+
+
+def rebalance(bootstrap, tag):
+    """Both members live in one loop, which runs while one of them polls."""
+    loop = asyncio.new_event_loop()
+    members = {}
+
+    async def started():
+        consumer = AIOKafkaConsumer(
+            tag, bootstrap_servers=bootstrap, group_id=tag, auto_offset_reset="earliest", enable_auto_commit=False,
+            heartbeat_interval_ms=300)
+        await consumer.start()
+        return consumer
+
+    def join():
+        consumer = loop.run_until_complete(started())
+
+        def member(seconds):
+            came = loop.run_until_complete(consumer.getmany(timeout_ms=int(seconds * 1000)))
+            held = [p.partition for p in consumer.assignment()]
+            return held, [record.value for records in came.values() for record in records]
+
+        members[member] = consumer
+        return member
+
+    async def write(all_values):
+        producer = AIOKafkaProducer(bootstrap_servers=bootstrap)
+        await producer.start()
+        for n, value in enumerate(all_values):
+            await producer.send_and_wait(tag, value, partition=n % 4)
+        await producer.stop()
+
+    loop.run_until_complete(created(bootstrap, NewTopic(tag, 4, 1)))
+    scenario.rebalance(
+        join, lambda member: loop.run_until_complete(members[member].stop()), lambda v: loop.run_until_complete(write(v)))
+
+
+async def created(bootstrap, topic):
+    client = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await client.start()
+    await client.create_topics([topic])
+    await client.close()
+
+
+async def admin(bootstrap, tag):
+    await created(bootstrap, NewTopic(tag, 2, 1))
+    await send(bootstrap, tag, [(v, None) for v in values(0, 20)])
+    consumer, _ = await read(bootstrap, tag, 20, tag)
+    await consumer.commit()
+    await consumer.stop()
+    client = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await client.start()
+    await client.create_partitions({tag: NewPartitions(3)})
+    expect(tag in await client.list_topics(), True, "listed")
+    expect(len((await client.describe_topics([tag]))[0]["partitions"]), 3, "partitions")
+    expect(len((await client.describe_cluster())["brokers"]), 1, "brokers")
+    await client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, tag, {"retention.ms": "2000000"})])
+    answers = await client.describe_configs([ConfigResource(ConfigResourceType.TOPIC, tag)])
+    expect({c[0]: c[1] for c in answers[0].resources[0][4]}["retention.ms"], "2000000", "retention.ms")
+    expect(tag in [group[0] for group in await client.list_consumer_groups()], True, "groups")
+    offsets = await client.list_consumer_group_offsets(tag)
+    expect(sum(offset.offset for offset in offsets.values()), 20, "committed")
+    expect((await client.describe_consumer_groups([tag]))[0].groups[0][2], "Empty", "state")
+    await client.delete_topics([tag])
+    expect(tag in await client.list_topics(), False, "deleted")
+    await client.close()
 
 
 async def seek(bootstrap, tag):
@@ -134,5 +202,5 @@ async def after(bootstrap, tag):
     await consumer.stop()
 
 
-main({"codecs": codecs, "group": group, "seek": seek, "transaction": transaction, "compacted": compacted,
+main({"codecs": codecs, "group": group, "rebalance": rebalance, "admin": admin, "seek": seek, "transaction": transaction, "compacted": compacted,
       "restart": restart, "before": before, "after": after})

@@ -1,10 +1,11 @@
-"""confluent-kafka: codecs, group, seek by time, administration, transactions, compaction, and a broker that dies, between
+"""confluent-kafka: codecs, group, rebalance, seek by time, administration, transactions, compaction, and a broker that dies, between
 two runs and in the middle of one."""
 import time
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 
+import scenario
 from scenario import BASE_MS, CODECS, COMPACTED, expect, later_ms, main, rounds, values
 
 
@@ -57,21 +58,34 @@ def group(bootstrap, tag):
     c.close()
 
 
+def rebalance(bootstrap, tag, **protocol):
+    client = AdminClient({"bootstrap.servers": bootstrap})
+    client.create_topics([NewTopic(tag, 4, 1)])[tag].result(30)
+    members = {}
+
+    def join():
+        c = consumer(bootstrap, tag, **protocol)
+        c.subscribe([tag])
+
+        def member(seconds):
+            records = [record for record in c.consume(100, seconds) if record.error() is None]
+            return [p.partition for p in c.assignment()], [record.value() for record in records]
+
+        members[member] = c
+        return member
+
+    def write(all_values):
+        producer = Producer({"bootstrap.servers": bootstrap})
+        for n, value in enumerate(all_values):
+            producer.produce(tag, value, partition=n % 4)
+        expect(producer.flush(30), 0, "not sent")
+
+    scenario.rebalance(join, lambda member: members[member].close(), write)
+
+
 def next_protocol(bootstrap, tag):
     """The group protocol of KIP-848."""
-    send(bootstrap, tag, [(v, 0) for v in values(0, 100)])
-    members = [consumer(bootstrap, tag, **{"group.protocol": "consumer"}) for _ in range(2)]
-    for c in members:
-        c.subscribe([tag])
-    seen, end = [], time.monotonic() + 30
-    while len(seen) < 100 and time.monotonic() < end:
-        for c in members:
-            record = c.poll(0.1)
-            if record is not None and record.error() is None:
-                seen.append(record.value())
-    expect(sorted(set(seen)), sorted(values(0, 100)), "next protocol")
-    for c in members:
-        c.close()
+    rebalance(bootstrap, tag, **{"group.protocol": "consumer"})
 
 
 def seek(bootstrap, tag):
@@ -168,5 +182,5 @@ def after(bootstrap, tag):
     c.close()
 
 
-main({"codecs": codecs, "group": group, "next": next_protocol, "seek": seek, "admin": admin,
+main({"codecs": codecs, "group": group, "rebalance": rebalance, "next": next_protocol, "seek": seek, "admin": admin,
       "transaction": transaction, "compacted": compacted, "restart": restart, "before": before, "after": after})

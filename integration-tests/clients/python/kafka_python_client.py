@@ -1,10 +1,11 @@
-"""kafka-python: codecs, group, seek by time, compaction, and a broker that dies, between two runs and in the middle of one."""
+"""kafka-python: codecs, group, rebalance, seek by time, transactions, compaction, and a broker that dies, between two runs and in the middle of one."""
 import time
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
 from kafka.structs import OffsetAndMetadata
 
+import scenario
 from scenario import BASE_MS, CODECS, COMPACTED, expect, later_ms, main, rounds, values
 
 
@@ -47,6 +48,51 @@ def group(bootstrap, tag):
     consumer, seen = read(bootstrap, tag, 40, tag)
     expect([r.offset for r in seen], list(range(60, 100)), "what was not committed")
     expect(consumer.committed(TopicPartition(tag, 0)), 60, "committed")
+    consumer.close()
+
+
+def rebalance(bootstrap, tag):
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+    admin.create_topics([NewTopic(tag, 4, 1)])
+    admin.close()
+    members = {}
+
+    def join():
+        consumer = KafkaConsumer(
+            tag, bootstrap_servers=bootstrap, group_id=tag, auto_offset_reset="earliest", enable_auto_commit=False,
+            heartbeat_interval_ms=300)
+
+        def member(seconds):
+            came = consumer.poll(int(seconds * 1000))
+            held = [p.partition for p in consumer.assignment()]
+            return held, [record.value for records in came.values() for record in records]
+
+        members[member] = consumer
+        return member
+
+    def write(all_values):
+        producer = KafkaProducer(bootstrap_servers=bootstrap)
+        sent = [producer.send(tag, value, partition=n % 4) for n, value in enumerate(all_values)]
+        for future in sent:
+            future.get(30)
+        producer.close()
+
+    scenario.rebalance(join, lambda member: members[member].close(), write)
+
+
+def transaction(bootstrap, tag):
+    producer = KafkaProducer(bootstrap_servers=bootstrap, transactional_id=tag)
+    producer.init_transactions()
+    for value, commit in (b"committed", True), (b"aborted", False), (b"committed too", True):
+        producer.begin_transaction()
+        producer.send(tag, value).get(30)
+        producer.commit_transaction() if commit else producer.abort_transaction()
+    producer.close()
+    consumer, seen = read(bootstrap, tag, 2, isolation_level="read_committed")
+    expect([r.value for r in seen], [b"committed", b"committed too"], "read_committed")
+    consumer.close()
+    consumer, seen = read(bootstrap, tag, 3)
+    expect([r.value for r in seen], [b"committed", b"aborted", b"committed too"], "read_uncommitted")
     consumer.close()
 
 
@@ -117,5 +163,5 @@ def after(bootstrap, tag):
     consumer.close()
 
 
-main({"codecs": codecs, "group": group, "seek": seek, "compacted": compacted, "restart": restart, "before": before,
+main({"codecs": codecs, "group": group, "rebalance": rebalance, "transaction": transaction, "seek": seek, "compacted": compacted, "restart": restart, "before": before,
       "after": after})

@@ -5,8 +5,16 @@ use milena_integration_tests::broker::{Broker, unique};
 use milena_integration_tests::raw::PATIENCE;
 use milena_integration_tests::records::batches;
 use milena_integration_tests::requests::{create_topic, read_all};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
+};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
 
 #[test]
 fn every_codec_and_acks_round_trips() {
@@ -102,4 +110,58 @@ fn topics_come_into_being_with_their_first_record() {
     assert_eq!(consume(&consumer, 1)[0].value, b"first");
     let metadata = consumer.fetch_metadata(Some(&topic), PATIENCE).expect("metadata");
     assert_eq!(metadata.topics()[0].partitions().len(), 3);
+}
+
+/// Waits for what librdkafka answers, on this thread.
+fn wait_for<F: Future>(future: F) -> F::Output {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => thread::park(),
+        }
+    }
+}
+
+#[test]
+fn the_admin_client_makes_describes_changes_and_deletes() {
+    let broker = Broker::any();
+    let topic = unique("administered");
+    let config = config(broker.address(), &[]);
+    let admin: AdminClient<DefaultClientContext> = config.create().expect("known settings");
+    let options = AdminOptions::new().request_timeout(Some(PATIENCE)).operation_timeout(Some(PATIENCE));
+    let new = NewTopic::new(&topic, 2, TopicReplication::Fixed(1)).set("retention.ms", "1000000");
+    let create = || wait_for(admin.create_topics([&new], &options)).expect("an answer").remove(0);
+    assert_eq!(create(), Ok(topic.clone()));
+    let known = (topic.clone(), rdkafka::types::RDKafkaErrorCode::TopicAlreadyExists);
+    assert_eq!(create(), Err(known));
+    let more = NewPartitions::new(&topic, 3);
+    assert_eq!(wait_for(admin.create_partitions([&more], &options)).expect("an answer"), [Ok(topic.clone())]);
+    let resource = ResourceSpecifier::Topic(&topic);
+    let retention = || {
+        let described = wait_for(admin.describe_configs([&resource], &options)).expect("an answer");
+        let described = described[0].as_ref().expect("a topic that is there");
+        described.get("retention.ms").and_then(|entry| entry.value.clone())
+    };
+    assert_eq!(retention().as_deref(), Some("1000000"));
+    let changed = AlterConfig::new(resource).set("retention.ms", "2000000");
+    let altered = wait_for(admin.alter_configs([&changed], &options)).expect("an answer");
+    assert!(altered[0].is_ok(), "{altered:?}");
+    assert_eq!(retention().as_deref(), Some("2000000"));
+    let partitions = || {
+        let metadata = admin.inner().fetch_metadata(Some(&topic), PATIENCE).expect("metadata");
+        metadata.topics()[0].partitions().len()
+    };
+    assert_eq!(partitions(), 3);
+    assert_eq!(wait_for(admin.delete_topics(&[&topic], &options)).expect("an answer"), [Ok(topic.clone())]);
+    // Asked for, it would come into being again: so all are listed.
+    let all = admin.inner().fetch_metadata(None, PATIENCE).expect("metadata");
+    assert!(all.topics().iter().all(|other| other.name() != topic));
 }

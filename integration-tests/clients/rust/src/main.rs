@@ -1,6 +1,6 @@
 //! `clients rskafka SCENARIO BOOTSTRAP TAG`: rskafka has no groups, no transactions and no choice of acks.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Utc};
 use rskafka::client::partition::{Compression, OffsetAt, PartitionClient, UnknownTopicHandling};
@@ -26,6 +26,7 @@ async fn main() -> Outcome<()> {
         match scenario.as_str() {
             "codecs" => codecs(&client, tag).await,
             "seek" => seek(&client, tag).await,
+            "compacted" => compacted(&client, tag).await,
             "calls" => calls(&client, tag).await,
             "restart" => restart(&client, tag).await,
             other => Err(format!("no scenario {other}").into()),
@@ -97,6 +98,33 @@ async fn seek(client: &Client, tag: &str) -> Outcome<()> {
     expect(&partition.get_offset(OffsetAt::Earliest).await?, &0, "earliest")?;
     expect(&partition.get_offset(OffsetAt::Latest).await?, &50, "latest")?;
     expect(&read(&partition, 21, 1).await?, &values(21, 22), "after the seek")
+}
+
+/// Reads until of every key but the last batch's only the newest record is left. This client sets no topic's configuration: the
+/// topic is there.
+async fn compacted(client: &Client, tag: &str) -> Outcome<()> {
+    let partition = client.partition_client(tag, 0, UnknownTopicHandling::Error).await?;
+    let now_ms = i64::try_from(SystemTime::UNIX_EPOCH.elapsed()?.as_millis())?;
+    let later = |seconds| DateTime::<Utc>::from_timestamp_millis(now_ms + seconds * 1000).unwrap_or_default();
+    for round in 0..5 {
+        let batch = values(round * 10, round * 10 + 10);
+        let batch = batch.into_iter().map(|record| Record { timestamp: later(round), ..record }).collect();
+        partition.produce(batch, Compression::Lz4).await?;
+    }
+    let last = Record { key: Some(b"last".to_vec()), timestamp: later(10), ..values(0, 1).remove(0) };
+    partition.produce(vec![last], Compression::NoCompression).await?;
+    let wanted: Vec<i64> = (40..51).collect();
+    loop {
+        let mut seen = Vec::new();
+        while seen.last() != Some(&50) {
+            let next = seen.last().map_or(0, |offset| offset + 1);
+            seen.extend(partition.fetch_records(next, 1..1_000_000, 500).await?.0.iter().map(|found| found.offset));
+        }
+        if seen == wanted {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 async fn calls(client: &Client, tag: &str) -> Outcome<()> {

@@ -11,6 +11,8 @@ import java.util.concurrent.Future;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.AlterConfigOp;
+import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
@@ -41,7 +43,8 @@ public final class Client {
         switch (args[0]) {
             case "codecs" -> client.codecs();
             case "group" -> client.group("classic");
-            case "next" -> client.group("consumer");
+            case "rebalance" -> client.rebalance("classic");
+            case "next" -> client.next();
             case "migrate" -> client.migrate();
             case "seek" -> client.seek();
             case "admin" -> client.admin();
@@ -81,6 +84,41 @@ public final class Client {
                 .get(new TopicPartition(tag, 0));
             expect("60 so far", committed.offset() + " " + committed.metadata(), "committed");
         }
+    }
+
+    /** One member, two, and one that has the partitions of both, each with its share of the records. */
+    private void rebalance(String protocol) throws Exception {
+        try (Admin admin = Admin.create(Map.of("bootstrap.servers", bootstrap))) {
+            admin.createTopics(List.of(new NewTopic(tag, 6, (short) 1))).all().get();
+        }
+        KafkaConsumer<String, String> first = consumer(tag, protocol, tag);
+        share(List.of(first), 6);
+        try (KafkaConsumer<String, String> second = consumer(tag, protocol, tag)) {
+            share(List.of(first, second), 3);
+            try (KafkaProducer<String, String> producer = producer(Map.of())) {
+                for (int partition = 0; partition < 6; partition++) {
+                    producer.send(new ProducerRecord<>(tag, partition, null, "value"));
+                }
+            }
+            Set<Integer> ofFirst = new HashSet<>();
+            Set<Integer> ofSecond = new HashSet<>();
+            long end = System.nanoTime() + 60_000_000_000L;
+            while (ofFirst.size() != 3 || ofSecond.size() != 3) {
+                first.poll(Duration.ofMillis(50)).forEach(record -> ofFirst.add(record.partition()));
+                second.poll(Duration.ofMillis(50)).forEach(record -> ofSecond.add(record.partition()));
+                expect(true, System.nanoTime() < end, "records of " + ofFirst + " and " + ofSecond);
+            }
+            ofFirst.retainAll(ofSecond);
+            expect(Set.of(), ofFirst, "partitions that both have read");
+            first.close();
+            share(List.of(second), 6);
+        }
+    }
+
+    /** The group protocol of KIP-848. */
+    private void next() throws Exception {
+        group("consumer");
+        new Client(bootstrap, tag + "-rebalance").rebalance("consumer");
     }
 
     /** A group that has members of both protocols for a while, and changes its own with them. */
@@ -209,8 +247,21 @@ public final class Client {
                     ? admin.describeTopics(List.of(tag)).allTopicNames().get().get(tag).partitions().size() : 0;
             }
             expect(1, admin.describeCluster().nodes().get().size(), "nodes");
-            admin.listGroups().all().get();
+            ConfigResource resource = new ConfigResource(ConfigResource.Type.TOPIC, tag);
+            var set = new AlterConfigOp(new ConfigEntry("retention.ms", "2000000"), AlterConfigOp.OpType.SET);
+            admin.incrementalAlterConfigs(Map.of(resource, List.of(set))).all().get();
+            String retention = admin.describeConfigs(List.of(resource)).all().get().get(resource).get("retention.ms").value();
+            expect("2000000", retention, "retention.ms");
+            var committed = Map.of(new TopicPartition(tag, 0), new OffsetAndMetadata(0));
+            admin.alterConsumerGroupOffsets(tag, committed).all().get();
+            // The name that the call has in 3.9 as well.
+            boolean listed = admin.listConsumerGroups().all().get().stream().anyMatch(group -> group.groupId().equals(tag));
+            expect(true, listed, "the group");
+            admin.deleteConsumerGroups(List.of(tag)).all().get();
             admin.deleteTopics(List.of(tag)).all().get();
+            while (admin.listTopics().names().get().contains(tag)) {
+                Thread.onSpinWait();
+            }
         }
     }
 
