@@ -47,27 +47,27 @@ async def group(bootstrap, tag):
 
 
 def rebalance(bootstrap, tag):
-    """Both members live in one loop, which runs while one of them polls."""
-    loop = asyncio.new_event_loop()
-    members = {}
+    class Client:
+        """In a thread of its own, with its own loop."""
 
-    async def started():
-        consumer = AIOKafkaConsumer(
-            tag, bootstrap_servers=bootstrap, group_id=tag, auto_offset_reset="earliest", enable_auto_commit=False,
-            heartbeat_interval_ms=300)
-        await consumer.start()
-        return consumer
+        def __init__(self):
+            self.loop = asyncio.new_event_loop()
+            self.consumer = self.loop.run_until_complete(self.started())
 
-    def join():
-        consumer = loop.run_until_complete(started())
+        async def started(self):
+            consumer = AIOKafkaConsumer(
+                tag, bootstrap_servers=bootstrap, group_id=tag, auto_offset_reset="earliest", enable_auto_commit=False,
+                heartbeat_interval_ms=300)
+            await consumer.start()
+            return consumer
 
-        def member(seconds):
-            came = loop.run_until_complete(consumer.getmany(timeout_ms=int(seconds * 1000)))
-            held = [p.partition for p in consumer.assignment()]
-            return held, [record.value for records in came.values() for record in records]
+        def take(self):
+            came = self.loop.run_until_complete(self.consumer.getmany(timeout_ms=100))
+            taken = [record.value for records in came.values() for record in records]
+            return [p.partition for p in self.consumer.assignment()], taken
 
-        members[member] = consumer
-        return member
+        def leave(self):
+            self.loop.run_until_complete(self.consumer.stop())
 
     async def write(all_values):
         producer = AIOKafkaProducer(bootstrap_servers=bootstrap)
@@ -76,9 +76,8 @@ def rebalance(bootstrap, tag):
             await producer.send_and_wait(tag, value, partition=n % 4)
         await producer.stop()
 
-    loop.run_until_complete(created(bootstrap, NewTopic(tag, 4, 1)))
-    scenario.rebalance(
-        join, lambda member: loop.run_until_complete(members[member].stop()), lambda v: loop.run_until_complete(write(v)))
+    asyncio.run(created(bootstrap, NewTopic(tag, 4, 1)))
+    scenario.rebalance(Client, lambda all_values: asyncio.run(write(all_values)))
 
 
 async def created(bootstrap, topic):

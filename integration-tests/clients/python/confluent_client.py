@@ -61,18 +61,18 @@ def group(bootstrap, tag):
 def rebalance(bootstrap, tag, **protocol):
     client = AdminClient({"bootstrap.servers": bootstrap})
     client.create_topics([NewTopic(tag, 4, 1)])[tag].result(30)
-    members = {}
 
-    def join():
-        c = consumer(bootstrap, tag, **protocol)
-        c.subscribe([tag])
+    class Client:
+        def __init__(self):
+            self.consumer = consumer(bootstrap, tag, **protocol)
+            self.consumer.subscribe([tag])
 
-        def member(seconds):
-            records = [record for record in c.consume(100, seconds) if record.error() is None]
-            return [p.partition for p in c.assignment()], [record.value() for record in records]
+        def take(self):
+            came = [record.value() for record in self.consumer.consume(100, 0.1) if record.error() is None]
+            return [p.partition for p in self.consumer.assignment()], came
 
-        members[member] = c
-        return member
+        def leave(self):
+            self.consumer.close()
 
     def write(all_values):
         producer = Producer({"bootstrap.servers": bootstrap})
@@ -80,7 +80,7 @@ def rebalance(bootstrap, tag, **protocol):
             producer.produce(tag, value, partition=n % 4)
         expect(producer.flush(30), 0, "not sent")
 
-    scenario.rebalance(join, lambda member: members[member].close(), write)
+    scenario.rebalance(Client, write)
 
 
 def next_protocol(bootstrap, tag):

@@ -55,20 +55,20 @@ def rebalance(bootstrap, tag):
     admin = KafkaAdminClient(bootstrap_servers=bootstrap)
     admin.create_topics([NewTopic(tag, 4, 1)])
     admin.close()
-    members = {}
 
-    def join():
-        consumer = KafkaConsumer(
-            tag, bootstrap_servers=bootstrap, group_id=tag, auto_offset_reset="earliest", enable_auto_commit=False,
-            heartbeat_interval_ms=300)
+    class Client:
+        def __init__(self):
+            self.consumer = KafkaConsumer(
+                tag, bootstrap_servers=bootstrap, group_id=tag, auto_offset_reset="earliest", enable_auto_commit=False,
+                heartbeat_interval_ms=300)
 
-        def member(seconds):
-            came = consumer.poll(int(seconds * 1000))
-            held = [p.partition for p in consumer.assignment()]
-            return held, [record.value for records in came.values() for record in records]
+        def take(self):
+            came = self.consumer.poll(timeout_ms=500)
+            values = [record.value for records in came.values() for record in records]
+            return [p.partition for p in self.consumer.assignment()], values
 
-        members[member] = consumer
-        return member
+        def leave(self):
+            self.consumer.close()
 
     def write(all_values):
         producer = KafkaProducer(bootstrap_servers=bootstrap)
@@ -77,7 +77,7 @@ def rebalance(bootstrap, tag):
             future.get(30)
         producer.close()
 
-    scenario.rebalance(join, lambda member: members[member].close(), write)
+    scenario.rebalance(Client, write)
 
 
 def transaction(bootstrap, tag):

@@ -2,6 +2,7 @@
 import inspect
 import asyncio
 import sys
+import threading
 import time
 
 COMPACTED = {"cleanup.policy": "compact", "segment.ms": "1", "min.cleanable.dirty.ratio": "0"}
@@ -28,38 +29,57 @@ def rounds():
     return [(f"key {n}".encode(), f"value {n}, {round}".encode()) for round in range(5) for n in range(10)]
 
 
-def rebalance(join, leave, send):
-    """One member, two, and one again. `join()` gives one, of which `member(seconds)` polls and returns the partitions that it
-    holds and the values that came; `send(values)` writes them in turn to the four partitions of the topic."""
-    def until(what, members, shares):
-        end, held = time.monotonic() + 60, None
-        while time.monotonic() < end:
-            held = [set(member(0.05)[0]) for member in members]
-            if [len(partitions) for partitions in held] == shares:
-                return held
-        sys.exit(f"{what}: {held}")
+class Member(threading.Thread):
+    """A member of a group, which polls until it is to leave. `join()` gives its client, of which `client.take()` polls and
+    returns the numbers of the partitions that it holds and the values that came, and `client.leave()` ends it."""
 
-    def work(members, wanted):
-        send(wanted)
-        end, seen = time.monotonic() + 60, [set() for _ in members]
-        while not set(wanted) <= set().union(*seen):
-            for member, values in zip(members, seen):
-                values.update(member(0.05)[1])
-            if time.monotonic() > end:
-                sys.exit(f"{seen} instead of {wanted}")
-        return seen
+    def __init__(self, join):
+        super().__init__(daemon=True)
+        self.join_group, self.leaving, self.held, self.seen, self.error = join, False, set(), set(), None
+        self.start()
 
-    first = join()
-    until("one member", [first], [4])
-    second = join()
-    ones, others = until("two members", [first, second], [2, 2])
-    expect(ones & others, set(), "partitions of both")
-    ones, others = work([first, second], values(0, 40))
-    expect((len(ones), len(others)), (20, 20), "shares of the records")
-    leave(first)
-    until("who is left", [second], [4])
-    work([second], values(40, 80))
-    leave(second)
+    def run(self):
+        try:
+            client = self.join_group()
+            while not self.leaving:
+                held, came = client.take()
+                self.seen |= set(came)
+                self.held = set(held)
+            client.leave()
+        except Exception as error:  # whatever a library raises is the result
+            self.error = error
+
+    def leave(self):
+        self.leaving = True
+        self.join()
+
+
+def rebalance(join, send):
+    """One member, two, and one again. `send(values)` writes them in turn to the four partitions of the topic."""
+    members = []
+
+    def until(what, condition):
+        end = time.monotonic() + 60
+        while not condition():
+            errors = [member.error for member in members if member.error]
+            if errors or time.monotonic() > end:
+                sys.exit(f"{what}: {errors}, {[(member.held, member.seen) for member in members]}")
+            time.sleep(0.01)
+
+    first = Member(join)
+    members.append(first)
+    until("one member", lambda: len(first.held) == 4)
+    second = Member(join)
+    members.append(second)
+    until("two members", lambda: len(first.held) == len(second.held) == 2 and not first.held & second.held)
+    send(values(0, 40))
+    until("records for both", lambda: len(first.seen) == len(second.seen) == 20 and not first.seen & second.seen)
+    first.leave()
+    until("who is left", lambda: len(second.held) == 4)
+    send(values(40, 80))
+    until("records for one", lambda: second.seen >= set(values(40, 80)))
+    second.leave()
+    expect(second.error, None, "at the end")
 
 
 def main(scenarios):
