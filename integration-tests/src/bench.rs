@@ -6,6 +6,7 @@
 //! printed are medians.
 
 mod answers;
+mod clients;
 mod consume;
 mod disk;
 mod groups;
@@ -33,10 +34,13 @@ cargo run --release -p milena-integration-tests --example bench -- [rounds=3] [s
 
 KAFKA_SERVER=COMMAND measures Apache Kafka beside milena, if java is there: COMMAND DIR PORT [KEY=VALUE..] runs it in
 the foreground.
+MILENA_JAVA=FOLDER has Apache's libraries in its folder jars (target/clients/java, where integration-tests/clients/run java puts
+them).
 MILENA_BINARY=PATH measures that binary. Data lies below TMPDIR: \"durable\" means something on a disk only, not on tmpfs.
 
 Scenarios: produce 64 KiB (plain, idempotent, transactional, in every codec, to 1,000 partitions, 12 in a request), fetch,
 produce 16 KiB, produce one record, durable, end to end, consumers, connections, ApiVersions, after the load, start, groups,
+real clients (librdkafka, and Apache's ProducerPerformance, ConsumerPerformance and EndToEndLatency if java and the jars are there),
 idle partitions (10,000; Apache Kafka takes minutes for them and is measured only with only=\"idle partitions\"); and, with
 only=disk, as root, 8 GiB through 512 MiB of page cache, and a consumer that reads from the disk beside others. CPU is user
 and system time of the broker alone. MB and GiB of packed batches are those before they were packed.";
@@ -104,7 +108,14 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
                 });
                 continue;
             }
-            if options.only != "groups" {
+            if options.wants(clients::NAME) {
+                let server = Server::start(kind);
+                clients::run(&server, &options, &mut |scenario, metric, value| {
+                    table.add(column, scenario, metric, value)
+                });
+                server.stop();
+            }
+            if !["groups", clients::NAME].contains(&options.only.as_str()) {
                 under_load::run(kind, &options, &mut |scenario, metric, value| {
                     table.add(column, scenario, metric, value)
                 });
