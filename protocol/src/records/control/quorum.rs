@@ -28,10 +28,10 @@ pub struct VoterId {
 }
 
 impl LeaderChange {
-    /// The record value: version 1 where every voter has a directory id, else 0.
+    /// The record value: version 1 where there are voters and each has a directory id, else 0.
     pub fn value(&self) -> Vec<u8> {
-        let mut voters = self.voters.iter().chain(&self.granting_voters);
-        let directories = voters.all(|voter| voter.directory_id.is_some()) && !self.voters.is_empty();
+        let mut voters = self.voters.iter().chain(&self.granting_voters).peekable();
+        let directories = voters.peek().is_some() && voters.all(|voter| voter.directory_id.is_some());
         let mut out = i16::from(directories).to_be_bytes().to_vec();
         out.extend_from_slice(&self.leader_id.to_be_bytes());
         for list in [&self.voters, &self.granting_voters] {

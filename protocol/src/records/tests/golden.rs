@@ -90,8 +90,10 @@ fn voters_round_trip() {
     assert_eq!(version.value(), hex("0000 0001 00"));
     assert_eq!(KRaftVersion::read(&version.value()), Ok(version));
     let voter = VoterId { id: 1, directory_id: Some(directory_id) };
-    let message = LeaderChange { leader_id: 1, voters: vec![voter], granting_voters: vec![] };
-    assert_eq!(LeaderChange::read(&message.value()), Ok(message));
+    for (voters, granting_voters) in [(vec![voter], vec![]), (vec![], vec![voter]), (vec![], vec![])] {
+        let message = LeaderChange { leader_id: 1, voters, granting_voters };
+        assert_eq!(LeaderChange::read(&message.value()), Ok(message));
+    }
 }
 
 /// First batch of the snapshot that `kafka-storage format --standalone` writes.
