@@ -2,8 +2,11 @@
 
 /// The nearest candidate by edit distance, if it is near enough to be a slip: a fifth of the length, at least 1.
 pub(crate) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = (name.chars().count() / 5).clamp(1, 4);
+    let length = name.chars().count();
+    let limit = (length / 5).clamp(1, 4);
     candidates
+        // Texts are as far apart as their lengths, at least. A distance takes the product of these.
+        .filter(|candidate| candidate.chars().count().abs_diff(length) <= limit)
         .map(|candidate| (distance(name, candidate), candidate))
         .filter(|(distance, _)| *distance <= limit)
         .min()
