@@ -4,4 +4,6 @@
 #[expect(dead_code, reason = "each binary runs one of the targets")]
 mod targets;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::recovery(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    targets::recovery(data);
+});

@@ -1,7 +1,12 @@
 #![no_main]
 
-#[path = "../targets.rs"]
-#[expect(dead_code, reason = "each binary runs one of the targets")]
-mod targets;
+#[path = "../requests.rs"]
+mod requests;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::request(data));
+/// That of the broker.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    requests::request(data);
+});

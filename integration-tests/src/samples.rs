@@ -11,7 +11,9 @@ use crate::records::Batch;
 use crate::requests::{fetch, name, produce, text};
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages as m;
-use kafka_protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
+use kafka_protocol::messages::add_partitions_to_txn_request::{
+    AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction,
+};
 use kafka_protocol::messages::alter_client_quotas_request::{EntityData, EntryData, OpData};
 use kafka_protocol::messages::alter_partition_reassignments_request::{
     ReassignablePartition, ReassignableTopic,
@@ -27,13 +29,16 @@ use kafka_protocol::messages::describe_quorum_request::{
 use kafka_protocol::messages::elect_leaders_request::TopicPartitions as ElectedTopic;
 use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
+use kafka_protocol::messages::leave_group_request::MemberIdentity;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::list_partition_reassignments_request::ListPartitionReassignmentsTopics;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
-use kafka_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
+use kafka_protocol::messages::offset_fetch_request::{
+    OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
+};
 use kafka_protocol::messages::offset_for_leader_epoch_request::{
     OffsetForLeaderPartition, OffsetForLeaderTopic,
 };
@@ -139,6 +144,8 @@ fn groups(out: &mut Vec<Sample>, topic: &str) {
     );
     add(out, &m::HeartbeatRequest::default().with_group_id(group()).with_member_id(text("nobody")));
     add(out, &m::LeaveGroupRequest::default().with_group_id(group()).with_member_id(text("nobody")));
+    let leaving = vec![MemberIdentity::default().with_member_id(text("nobody"))];
+    add(out, &m::LeaveGroupRequest::default().with_group_id(group()).with_members(leaving));
     add(
         out,
         &m::OffsetCommitRequest::default().with_group_id(group()).with_topics(vec![
@@ -158,6 +165,8 @@ fn groups(out: &mut Vec<Sample>, topic: &str) {
         ]),
     );
     add_from(out, 2, &m::OffsetFetchRequest::default().with_group_id(group()).with_topics(None));
+    let asked = OffsetFetchRequestTopic::default().with_name(name(topic)).with_partition_indexes(vec![0]);
+    add(out, &m::OffsetFetchRequest::default().with_group_id(group()).with_topics(Some(vec![asked])));
     add(out, &m::DescribeGroupsRequest::default().with_groups(vec![group()]));
     add(out, &m::DeleteGroupsRequest::default().with_groups_names(vec![group()]));
     add(
@@ -234,8 +243,13 @@ fn transactions(out: &mut Vec<Sample>, topic: &str) {
         out,
         &m::AddPartitionsToTxnRequest::default()
             .with_v3_and_below_transactional_id(id())
-            .with_v3_and_below_topics(vec![partitions]),
+            .with_v3_and_below_topics(vec![partitions.clone()]),
     );
+    let transaction = AddPartitionsToTxnTransaction::default()
+        .with_transactional_id(id())
+        .with_verify_only(true)
+        .with_topics(vec![partitions]);
+    add(out, &m::AddPartitionsToTxnRequest::default().with_transactions(vec![transaction]));
     add(
         out,
         &m::AddOffsetsToTxnRequest::default()

@@ -1,51 +1,79 @@
 //! The fuzz targets over mutated files that Kafka wrote, for about a second, on a stable compiler.
 
+#[path = "../../../fuzz/mutate.rs"]
+mod mutate;
 #[path = "../../../fuzz/targets.rs"]
 mod targets;
 
+use self::mutate::mutate;
 use crate::golden;
 use crate::random::{Random, for_seeds, note};
+use milena_protocol::records::Batches;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 
-/// Changes a few bytes, cuts, or puts two files together.
-fn mutate(random: &mut Random, corpus: &[&Vec<u8>]) -> Vec<u8> {
-    let mut bytes = random.pick(corpus).clone();
-    bytes.truncate(20_000);
-    for _ in 0..random.below(4) {
-        match random.below(5) {
-            0 if !bytes.is_empty() => bytes.truncate(random.below(bytes.len())),
-            1 => bytes.extend(random.pick(corpus).iter().take(2_000)),
-            2 if !bytes.is_empty() => {
-                let at = random.below(bytes.len());
-                let len = random.below(9).min(bytes.len() - at);
-                bytes[at..at + len].copy_from_slice(&random.bytes(len));
-            }
-            _ if !bytes.is_empty() => {
-                let at = random.below(bytes.len().min(200));
-                bytes[at] ^= 1 << random.below(8);
-            }
-            _ => {}
-        }
-    }
-    bytes
+/// The readers of [`targets::stored`], each of which must have taken something.
+const READERS: [&str; 18] = [
+    "KRaft version",
+    "group record",
+    "leader change",
+    "leader epochs",
+    "marker",
+    "meta.properties",
+    "metadata record",
+    "offsets",
+    "partition's directory",
+    "partition.metadata",
+    "producer snapshot",
+    "quorum-state",
+    "segment's file",
+    "snapshot footer",
+    "snapshot header",
+    "snapshot's file",
+    "transaction record",
+    "voters",
+];
+
+fn seeds() -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds/stored");
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    files.map(|path| fs::read(path).unwrap()).collect()
 }
 
 #[test]
 fn no_mutated_file_is_too_much() {
-    let files = golden::unpack();
+    let (files, seeds) = (golden::unpack(), seeds());
     let of = |kind: &str| {
         files.iter().filter(|(name, _)| name.ends_with(kind)).map(|(_, b)| b).collect::<Vec<_>>()
     };
-    let (logs, all) = (of(".log"), files.values().filter(|bytes| bytes.len() < 5_000).collect::<Vec<_>>());
+    let logs = of(".log");
+    let single = |log: &Vec<u8>| {
+        let batches = Batches::new(log).map_while(Result::ok);
+        batches.map(|(_, bytes)| bytes.to_vec()).filter(|bytes| bytes.len() < 5_000).collect::<Vec<_>>()
+    };
+    let produced: Vec<Vec<u8>> = logs.iter().flat_map(|log| single(log)).collect();
+    let produced: Vec<&Vec<u8>> = produced.iter().collect();
+    let small: Vec<&Vec<u8>> = files.values().chain(&seeds).filter(|bytes| bytes.len() < 5_000).collect();
+    let readers: BTreeSet<&str> = small.iter().flat_map(|bytes| targets::stored(bytes)).collect();
+    assert_eq!(readers.iter().copied().collect::<Vec<_>>(), READERS);
     for_seeds(1, |seed| {
         let mut random = Random::new(seed);
+        let (mut batches, mut recovered, mut changed) = (0, 0, 0);
         for round in 0..400 {
             note(format!("round {round}"));
-            targets::batch(&mutate(&mut random, &logs));
-            targets::request(&mutate(&mut random, &all));
-            targets::stored(&mutate(&mut random, &all));
+            let mut mutated = |corpus| mutate(&mut |end| random.below(end), corpus);
+            batches += u32::from(targets::batch(&mutated(&produced)));
+            let _ = targets::stored(&mutated(&small));
             if round % 4 == 0 {
-                targets::recovery(&mutate(&mut random, &logs));
+                recovered += u32::from(targets::recovery(&mutated(&logs)));
+                changed += u32::from(targets::files(&mutated(&small)));
             }
         }
+        let accepted = [batches, recovered, changed];
+        assert!(
+            accepted.iter().all(|count| *count >= 40),
+            "batches of 400, logs and files of 100: {accepted:?}"
+        );
     });
 }

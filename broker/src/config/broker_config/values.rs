@@ -9,7 +9,7 @@ use crate::config::value::Value;
 
 /// Value of every key of the table that is not null, by name.
 #[derive(Clone, Debug)]
-pub(in crate::config) struct Values {
+pub(in super::super) struct Values {
     values: BTreeMap<&'static str, Value>,
 }
 
@@ -17,7 +17,7 @@ macro_rules! getters {
     ($($name:ident $variant:ident $type:ty),*) => {$(
         /// A key of this type that is never null. The names are written in this crate, so a wrong one is a mistake
         /// in it, which any test that builds a configuration finds.
-        pub(in crate::config) fn $name(&self, name: &str) -> $type {
+        pub(in super::super) fn $name(&self, name: &str) -> $type {
             match self.values.get(name) {
                 Some(Value::$variant(value)) => value.clone(),
                 other => panic!("{name} is {other:?} and not of type {}", stringify!($variant)),
@@ -28,7 +28,7 @@ macro_rules! getters {
 
 impl Values {
     /// Parses what was written, for one listener too, and fills in the defaults.
-    pub(in crate::config) fn parse(raw: &RawConfig) -> Result<Values, ConfigError> {
+    pub(in super::super) fn parse(raw: &RawConfig) -> Result<Values, ConfigError> {
         for (name, written) in raw.iter() {
             if let Some(key) = keys::find_or_base(name) {
                 Value::parse_named(key, name, &written.value)
@@ -47,7 +47,7 @@ impl Values {
         Ok(Values { values })
     }
 
-    pub(in crate::config) fn get(&self, name: &str) -> Option<&Value> {
+    pub(in super::super) fn get(&self, name: &str) -> Option<&Value> {
         self.values.get(name)
     }
 
@@ -63,7 +63,7 @@ impl Values {
              list List Vec<String>);
 
     /// A text or class name, `None` where it is null or empty.
-    pub(in crate::config) fn text(&self, name: &str) -> Option<&str> {
+    pub(in super::super) fn text(&self, name: &str) -> Option<&str> {
         match self.values.get(name) {
             Some(Value::String(text) | Value::Class(text)) if !text.is_empty() => Some(text),
             _ => None,
