@@ -286,12 +286,17 @@ fn keyed(data: &[u8], accepted: &mut Vec<&'static str>) {
         if let Some(found) = note!(accepted, "group record", GroupRecord::decode(key, value))
             && let Ok((key, value)) = found.encode()
         {
-            assert_eq!(GroupRecord::decode(&key, value.as_deref()), Ok(found));
+            // By their bytes: a version that is no longer written may have fields that the others have not.
+            let again = GroupRecord::decode(&key, value.as_deref()).expect("what is written can be read");
+            assert_eq!(again.encode(), Ok((key, value)));
         }
         if let Some(found) = note!(accepted, "transaction record", TransactionRecord::decode(key, value))
             && let Ok((key, value)) = found.encode()
         {
-            assert_eq!(TransactionRecord::decode(&key, value.as_deref()), Ok(found));
+            // By their bytes: a version that is no longer written may have fields that the others have not.
+            let again =
+                TransactionRecord::decode(&key, value.as_deref()).expect("what is written can be read");
+            assert_eq!(again.encode(), Ok((key, value)));
         }
     }
     if let Some(Some(marker)) = note!(accepted, "marker", EndTransactionMarker::read(key, value)) {

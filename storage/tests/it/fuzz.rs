@@ -57,6 +57,9 @@ fn no_mutated_file_is_too_much() {
     let small: Vec<&Vec<u8>> = files.values().chain(&seeds).filter(|bytes| bytes.len() < 5_000).collect();
     let readers: BTreeSet<&str> = small.iter().flat_map(|bytes| targets::stored(bytes)).collect();
     assert_eq!(readers.iter().copied().collect::<Vec<_>>(), READERS);
+    // Of files that are changed all over nothing is believed.
+    let slight: Vec<Vec<u8>> = (0..=u8::MAX).map(|how| [&[how, 0], &[0; 60][..]].concat()).collect();
+    let slight: Vec<&Vec<u8>> = slight.iter().collect();
     for_seeds(1, |seed| {
         let mut random = Random::new(seed);
         let (mut batches, mut recovered, mut changed) = (0, 0, 0);
@@ -67,13 +70,13 @@ fn no_mutated_file_is_too_much() {
             let _ = targets::stored(&mutated(&small));
             if round % 4 == 0 {
                 recovered += u32::from(targets::recovery(&mutated(&logs)));
-                changed += u32::from(targets::files(&mutated(&small)));
             }
+            changed += u32::from(targets::files(&mutated(&slight)));
         }
-        let accepted = [batches, recovered, changed];
+        let accepted = [batches, changed, recovered];
         assert!(
             accepted.iter().all(|count| *count >= 40),
-            "batches of 400, logs and files of 100: {accepted:?}"
+            "batches and files of 400, logs of 100: {accepted:?}"
         );
     });
 }
