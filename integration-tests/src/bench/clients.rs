@@ -101,6 +101,8 @@ fn consume(server: &Server, topic: &str, records: u64, size: usize) {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &server.address);
     config.set("group.id", topic).set("enable.auto.commit", "false");
+    // As rdkafka_performance does: with the default it takes a pause of a second whenever a broker is faster than its reader.
+    config.set("queued.min.messages", "1000000");
     let consumer: BaseConsumer = config.create().expect("settings that librdkafka knows");
     let mut partitions = TopicPartitionList::new();
     partitions.add_partition_offset(topic, 0, Offset::Beginning).expect("a valid list");
