@@ -1,6 +1,8 @@
 //! One segment of a log: a file of record batches, its indexes, and how far it is published.
 
 mod files;
+pub(crate) mod order;
+mod verify;
 mod walk;
 
 pub(crate) use walk::Walk;
@@ -8,10 +10,11 @@ pub(crate) use walk::Walk;
 use crate::error::{Error, Result};
 use crate::file::Disk;
 use crate::file_name::{FileStage, SegmentFile, SegmentFileKind};
+use crate::index::offset::OffsetPosition;
 use crate::index::{ActiveIndexes, IndexError, IndexLimits, ReadAt, offset, time};
-use crate::log::recovery::batch_reader::{BatchReader, Step};
 use crate::verified::Verified;
-use milena_protocol::records::{BatchHeader, HEADER_LEN, crc_matches};
+use milena_protocol::records::{BatchHeader, HEADER_LEN};
+use order::Span;
 use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
 use std::fs::File;
 use std::io;
@@ -55,8 +58,7 @@ pub(crate) struct Published {
 /// Where a batch lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
-    pub(crate) base_offset: i64,
-    pub(crate) last_offset: i64,
+    pub(crate) span: Span,
     pub(crate) position: u32,
     pub(crate) size: u32,
 }
@@ -416,56 +418,17 @@ impl Segment {
         }
     }
 
-    /// Whether the batches from one position to another need no [`Segment::verify`].
-    pub(crate) fn is_verified(&self, from: u32, to: u32) -> bool {
-        self.verified.covers(from, to)
-    }
-
-    /// Computes the CRCs of the batches from one position to another, which are bounds of batches. Returns where the
-    /// good ones end. Reads all of it.
-    ///
-    /// # Errors
-    /// [`Error::Corrupt`] if the first one is bad, [`Error::Io`].
-    pub(crate) fn verify(&self, file: &File, from: u32, to: u32) -> Result<u32> {
-        let path = || self.path(SegmentFileKind::Log);
-        let mut reader = BatchReader::new(file, u64::from(from), u64::from(to));
-        let (mut good, mut next_offset) = (from, self.base_offset);
-        let reason = loop {
-            match reader.next().map_err(|e| Error::io("read", &path(), e))? {
-                // The CRC does not cover the offset.
-                Step::Batch(header, _) if header.base_offset < next_offset => {
-                    break format!("offset {} where {next_offset} or more is expected", header.base_offset);
-                }
-                Step::Batch(header, bytes) if crc_matches(bytes) => {
-                    (good, next_offset) = (good + header.size() as u32, header.next_offset());
-                }
-                Step::Batch(header, _) => {
-                    break format!("a batch at offset {} with a wrong CRC", header.base_offset);
-                }
-                Step::Tail(reason) => break reason,
-                Step::End => {
-                    self.verified.add(from, good);
-                    return Ok(good);
-                }
-            }
-        };
-        if good == from {
-            return Err(Error::Corrupt { path: path(), position: u64::from(from), reason });
-        }
-        self.verified.add(from, good);
-        Ok(good)
-    }
-
-    /// A position at or before the batch that holds `offset`, from the offset index.
-    fn floor(&self, disk: &Disk, wanted: i64) -> Result<u32> {
-        if let Some(at) = self.in_memory(|indexes| indexes.position_of(wanted).position) {
+    /// A batch at or before the one that holds `offset`, from the offset index.
+    fn floor(&self, disk: &Disk, wanted: i64) -> Result<OffsetPosition> {
+        if let Some(at) = self.in_memory(|indexes| indexes.position_of(wanted)) {
             return Ok(at);
         }
         let kind = SegmentFileKind::OffsetIndex;
         // Without its index a segment is searched from its start: slower, never wrong.
-        let Some(file) = self.index_file(disk, kind)? else { return Ok(0) };
+        let start = OffsetPosition { offset: self.base_offset, position: 0 };
+        let Some(file) = self.index_file(disk, kind)? else { return Ok(start) };
         let found = self.unless_it_waits(offset::lookup(&Reader(disk, &file), self.base_offset, wanted))?;
-        Ok(found.map_or(0, |at| at.position))
+        Ok(found.unwrap_or(start))
     }
 
     /// What was looked up in an index file; nothing if that cannot be used.
@@ -488,31 +451,45 @@ impl Segment {
 
     /// The batch that holds `offset`, or the first one after it; `None` at the end of the segment.
     pub(crate) fn find(&self, disk: &Disk, offset: i64, end: Published) -> Result<Option<Place>> {
-        let from = self.floor(disk, offset)?;
-        let mut walk = Walk::new(self, disk, from, end.position)?;
+        let floor = self.floor(disk, offset)?;
+        let mut walk = Walk::behind(self, disk, floor, end.position)?;
         let mut place = walk.next();
         let fits = match &place {
-            Ok(Some(first)) => first.base_offset <= offset,
+            Ok(Some(Place { span, .. })) => {
+                let is_there = floor.offset < offset || span.last_offset == offset;
+                span.fits && span.base_offset <= offset && is_there
+            }
             Ok(None) | Err(Error::Corrupt { .. }) => false,
             // Says nothing about the index.
             Err(_) => true,
         };
-        if from > 0 && !fits {
-            // The index is wrong: no batch begins there, or one that is already behind.
+        if floor.position > 0 && !fits {
+            // The index is wrong: no batch begins there, or one that is already behind. Or the batch is.
             walk = Walk::new(self, disk, 0, end.position)?;
             place = walk.next();
         }
-        loop {
-            match place? {
-                Some(found) if found.last_offset < offset => place = walk.next(),
-                // No CRC was looked at: where another batch goes on before that, this one does not reach so far.
-                Some(found) if found.base_offset < offset => match walk.next() {
-                    Ok(Some(next)) if next.base_offset <= offset => place = Ok(Some(next)),
-                    _ => return Ok(Some(found)),
-                },
-                found => return Ok(found),
+        while let Some(found) = place? {
+            let span = found.span;
+            if span.fits && span.last_offset < offset {
+                place = walk.next();
+                continue;
+            }
+            if span.fits && span.base_offset == offset && span.after == offset {
+                return Ok(Some(found));
+            }
+            // No CRC was looked at, and none covers the offset: where another batch goes on before that, this one does not
+            // reach so far, or does not lie there.
+            match walk.next() {
+                Ok(Some(next)) if next.span.fits && next.span.base_offset <= offset => place = Ok(Some(next)),
+                Ok(Some(next)) if span.is_ousted_by(next.span.base_offset) => {
+                    return Err(self.misplaced(&found));
+                }
+                Err(error) if error.would_block() => return Err(error),
+                _ if !span.fits => return Err(self.misplaced(&found)),
+                _ => return Ok(Some(found)),
             }
         }
+        Ok(None)
     }
 
     /// The first batch at or after position `from` that `wanted` accepts.
@@ -613,7 +590,7 @@ impl Segment {
                 }
             }
         };
-        self.floor(disk, entry.offset)
+        Ok(self.floor(disk, entry.offset)?.position)
     }
 
     /// Reads `len` bytes at `position`.

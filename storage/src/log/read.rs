@@ -48,6 +48,8 @@ pub struct Slice {
     pub aborted: Vec<AbortedTransaction>,
     /// Whose CRCs are to be computed first.
     unverified: Option<Arc<Segment>>,
+    /// The least offset that the first batch may have.
+    after: i64,
 }
 
 /// A record's timestamp and offset.
@@ -117,6 +119,7 @@ impl Log {
             last_stable: stable,
             aborted: Vec::new(),
             unverified: None,
+            after: start,
         };
         if offset >= stop {
             return Ok(slice);
@@ -131,7 +134,7 @@ impl Log {
             }
             index += 1;
         };
-        if place.base_offset >= stop {
+        if place.span.base_offset >= stop {
             return Ok(slice);
         }
         let limit = match limit(disk, segment, segment_end, stop) {
@@ -141,7 +144,7 @@ impl Log {
         };
         let upto = upto(disk, segment, place, limit, max_bytes, at_least_one)?;
         slice.file = Some(segment.file(disk)?);
-        slice.position = u64::from(place.position);
+        (slice.position, slice.after) = (u64::from(place.position), place.span.after);
         slice.len = (upto - place.position) as usize;
         slice.unverified = (!segment.is_verified(place.position, upto)).then(|| segment.clone());
         slice.available = (limit - place.position) as usize;
@@ -204,6 +207,13 @@ impl Log {
             let end = segment.published();
             let place = match segment.find(&self.disk, offset, end) {
                 Err(Error::Corrupt { position, .. }) => {
+                    let goes_on = |p: &Place| p.span.fits && p.span.base_offset > offset;
+                    let behind = segment.walk(&self.disk, position as u32, end.position, |place| {
+                        u64::from(place.position) > position && goes_on(place)
+                    });
+                    if let Ok(Some(next)) = behind {
+                        return Ok(Some(next.span.base_offset));
+                    }
                     let known = segment.offset_behind(&self.disk, position + 1)?;
                     let next = segments.get(at + 1).map_or(end.next_offset, |next| next.base_offset);
                     return Ok(known.filter(|known| *known > offset).or(Some(next)));
@@ -213,8 +223,8 @@ impl Log {
             if let Some(place) = place {
                 let behind = segment.walk(&self.disk, place.position + place.size, end.position, |_| true);
                 let next = match behind {
-                    Ok(Some(next)) if next.base_offset > offset => next.base_offset,
-                    _ => place.last_offset.saturating_add(1).min(end.next_offset),
+                    Ok(Some(next)) if next.span.base_offset > offset => next.span.base_offset,
+                    _ => place.span.end().min(end.next_offset),
                 };
                 return Ok(Some(next));
             }
@@ -244,7 +254,7 @@ impl Log {
                 from = from.max(first.position);
             }
             while let Some(place) =
-                segment.walk(&self.disk, from, end.position, |p| p.last_offset >= start)?
+                segment.walk(&self.disk, from, end.position, |p| p.span.last_offset >= start)?
             {
                 if let Some(found) = self.first_at(segment, place, timestamp, start)? {
                     return Ok(Some(found));
@@ -290,7 +300,7 @@ impl Log {
         let mut largest = None;
         let mut next = segment.find(&self.disk, start, end)?;
         while let Some(place) = next {
-            if place.base_offset >= start {
+            if place.span.base_offset >= start {
                 largest = largest.max(Some(self.header_at(segment, place)?.max_timestamp));
             } else {
                 self.find_record(segment, place, |record| {
@@ -415,7 +425,7 @@ impl Slice {
     pub fn verify(&mut self) -> Result<()> {
         let (Some(segment), Some(file)) = (self.unverified.take(), &self.file) else { return Ok(()) };
         let from = self.position as u32;
-        self.len = (segment.verify(file, from, from + self.len as u32)? - from) as usize;
+        self.len = (segment.verify(file, from, from + self.len as u32, self.after)? - from) as usize;
         Ok(())
     }
 }

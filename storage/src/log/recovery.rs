@@ -25,8 +25,8 @@
 //! | no segment, the log starts behind 0 | an empty one at the log start | the same |
 //! | no segment and no leader epochs otherwise | none of its files before the first record comes | the same |
 //!
-//! A batch is good if its header makes sense, it is complete, its CRC is right, and its base offset is not below the
-//! end of the batch before it.
+//! A batch is good if its header makes sense, it is complete, its CRC is right, and its offsets lie behind the batch
+//! before it, before the next segment, and before the next batch if there is room for it.
 
 pub(crate) mod batch_reader;
 mod epochs;
@@ -181,7 +181,7 @@ impl Loader<'_> {
             }
             let (end, indexes, cut) = match length {
                 0 => self.empty(base)?,
-                _ => self.scan(base, length)?,
+                _ => self.scan(base, length, bases.get(i + 1).copied())?,
             };
             // A tail behind the last record of a segment is all that is lost if the next one goes on from there.
             let cut = cut && bases.get(i + 1).is_none_or(|next| end.next_offset != *next);

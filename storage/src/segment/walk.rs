@@ -1,10 +1,12 @@
 //! A walk over the batches of a segment by their headers.
 
+use super::order::Span;
 use super::{Place, Segment};
 use crate::error::{Error, Result};
 use crate::file::Disk;
 use crate::file_name::SegmentFileKind;
-use milena_protocol::records::HEADER_LEN;
+use crate::index::offset::OffsetPosition;
+use milena_protocol::records::{HEADER_LEN, crc_matches};
 use std::fs::File;
 use std::sync::Arc;
 
@@ -24,6 +26,11 @@ pub(crate) struct Walk<'a> {
     filled: usize,
     at: u32,
     end: u32,
+    /// No batch reaches so far.
+    limit: i64,
+    /// The last offset of the first batch, as the index has it.
+    indexed: Option<i64>,
+    last: Option<Place>,
 }
 
 impl<'a> Walk<'a> {
@@ -37,7 +44,21 @@ impl<'a> Walk<'a> {
             filled: 0,
             at: from,
             end,
+            limit: segment.limit(),
+            indexed: None,
+            last: None,
         })
+    }
+
+    /// From the batch of an index entry on.
+    pub(crate) fn behind(
+        segment: &'a Segment,
+        disk: &'a Disk,
+        entry: OffsetPosition,
+        end: u32,
+    ) -> Result<Self> {
+        let indexed = (entry.position > 0).then_some(entry.offset);
+        Ok(Self { indexed, ..Self::new(segment, disk, entry.position, end)? })
     }
 
     /// The next batch.
@@ -62,10 +83,7 @@ impl<'a> Walk<'a> {
         let delta = i32::from_be_bytes(header[23..27].try_into().expect("4 bytes"));
         let size = u32::try_from(length).ok().map(|n| n + 12).filter(|n| *n as usize >= HEADER_LEN);
         let Some(size) = size.filter(|n| {
-            delta >= 0
-                && base_offset >= 0
-                && header[16] == 2
-                && u64::from(self.at) + u64::from(*n) <= u64::from(self.end)
+            delta >= 0 && header[16] == 2 && u64::from(self.at) + u64::from(*n) <= u64::from(self.end)
         }) else {
             return Err(Error::Corrupt {
                 path: self.segment.path(SegmentFileKind::Log),
@@ -76,9 +94,22 @@ impl<'a> Walk<'a> {
                 ),
             });
         };
-        let place =
-            Place { base_offset, last_offset: base_offset + i64::from(delta), position: self.at, size };
+        let after = match self.last {
+            Some(last) => last.span.least_behind(base_offset, || self.is_sound(last))?,
+            None => self.segment.base_offset,
+        };
+        let mut span = Span::new(after, base_offset, delta, self.limit);
+        if self.indexed.take().is_some_and(|indexed| span.fits && span.last_offset == indexed) {
+            // Two places say so: what is before it does not matter.
+            span.after = base_offset;
+        }
+        let place = Place { span, position: self.at, size };
         self.at += size;
+        self.last = Some(place);
         Ok(Some(place))
+    }
+
+    fn is_sound(&self, place: Place) -> Result<bool> {
+        Ok(crc_matches(&self.segment.read(self.disk, place.position, place.size as usize)?))
     }
 }

@@ -49,8 +49,14 @@ fn damages(bytes: &[u8], random: &mut Random) -> Vec<(String, Option<Vec<u8>>)> 
         ("zeros behind".into(), Some([bytes, &[0; 3000]].concat())),
         ("garbage behind".into(), Some([bytes, &random.bytes(100)].concat())),
     ];
-    let places: Vec<usize> =
+    let mut places: Vec<usize> =
         if len <= 48 { (0..len).collect() } else { (0..12).map(|_| random.below(len)).collect() };
+    // A log: a base offset, too, where any bit counts.
+    let mut base = 0;
+    for batch in Batches::new(bytes).map_while(Result::ok) {
+        places.push(base + random.below(8));
+        base += batch.1.len();
+    }
     for at in places {
         let mut flipped = bytes.to_vec();
         flipped[at] ^= 1 << random.below(8);
@@ -119,18 +125,20 @@ fn must_be_served(model: &Model, name: &str, clean: bool, before: &[u8], after: 
     .collect()
 }
 
-/// Whether a bit of a base offset or a leader epoch changed: no checksum covers these, in Kafka's format.
-fn is_outside_crc(before: &[u8], after: Option<&[u8]>) -> bool {
+/// Whether a bit of a leader epoch changed, which no checksum covers and nothing else tells; or one of the base offset of
+/// the last batch of all, after a death: there is none behind it that would show where it was.
+fn is_not_told(model: &Model, clean: bool, before: &[u8], after: Option<&[u8]>) -> bool {
     let Some(after) = after.filter(|after| after.len() == before.len()) else { return false };
     let differs = |(at, byte): (usize, &u8)| after[at] != *byte;
     let mut changed = before.iter().enumerate().filter(|pair| differs(*pair)).map(|(at, _)| at);
     let (Some(at), None) = (changed.next(), changed.next()) else { return false };
     let mut start = 0;
-    for batch in Batches::new(before).map_while(Result::ok) {
-        if (start..start + batch.1.len()).contains(&at) {
-            return (0..8).contains(&(at - start)) || (12..16).contains(&(at - start));
+    for (header, bytes) in Batches::new(before).map_while(Result::ok) {
+        if (start..start + bytes.len()).contains(&at) {
+            let is_last = header.next_offset() == model.end();
+            return (12..16).contains(&(at - start)) || (0..8).contains(&(at - start)) && !clean && is_last;
         }
-        start += batch.1.len();
+        start += bytes.len();
     }
     false
 }
@@ -179,7 +187,7 @@ fn damage(root: &Path, model: &Model, config: &LogConfig, clean: bool, random: &
     for (name, bytes) in &whole {
         for (what, damaged) in damages(bytes, random) {
             let text = name.display().to_string();
-            if text.ends_with(".log") && is_outside_crc(bytes, damaged.as_deref()) {
+            if text.ends_with(".log") && is_not_told(model, clean, bytes, damaged.as_deref()) {
                 continue;
             }
             note(format!("clean {clean}, {text}: {what}"));

@@ -7,6 +7,7 @@ mod deaths;
 mod failing_disk;
 mod fuzz;
 mod golden;
+mod misplaced;
 mod model;
 mod moves;
 mod random;

@@ -68,6 +68,10 @@ impl<'a> Source<'a> {
         if header.base_offset < self.next_offset {
             return Err(self.corrupt(format!("the offset {} comes twice", header.base_offset)));
         }
+        // Its keys would pass for newer than those of later segments.
+        if header.base_offset >= self.segment.limit() {
+            return Err(self.corrupt(format!("the offset {} is beyond the segment", header.base_offset)));
+        }
         let bytes = &self.buffer[batch.clone()];
         let is_sound = crc_matches(bytes) && header.last_offset_delta >= 0 && header.record_count >= 0;
         self.passed = batch.end;

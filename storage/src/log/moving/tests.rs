@@ -385,7 +385,7 @@ fn who_reads_a_deleted_log_late_does_not_read_the_one_that_has_got_its_name() {
         let end = segment.published();
         found.extend(segment.read(&disk, 0, end.position as usize).unwrap());
         let place = segment.find(&disk, end.next_offset - 1, end).unwrap().unwrap();
-        assert_eq!(place.last_offset, end.next_offset - 1);
+        assert_eq!(place.span.last_offset, end.next_offset - 1);
     }
     assert!(found == before);
 }

@@ -8,6 +8,7 @@ use crate::file_name::SegmentFileKind;
 use crate::index::{ActiveIndexes, IndexLimits, IndexedBatch};
 use crate::log::append::index_limits;
 use crate::segment::Published;
+use crate::segment::order::Span;
 use milena_protocol::records::{BatchHeader, crc_matches};
 use std::fs::File;
 use std::path::Path;
@@ -16,40 +17,68 @@ use std::path::Path;
 const NOTED: u32 = 1 << 20;
 
 impl Loader<'_> {
-    /// Reads a whole segment with CRCs, rebuilds its indexes and notes its epochs. Returns its good end, and whether
-    /// something behind it was cut off.
-    pub(super) fn scan(&mut self, base: i64, length: u64) -> Result<(Published, ActiveIndexes, bool)> {
+    /// Reads a whole segment with CRCs, rebuilds its indexes and notes its epochs. `next`: where the one behind it begins.
+    /// Returns its good end, and whether something behind it was cut off.
+    pub(super) fn scan(
+        &mut self,
+        base: i64,
+        length: u64,
+        next: Option<i64>,
+    ) -> Result<(Published, ActiveIndexes, bool)> {
         self.repaired = true;
         self.scanned.insert(base);
+        let indexable = base.saturating_add(i64::from(i32::MAX) + 1);
+        let limit = next.unwrap_or(indexable).min(indexable);
         let path = self.path(base, SegmentFileKind::Log);
         let file = self.disk.open(&path)?;
         let mut indexes = ActiveIndexes::new(base, index_limits(self.config));
         let mut end = Published { next_offset: base, position: 0 };
         let mut reader = BatchReader::new(&file, 0, length);
         let mut noted = 0;
+        // The last batch is kept when it is known that the next one does not take its place.
+        let mut held: Option<(Span, BatchHeader)> = None;
         let reason = loop {
-            match reader.next().map_err(|e| Error::io("read", &path, e))? {
+            let step = reader.next().map_err(|e| Error::io("read", &path, e))?;
+            let mut position = end.position;
+            if let Some((span, header)) = held.take() {
+                if let Step::Batch(next, bytes) = &step
+                    && span.is_ousted_by(next.base_offset)
+                    && crc_matches(bytes)
+                {
+                    let (first, expected) = (span.base_offset, span.after);
+                    break Some(format!(
+                        "offset {first} where {expected} is expected, before {}",
+                        next.base_offset
+                    ));
+                }
+                let batch = indexed(&header, position, header.size());
+                if indexes.append(&batch).is_err() {
+                    break Some("its offset does not fit into the index".into());
+                }
+                self.note_epoch(&header);
+                self.producers_seen |= header.producer_id >= 0;
+                self.thinned |= is_thinned(&header, end.next_offset);
+                if position == 0 {
+                    self.first_timestamp = Some((base, header.max_timestamp));
+                }
+                position += batch.size;
+                end = Published { next_offset: header.next_offset(), position };
+            }
+            match step {
                 Step::Batch(header, bytes) => {
                     if let Some(reason) = bad(&header, bytes, end.next_offset) {
                         break Some(reason);
                     }
-                    let batch = indexed(&header, end.position, bytes.len());
-                    if batch.position - noted >= NOTED {
-                        self.disk.note_scanned(u64::from(batch.position - noted));
-                        noted = batch.position;
+                    if position - noted >= NOTED {
+                        self.disk.note_scanned(u64::from(position - noted));
+                        noted = position;
                     }
-                    // The CRC does not cover the offset.
-                    if !indexes.holds(header.last_offset()) || indexes.append(&batch).is_err() {
+                    let span =
+                        Span::new(end.next_offset, header.base_offset, header.last_offset_delta, limit);
+                    if !span.fits {
                         break Some("its offset does not fit into the segment".into());
                     }
-                    self.note_epoch(&header);
-                    self.producers_seen |= header.producer_id >= 0;
-                    self.thinned |= is_thinned(&header, end.next_offset);
-                    if end.position == 0 {
-                        self.first_timestamp = Some((base, header.max_timestamp));
-                    }
-                    end =
-                        Published { next_offset: header.next_offset(), position: end.position + batch.size };
+                    held = Some((span, header));
                 }
                 Step::End => break None,
                 Step::Tail(reason) => break Some(reason),

@@ -4,7 +4,9 @@ use super::Loader;
 use crate::error::{Error, Result};
 use crate::file_name::SegmentFileKind;
 use crate::index::aborted::{self, AbortedTransaction};
+use crate::index::offset::OffsetPosition;
 use crate::index::{IndexError, ReadAt, offset, time};
+use crate::segment::order::Span;
 use crate::segment::{Published, Segment, Walk};
 
 impl Loader<'_> {
@@ -71,22 +73,32 @@ impl Loader<'_> {
         if !index_length.is_multiple_of(entry_size) {
             return Ok(None);
         }
-        let from = match index_length / entry_size {
-            0 => 0,
+        let entry = match index_length / entry_size {
+            0 => OffsetPosition { offset: base, position: 0 },
             entries => match offset::last_checked(&self.disk.open_read(&path)?, base, entries, length) {
-                Ok(last) => last.position,
+                Ok(last) => last,
                 Err(_) => return Ok(None),
             },
         };
-        let segment = Segment::closed(&self.home, base, Published { next_offset: base, position });
-        let (mut next_offset, mut reached) = (base, from);
-        let mut walk = Walk::new(&segment, self.disk, from, position)?;
+        // Where it ends is what is looked for.
+        let segment = Segment::closed(&self.home, base, Published { next_offset: i64::MAX, position });
+        let (mut next_offset, mut reached) = (base, entry.position);
+        let mut walk = Walk::behind(&segment, self.disk, entry, position)?;
         while let Ok(Some(place)) = walk.next() {
-            (next_offset, reached) = (place.last_offset + 1, place.position + place.size);
+            (next_offset, reached) = (self.end_behind(&place.span), place.position + place.size);
         }
         let holds = reached == position
             && (trusted || next_offset == point && self.nothing_is_indexed_from(point, base)?);
         Ok(holds.then_some(Published { next_offset, position }))
+    }
+
+    /// Where a log ends behind its last batch. One that does not follow on the batch before it is not believed where a
+    /// clean stop has written the end down twice: as the recovery point, and in the name of the newest producer snapshot.
+    fn end_behind(&self, last: &Span) -> i64 {
+        let point = self.start.recovery_point;
+        let is_end = self.start.clean && self.snapshots.last() == Some(&point);
+        let jumps = last.fits && last.base_offset > last.after && last.end() > point;
+        if is_end && point > last.after && (jumps || !last.fits) { point } else { last.end() }
     }
 
     /// Whether time index and aborted transactions of a segment end before an offset. An append that came to nothing may
