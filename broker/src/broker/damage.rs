@@ -1,5 +1,5 @@
 //! Every file of a data directory is damaged in every way. The start refuses in one line that names the file, or serves
-//! what was there, and nothing that was not. No checksum covers base offset and leader epoch of a batch.
+//! what was there, and nothing that was not.
 
 use super::Broker;
 use super::adapters::InternalTopic;
@@ -62,10 +62,8 @@ fn damages(bytes: &[u8]) -> Vec<(String, Option<Vec<u8>>)> {
     let step = (len / 4).max(1);
     for at in (0..len).step_by(step).chain(len.checked_sub(1)) {
         let mut flipped = bytes.to_vec();
-        // Not in what no checksum covers of the first batch, if this is a log.
-        let at_bit = if at < 17 && len > 61 { 17 + at } else { at };
-        flipped[at_bit] ^= 1 << (at % 8);
-        made.push((format!("a bit of byte {at_bit}"), Some(flipped)));
+        flipped[at] ^= 1 << (at % 8);
+        made.push((format!("a bit of byte {at}"), Some(flipped)));
         made.push((format!("cut at {at}"), Some(bytes[..at].to_vec())));
         let mut zeros = bytes.to_vec();
         zeros[at..(at + 512).min(len)].fill(0);
@@ -235,10 +233,15 @@ fn internal(broker: &Broker, name: &'static str) -> InternalTopic {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_batch_of_committed_offsets_takes_nothing_else_along() {
-    // Byte within the second batch: of its record; of its length, behind which its segment cannot be read.
+    // Byte within the second batch: of its record; of its length, behind which its segment cannot be read; of its base
+    // offset, which no checksum covers.
     for (name, byte, found) in [
         (CONSUMER_OFFSETS, 100, Ok(vec![0, 2, 3])),
         (CONSUMER_OFFSETS, 8, Ok(vec![0, 3])),
+        (CONSUMER_OFFSETS, 0, Ok(vec![0, 2, 3])),
+        (CONSUMER_OFFSETS, 5, Ok(vec![0, 2, 3])),
+        (CONSUMER_OFFSETS, 7, Ok(vec![0, 2, 3])),
+        (TRANSACTION_STATE, 5, Err(())),
         (TRANSACTION_STATE, 100, Err(())),
     ] {
         let temp = scratch();
