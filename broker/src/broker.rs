@@ -17,12 +17,12 @@ use crate::embedded::{self, TopicError};
 use crate::fetch_sessions::FetchSessions;
 use crate::group::{ConsumerSettings, GroupCoordinator, GroupSettings};
 use crate::metadata::advertise::{Advertiser, Surroundings};
-use crate::metadata::{Topic, topic_name};
+use crate::metadata::{Topic, alone, features, topic_name};
 use crate::net::listener;
 use crate::net::registry::{Limits, Registry};
 use crate::panics::guard;
 use crate::partition::Partition;
-use crate::partitions::{MetadataDir, Partitions, features};
+use crate::partitions::{MetadataDir, Partitions, Peek};
 use crate::quotas::connections::CreationRates;
 use crate::quotas::{Quotas, Window};
 use crate::seed;
@@ -507,10 +507,22 @@ fn open_dirs(config: &BrokerConfig, clock: &Clock) -> Result<LogDirs, StartError
         survey = survey.or_cluster_id(wanted);
     }
     // Before anything is locked or made: what is refused stays as it is.
-    features(survey.metadata()).map_err(StartError::Storage).and_then(|levels| {
-        crate::metadata::features::check(&levels)
-            .map_err(|reason| StartError::Metadata { dir: metadata.display().to_string(), reason })
-    })?;
+    let found = Peek::into(survey.metadata())?;
+    let refused = |reason| StartError::Metadata { dir: metadata.display().to_string(), reason };
+    features::check(found.image.features().0).map_err(refused)?;
+    if let Err(reason) = alone::check(&found.image, found.quorum.as_ref(), config.node_id) {
+        if config.value("milena.allow.standalone") != Some(&Value::Boolean(true)) {
+            return Err(refused(format!(
+                "{reason}, and this broker would serve the cluster alone as node {}, unnoticed by the others; start it \
+                 with Kafka, or set milena.allow.standalone=true to take it over",
+                config.node_id
+            )));
+        }
+        tracing::warn!(
+            "{}: {reason}; taking the cluster over, as milena.allow.standalone=true asks for",
+            metadata.display()
+        );
+    }
     Ok(survey.open(clock.now_ms())?)
 }
 
@@ -617,6 +629,8 @@ fn millis(duration: Duration) -> i64 {
 
 #[cfg(test)]
 mod damage;
+#[cfg(test)]
+mod foreign;
 #[cfg(test)]
 mod power;
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! they come from the disk at the start or from the [`controller`](crate::controller) a moment after they were stored.
 
 pub(crate) mod advertise;
+pub(crate) mod alone;
 pub(crate) mod features;
 mod image;
 mod reader;

@@ -13,7 +13,7 @@ mod start;
 
 pub(crate) use metadata_dir::MetadataDir;
 pub(crate) use moves::{Move, Step};
-pub(crate) use peek::features;
+pub(crate) use peek::Peek;
 
 use self::dirs::Dirs;
 use crate::clock::Clock;

@@ -640,7 +640,7 @@ fn the_raft_epoch_is_above_all_that_was_seen() {
 /// The rule of Kafka's `kafka-storage format`: voters in the configuration, or in the log.
 #[test]
 fn a_new_log_keeps_its_voters_where_the_configuration_does_not_name_them() {
-    let servers = ("controller.quorum.bootstrap.servers", "here.example:9093,b:1");
+    let servers = ("controller.quorum.bootstrap.servers", "here.example:9093");
     let start = || Start { directory_id: DIRECTORY, ..Start::default() };
     let dynamic = Bench::configured(&config(&[servers]), Arc::default(), start()).unwrap();
     assert_eq!(dynamic.controller.image().kraft_version(), 1);

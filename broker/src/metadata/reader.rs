@@ -70,6 +70,24 @@ impl Replay {
         Ok(batches.position())
     }
 
+    /// Takes from a good batch what can be read of it, whatever is missing before it or does not fit: enough to tell
+    /// whose log it is, and not to serve it.
+    pub(crate) fn glance(&mut self, header: &BatchHeader, body: &[u8]) {
+        for record in Records::new(body, header.record_count).map_while(Result::ok) {
+            let value = record.value.unwrap_or_default();
+            if header.attributes.is_control() {
+                self.feed_control(record.key.unwrap_or_default(), value).ok();
+            } else if let Ok(decoded) = MetadataRecord::decode(value) {
+                self.image.apply(header.base_offset + i64::from(record.offset_delta), &decoded).ok();
+            }
+        }
+    }
+
+    /// What was read up to here.
+    pub(crate) fn image(&self) -> &Image {
+        &self.image
+    }
+
     /// Offset of the next record.
     pub(crate) fn next_offset(&self) -> i64 {
         self.next_offset

@@ -2,6 +2,8 @@
 
 mod damaged;
 
+pub(super) use damaged::is_whole;
+
 use crate::config::MetadataConfig;
 use crate::controller::{AppendFailure, MetadataLog, StorageFailure};
 use crate::partition::append_batches;

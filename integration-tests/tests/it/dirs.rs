@@ -524,6 +524,12 @@ const REFUSALS: &[(&str, Prepare)] = &[
         let checkpoint = features(&[("metadata.version", 27), ("transaction.version", 3)]);
         fs::write(a.join("bootstrap.checkpoint"), checkpoint).expect("a file");
     }),
+    ("nodes 1, 2", |a, _| {
+        meta(a, CLUSTER, 1, ID_A);
+        fs::create_dir_all(a.join("__cluster_metadata-0")).expect("a directory");
+        let state = r#"{"leaderId":2,"leaderEpoch":1,"votedId":-1,"clusterId":"","appliedOffset":0,"currentVoters":[{"voterId":1},{"voterId":2}],"data_version":0}"#;
+        fs::write(a.join("__cluster_metadata-0/quorum-state"), state).expect("a file");
+    }),
     ("/a", |a, _| fs::write(a, "a file in its place").expect("a file")),
     ("photos", |_, b| fs::create_dir_all(b.join("photos")).expect("a directory")),
     ("metadata.log.dir", |_, b| fs::create_dir_all(b.join("__cluster_metadata-0")).expect("a directory")),

@@ -76,6 +76,9 @@ pub(super) fn names(effective: &RawConfig, warnings: &mut Vec<String>) {
     }
 }
 
+/// Names no ids: one of them is this node.
+const SERVERS: &str = "controller.quorum.bootstrap.servers";
+
 /// Refuses to be a silent cluster of its own where several nodes were meant.
 pub(super) fn standalone(
     effective: &RawConfig,
@@ -95,7 +98,7 @@ pub(super) fn standalone(
             advice: "remove broker.id, or give both the same number".into(),
         });
     }
-    let voters = values.list("controller.quorum.voters");
+    let (voters, servers) = (values.list("controller.quorum.voters"), values.list(SERVERS));
     let others: Vec<&str> = voters
         .iter()
         .filter(|voter| parse_voter(voter).is_some_and(|(id, ..)| id != node_id))
@@ -109,6 +112,9 @@ pub(super) fn standalone(
             others.join(",")
         );
         (reason, "controller.quorum.voters")
+    } else if voters.is_empty() && servers.iter().any(|server| !server.eq_ignore_ascii_case(&servers[0])) {
+        let reason = format!("{SERVERS} names several nodes: {}", servers.join(","));
+        (reason, SERVERS)
     } else if values.list("process.roles") == ["broker"] && voters.is_empty() {
         ("process.roles=broker needs the controller of another node".to_owned(), "process.roles")
     } else {

@@ -187,6 +187,11 @@ const REFUSALS: &[(&str, &str, &str)] = &[
         "milena runs as a single node",
     ),
     (
+        "controller.quorum.bootstrap.servers=a:1,b:1",
+        "controller.quorum.bootstrap.servers names several nodes: a:1,b:1",
+        "milena runs as a single node",
+    ),
+    (
         "authorizer.class.name=com.example.Mine",
         "authorizer.class.name=com.example.Mine is unknown",
         "set it to org",
@@ -328,6 +333,11 @@ fn what_is_accepted_with_a_warning() {
             "controller.quorum.voters names other nodes than this one, which is 1: 5@a:1; starting alone, as \
              milena.allow.standalone=true asks for",
         ),
+        (
+            "controller.quorum.bootstrap.servers=a:1,b:1\nmilena.allow.standalone=true",
+            "controller.quorum.bootstrap.servers names several nodes: a:1,b:1; starting alone, as \
+             milena.allow.standalone=true asks for",
+        ),
     ] {
         assert_eq!(load(&format!("{listeners}{file}")).unwrap().warnings, [expected], "{file}");
     }
@@ -342,6 +352,16 @@ fn what_is_accepted_with_a_warning() {
             "replica.selector.class=com.example.Mine (from server.properties:2): milena loads no Java classes",
         ]
     );
+}
+
+#[test]
+fn one_controller_may_be_named_twice() {
+    for file in [
+        "controller.quorum.bootstrap.servers=localhost:9093,LOCALHOST:9093",
+        "controller.quorum.voters=1@a:1\ncontroller.quorum.bootstrap.servers=a:1,b:1",
+    ] {
+        assert!(load(file).unwrap().warnings.is_empty(), "{file}");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ pub(super) const KEYS: &[Key] = &[
     boolean("milena.advertise.auto", Some("true")).honoured()
         .doc("Whether a client that cannot reach the advertised address is told the one it connected to."),
     boolean("milena.allow.standalone", Some("false")).honoured()
-        .doc("Whether to start alone although the configuration names other nodes of a cluster."),
+        .doc("Whether to start alone although the configuration or the data directory names other nodes of a cluster."),
     string("milena.cluster.id", None).honoured()
         .doc("Cluster id that new data directories get; unset, a random one. Directories keep the id that they have."),
     string("milena.create.topics", None).honoured()

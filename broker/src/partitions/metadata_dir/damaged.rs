@@ -40,7 +40,7 @@ pub(super) fn set_aside(damaged: &[MetadataSnapshotFile], disk: &Disk, dir: &Pat
 }
 
 /// Whether the batches are good and the last record is the one that ends a snapshot.
-fn is_whole(bytes: &[u8]) -> bool {
+pub(crate) fn is_whole(bytes: &[u8]) -> bool {
     let mut ends = false;
     for batch in Batches::new(bytes) {
         let Some((header, batch)) = batch.ok().filter(|(_, batch)| crc_matches(batch)) else { return false };
