@@ -1,5 +1,7 @@
 //! The `milena` command: arguments → configuration → broker → signal → stop.
 
+mod allocator;
+
 use milena::broker::Broker;
 use milena::cli::{self, Command, Contract, ServeArgs};
 use milena::config::{BrokerConfig, LogFormat};
@@ -8,12 +10,6 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-
-/// A frame of 23 bytes may announce an array of billions, and the codec crate reserves room for all of them before it
-/// reads the first. This allocator takes such a reservation without touching memory, and the decoder then fails
-/// cleanly; glibc's would abort the process.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// A blocking thread that has nothing to do ends after this long. The chores of each second find one that is there; of two,
 /// which take turns, one ends.
@@ -63,6 +59,7 @@ fn serve(args: ServeArgs) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_keep_alive(KEEP_ALIVE)
+        .on_thread_park(allocator::trim)
         .build()
         .map_err(|e| format!("cannot start threads: {e}"))?;
     let run = run(config, contract);

@@ -28,7 +28,6 @@ const BEHIND: usize = 64 << 20;
 
 const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
 const MESSAGE_TOO_LARGE: i16 = 10;
-const POLICY_VIOLATION: i16 = 44;
 /// What Kafka creates for one request, and milena too.
 const CREATED_AT_ONCE: usize = 10_000;
 
@@ -112,7 +111,7 @@ impl Attack {
                 Self::BombsToUnpack => attacker.bombs(question, MESSAGE_TOO_LARGE),
                 Self::AsksForTopics => attacker.asks_for_topics(question, UNKNOWN_TOPIC_OR_PARTITION),
                 Self::CreatesTopics if size > CREATED_AT_ONCE => {
-                    attacker.asks_for_topics(question, POLICY_VIOLATION);
+                    attacker.asks_for_topics(question, UNKNOWN_TOPIC_OR_PARTITION);
                 }
                 Self::CreatesTopics => attacker.asks_for_topics(question, 0),
             }

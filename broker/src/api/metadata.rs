@@ -148,7 +148,11 @@ fn create_missing(cx: &Context<'_>, asked: &[MetadataRequestTopic]) -> HashMap<S
         Ok(results) => {
             refused.extend(names.into_iter().zip(results.iter().map(|result| outcome(result).0)));
         }
-        Err(refusal) => refused.extend(names.into_iter().map(|name| (name, refusal.code()))),
+        // Refused as a whole. Kafka does not hear of it before it answers (`AutoTopicCreationManager`).
+        Err(_) => {
+            let code = ResponseError::UnknownTopicOrPartition.code();
+            refused.extend(names.into_iter().map(|name| (name, code)));
+        }
     }
     refused
 }

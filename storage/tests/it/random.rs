@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::env;
 use std::ops::Range;
+use std::time::UNIX_EPOCH;
 
 thread_local! {
     static WHEREABOUTS: RefCell<String> = RefCell::default();
@@ -49,12 +50,17 @@ impl Random {
 }
 
 /// The seeds of a test: `usual` of them, `MILENA_TEST_ROUNDS` times as many, or the one that `MILENA_TEST_SEED` names.
-pub(crate) fn seeds(usual: u64) -> Range<u64> {
+/// The last of several is of the clock, so that each run looks where none has looked before.
+fn seeds(usual: u64) -> Vec<u64> {
     let number = |name| env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
-    match number("MILENA_TEST_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 1..1 + usual * number("MILENA_TEST_ROUNDS").unwrap_or(1),
+    if let Some(seed) = number("MILENA_TEST_SEED") {
+        return vec![seed];
     }
+    let mut seeds: Vec<u64> = (1..=usual * number("MILENA_TEST_ROUNDS").unwrap_or(1)).collect();
+    if let [_, .., last] = &mut seeds[..] {
+        *last = UNIX_EPOCH.elapsed().map_or(*last, |now| now.as_nanos() as u64);
+    }
+    seeds
 }
 
 /// Runs `test` with each seed, and names the seed if it fails.
