@@ -241,13 +241,17 @@ impl Loader<'_> {
     fn finish(mut self, mut segments: Vec<Arc<Segment>>, mut resumed: bool) -> Result<Loaded> {
         let mut log_start = self.start.log_start;
         let end = segments.last().map_or(0, |last| last.published().next_offset);
-        if end < log_start && self.start.clean && !self.repaired {
+        // Whoever moves the start lets the first leader epoch begin there, and a clean stop writes both.
+        let epochs_begin = self.epochs.entries().first().map(|first| first.start_offset);
+        let is_belied = end < log_start || epochs_begin.is_some_and(|begin| begin < log_start);
+        if is_belied && self.start.clean && !self.repaired {
+            let begin = epochs_begin.filter(|begin| *begin <= end).unwrap_or(0);
             tracing::warn!(
-                "{}: the log start is said to be {log_start}, and the log, which was stopped cleanly, ends at {end}: that \
-                 cannot be, and all that is there counts",
+                "{}: the log start is said to be {log_start}, and the log, which was stopped cleanly, ends at {end} and has \
+                 leader epochs from {begin} on: that cannot be, and all that is there from {begin} on counts",
                 self.dir.display()
             );
-            log_start = 0;
+            log_start = begin;
         } else if end < log_start {
             segments = vec![self.begin_at_log_start(&segments)?];
             resumed = false;

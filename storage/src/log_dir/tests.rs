@@ -140,10 +140,10 @@ fn a_log_start_that_cannot_be_is_not_believed() {
     dir.save_checkpoints(dir.moment(), offsets(3), offsets(1003), &Offsets::new()).unwrap();
     dir.mark_clean().unwrap();
     drop((log, dir));
-    for end in 3..5 {
+    for (start, end) in [(1, 3), (0, 4)] {
         let dir = LogDir::open(Disk::new(temp.path()), 1, None, 0).unwrap();
         let log = dir.open_log("t", 0, LogConfig::default(), 0).unwrap();
-        assert_eq!((log.start_offset(), log.end_offset()), (0, end));
+        assert_eq!((log.start_offset(), log.end_offset()), (start, end));
         assert_eq!(log.epoch_at(2), 0);
         append(&log);
         log.close().unwrap();
@@ -156,6 +156,31 @@ fn a_log_start_that_cannot_be_is_not_believed() {
             .flatten()
             .all(|file| { !file.file_name().to_string_lossy().ends_with(".quarantined") })
     );
+}
+
+#[test]
+fn a_log_start_that_the_leader_epochs_belie_takes_no_record_along() {
+    // What the checkpoint says after a clean stop at log start 1, and where the log begins then: a start that went back
+    // brings back what a file still has, and takes nothing.
+    for (said, begins) in [(0, 0), (1, 1), (2, 1), (3, 1), (4, 1), (1004, 1)] {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = LogDir::open(Disk::new(temp.path()), 1, None, 0).unwrap();
+        let log = dir.create_log("t", 0, Uuid::from_u128(7), LogConfig::default(), 0).unwrap();
+        for _ in 0..4 {
+            append(&log);
+            log.begin_segment(0).unwrap();
+        }
+        log.delete_before(1).unwrap();
+        log.close().unwrap();
+        dir.save_checkpoints(dir.moment(), offsets(4), offsets(said), &Offsets::new()).unwrap();
+        dir.mark_clean().unwrap();
+        drop((log, dir));
+        let dir = LogDir::open(Disk::new(temp.path()), 1, None, 0).unwrap();
+        let log = dir.open_log("t", 0, LogConfig::default(), 0).unwrap();
+        assert_eq!((log.start_offset(), log.end_offset()), (begins, 4), "{said}");
+        log.retain(0).unwrap();
+        assert!((1..4).all(|offset| !log.read_batches(offset, 1).unwrap().is_empty()), "{said}");
+    }
 }
 
 #[test]
