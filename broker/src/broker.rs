@@ -339,6 +339,8 @@ impl Broker {
         if let Err(error) = marked {
             tracing::error!("{error}; the next start recovers");
         }
+        // Last of all: on a full disk the others need the room.
+        self.controller.keep_last_snapshot();
     }
 
     /// Waits until the broker cannot go on: the metadata directory or all directories have failed, or
@@ -633,5 +635,7 @@ mod damage;
 mod foreign;
 #[cfg(test)]
 mod power;
+#[cfg(test)]
+mod rot;
 #[cfg(test)]
 mod seeded;

@@ -267,6 +267,7 @@ impl LogDir {
                 recovery_point: offset_of(&saved.recovery_points),
                 log_start: offset_of(&saved.log_starts),
                 cleaned: cleaned.is_some(),
+                gapless: false,
                 now_ms,
             };
             (start, cleaned)
@@ -327,6 +328,7 @@ impl LogDir {
             recovery_point: base_offset,
             log_start: base_offset,
             cleaned: false,
+            gapless: false,
             now_ms,
         };
         Log::open(&self.disk, &dir, config, &start)

@@ -532,17 +532,27 @@ impl Segment {
     }
 
     /// The offset of the first index entry at or behind a position: no batch that begins before the position has a
-    /// larger last offset. `None` if there is no entry there.
+    /// larger last offset. `None` if there is no entry there, or one that its batch belies: the index has no checksum, and
+    /// who is not told of an aborted transaction takes it for committed.
     pub(crate) fn offset_behind(&self, disk: &Disk, position: u64) -> Result<Option<i64>> {
-        let found =
-            |indexes: &ActiveIndexes| indexes.offsets().first_at_or_behind(position).map(|at| at.offset);
-        if let Some(found) = self.in_memory(found) {
-            return Ok(found);
-        }
-        let kind = SegmentFileKind::OffsetIndex;
-        let Some(file) = self.index_file(disk, kind)? else { return Ok(None) };
-        let found = offset::first_at_or_behind(&Reader(disk, &file), self.base_offset, position);
-        Ok(self.unless_it_waits(found)?.flatten().map(|at| at.offset))
+        let found = |indexes: &ActiveIndexes| indexes.offsets().first_at_or_behind(position);
+        let entry = match self.in_memory(found) {
+            Some(entry) => entry,
+            None => {
+                let Some(file) = self.index_file(disk, SegmentFileKind::OffsetIndex)? else {
+                    return Ok(None);
+                };
+                let found = offset::first_at_or_behind(&Reader(disk, &file), self.base_offset, position);
+                self.unless_it_waits(found)?.flatten()
+            }
+        };
+        let end = u64::from(self.published().position);
+        let Some(entry) = entry.filter(|entry| u64::from(entry.position) + HEADER_LEN as u64 <= end) else {
+            return Ok(None);
+        };
+        let head = self.read(disk, entry.position, HEADER_LEN)?;
+        let is_there = BatchHeader::read(&head).is_ok_and(|header| header.last_offset() == entry.offset);
+        Ok(is_there.then_some(entry.offset))
     }
 
     /// The largest timestamp of the segment, or `None` if it has no record with one.

@@ -44,14 +44,11 @@ pub(crate) trait MetadataLog: Send + Sync {
     fn start_offset(&self) -> i64;
 
     /// Stores a snapshot that stands for every record before `end_offset`; `epoch` is that of the last of them. It is on
-    /// the disk when it returns. What is appended from now on can be kept when the log before it goes.
-    fn store_snapshot(
-        &self,
-        end_offset: i64,
-        epoch: i32,
-        bytes: &[u8],
-        now_ms: i64,
-    ) -> Result<(), StorageFailure>;
+    /// the disk when it returns.
+    fn store_snapshot(&self, end_offset: i64, epoch: i32, bytes: &[u8]) -> Result<(), StorageFailure>;
+
+    /// What is appended from now on can be kept when the log before it goes.
+    fn begin_segment(&self, now_ms: i64) -> Result<(), StorageFailure>;
 
     /// Removes the oldest snapshots, but never the newest, and the log before the oldest that is left, while all
     /// together take more than `max_bytes`, or the oldest stands for nothing younger than `max_ms`.

@@ -46,15 +46,7 @@ impl Controller {
         let mut trim = false;
         if let Some(image) = self.take_due(config.snapshot_bytes, config.snapshot_interval, steady_ms) {
             trim = true;
-            let (end_offset, epoch) = (image.offset() + 1, image.epoch());
-            let stored = encode(&image)
-                .map_err(Into::into)
-                .and_then(|bytes| self.log.store_snapshot(end_offset, epoch, &bytes, now_ms));
-            match stored {
-                Ok(()) => tracing::info!("metadata snapshot {end_offset}-{epoch} written"),
-                // The log still has everything; the next is tried when as much has come again.
-                Err(error) => tracing::error!("metadata snapshot {end_offset}-{epoch} not written: {error}"),
-            }
+            self.store(&image, Some(now_ms));
         }
         {
             let since = &mut self.writer.lock().since_snapshot;
@@ -63,8 +55,39 @@ impl Controller {
                 trim = true;
             }
         }
-        if trim && let Err(error) = self.log.trim(config.retention_bytes, config.retention_ms, now_ms) {
+        if trim {
+            self.trim(now_ms);
+        }
+    }
+
+    /// Writes a snapshot of what has come since the last one, for a stop: from then on all of it is there twice, and what
+    /// goes bad in the one place is read from the other. The log keeps its segment, of which a stop is no reason for another.
+    pub(crate) fn keep_last_snapshot(&self) {
+        if let Some(image) = self.take_due(0, None, self.clock.steady_ms()) {
+            self.store(&image, None);
+            self.trim(self.clock.now_ms());
+        }
+    }
+
+    /// Lets go of what is older, or takes more, than the configuration allows.
+    fn trim(&self, now_ms: i64) {
+        let config = self.config.load().metadata.clone();
+        if let Err(error) = self.log.trim(config.retention_bytes, config.retention_ms, now_ms) {
             tracing::warn!("old metadata cannot be removed: {error}");
+        }
+    }
+
+    /// Stores a snapshot, and begins a segment behind it if it is told the time.
+    fn store(&self, image: &Image, rolls_at_ms: Option<i64>) {
+        let (end_offset, epoch) = (image.offset() + 1, image.epoch());
+        let stored = encode(image)
+            .map_err(Into::into)
+            .and_then(|bytes| self.log.store_snapshot(end_offset, epoch, &bytes))
+            .and_then(|()| rolls_at_ms.map_or(Ok(()), |now_ms| self.log.begin_segment(now_ms)));
+        match stored {
+            Ok(()) => tracing::info!("metadata snapshot {end_offset}-{epoch} written"),
+            // The log still has everything; the next is tried when as much has come again.
+            Err(error) => tracing::error!("metadata snapshot {end_offset}-{epoch} not written: {error}"),
         }
     }
 

@@ -73,7 +73,7 @@ impl Controller {
         clock: Arc<Clock>,
         start: Start<'_>,
     ) -> Result<Self, ControllerError> {
-        let formatted = format_quorum(&*log, &config.load(), &start, clock.now_ms())?;
+        let formatted = format_quorum(&*log, &config.load(), &start)?;
         let formatted = formatted.as_deref().map(|bytes| Snapshot { bytes, end_offset: 0, epoch: 0 });
         let snapshot = start.snapshot.or(formatted);
         let (replay, bytes) = replay(&*log, snapshot)?;
@@ -194,7 +194,6 @@ fn format_quorum(
     log: &dyn MetadataLog,
     config: &BrokerConfig,
     start: &Start<'_>,
-    now_ms: i64,
 ) -> Result<Option<Vec<u8>>, ControllerError> {
     let is_new = start.snapshot.is_none() && start.bootstrap.is_none() && log.end_offset() == 0;
     let Some(address) = config.metadata.standalone.as_ref().filter(|_| is_new) else { return Ok(None) };
@@ -211,7 +210,7 @@ fn format_quorum(
         max_kraft_version: 1,
     });
     let bytes = snapshot::encode(&image).map_err(|error| failed(error.into()))?;
-    log.store_snapshot(0, 0, &bytes, now_ms).map_err(failed)?;
+    log.store_snapshot(0, 0, &bytes).map_err(failed)?;
     Ok(Some(bytes))
 }
 

@@ -116,17 +116,15 @@ impl MetadataLog for MemoryLog {
         Batches::new(&bytes).map_while(Result::ok).next().map_or(0, |(header, _)| header.base_offset)
     }
 
-    fn store_snapshot(
-        &self,
-        end_offset: i64,
-        epoch: i32,
-        bytes: &[u8],
-        _: i64,
-    ) -> Result<(), StorageFailure> {
+    fn store_snapshot(&self, end_offset: i64, epoch: i32, bytes: &[u8]) -> Result<(), StorageFailure> {
         if self.broken.load(Ordering::Relaxed) {
             return Err("no space left".into());
         }
         self.snapshots.lock().push((end_offset, epoch, bytes.to_vec()));
+        Ok(())
+    }
+
+    fn begin_segment(&self, _: i64) -> Result<(), StorageFailure> {
         Ok(())
     }
 

@@ -86,9 +86,12 @@ impl MetadataDir {
             recovery_point: covered,
             log_start: if has_log { 0 } else { covered },
             cleaned: false,
+            gapless: true,
             now_ms,
         };
+        let set_aside_before = quarantined(&disk, &path)?;
         let mut log = Log::open(&disk, &path, config.clone(), &start)?;
+        let is_cut = quarantined(&disk, &path)? > set_aside_before;
         if let Some(lost) = damaged.first() {
             if log.start_offset() <= covered && log.end_offset() >= lost.end_offset {
                 damaged::set_aside(&damaged, &disk, &path)?;
@@ -100,6 +103,14 @@ impl MetadataDir {
             drop(log);
             set_aside(&disk, &path, covered)?;
             log = Log::open(&disk, &path, config, &Start { log_start: covered, ..start })?;
+        } else if is_cut {
+            tracing::error!(
+                "{} is damaged: changes of the metadata from offset {} on are lost, and topics that were made by them are \
+                 kept as -stray; to have them back, stop the broker, put a backup of this directory in its place, and take \
+                 that ending off the names of theirs",
+                path.display(),
+                log.end_offset()
+            );
         }
         if !dir.was_clean() {
             // A change whose answer the death of the process has prevented counts from here on, and what clients build on
@@ -223,10 +234,12 @@ impl MetadataLog for MetadataDir {
         end_offset: i64,
         epoch: i32,
         bytes: &[u8],
-        now_ms: i64,
     ) -> std::result::Result<(), StorageFailure> {
         let name = MetadataSnapshotFile { end_offset, epoch, stage: MetadataSnapshotStage::Live };
-        self.disk.write_atomically(&self.dir.join(name.to_string()), bytes, true)?;
+        Ok(self.disk.write_atomically(&self.dir.join(name.to_string()), bytes, true)?)
+    }
+
+    fn begin_segment(&self, now_ms: i64) -> std::result::Result<(), StorageFailure> {
         self.log.begin_segment(now_ms)?;
         Ok(self.log.set_aside(SET_ASIDE)?)
     }
@@ -286,6 +299,11 @@ fn log_files(disk: &Disk, dir: &Path) -> Result<Vec<PathBuf>> {
         .map(|name| dir.join(name))
         .filter(|path| path.extension().is_some_and(|e| e == "log"))
         .collect())
+}
+
+/// Number of files that were set aside.
+fn quarantined(disk: &Disk, dir: &Path) -> Result<usize> {
+    Ok(disk.list(dir)?.iter().filter(|name| name.to_string_lossy().ends_with(QUARANTINED)).count())
 }
 
 /// A log that ends before the snapshot was cut where it is damaged, and cannot be continued there; the snapshot has all

@@ -190,6 +190,7 @@ impl Log {
             recovery_point: copy.recovery_point(),
             log_start: self.start_offset(),
             cleaned: copy.cleaned_up_to().is_some(),
+            gapless: false,
             now_ms,
         };
         // The settings in force are those of this log: the copy may have been made before a change of them.

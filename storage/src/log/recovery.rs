@@ -15,7 +15,7 @@
 //! | active segment, an index missing, cut short or with zeros behind | scanned | scanned |
 //! | the same, an entry in an index for what is not in the log | trusted | scanned |
 //! | first bad batch of a scan | segment cut there, later segments set aside as `.quarantined` | the same |
-//! | the bytes from there on | kept in `NAME.log.POSITION.quarantined` | the same below the recovery point, else gone |
+//! | the bytes from there on | kept in `NAME.log.POSITION.quarantined` | the same below the recovery point and of a log without gaps, else gone |
 //! | a scanned segment that ends before the next one begins | both are kept | `hole.rs`: kept, or later segments set aside |
 //! | index files without a log file | removed | removed |
 //! | index files of a scanned active segment | removed unless they hold what was found | the same |
@@ -26,7 +26,8 @@
 //! | no segment and no leader epochs otherwise | none of its files before the first record comes | the same |
 //!
 //! A batch is good if its header makes sense, it is complete, its CRC is right, and its offsets lie behind the batch
-//! before it, before the next segment, and before the next batch if there is room for it.
+//! before it, before the next segment, and before the next batch if there is room for it; in a log without gaps, which is
+//! that of the metadata, they begin where the batch before it ends.
 
 pub(crate) mod batch_reader;
 mod epochs;
@@ -65,6 +66,9 @@ pub struct Start {
     pub log_start: i64,
     /// From the checkpoint of compaction: the log is, or was, of a compacted topic, and may have gaps.
     pub cleaned: bool,
+    /// No offset is ever missing in it, and it is short: a batch that is further on than it should be is bad, and whatever
+    /// is cut off is kept.
+    pub gapless: bool,
     /// Wall clock, in milliseconds.
     pub now_ms: i64,
 }

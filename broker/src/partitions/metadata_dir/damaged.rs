@@ -39,11 +39,15 @@ pub(super) fn set_aside(damaged: &[MetadataSnapshotFile], disk: &Disk, dir: &Pat
     disk.sync_dir(dir)
 }
 
-/// Whether the batches are good and the last record is the one that ends a snapshot.
+/// Whether the batches are good, none is missing, and the last record is the one that ends a snapshot.
 pub(crate) fn is_whole(bytes: &[u8]) -> bool {
-    let mut ends = false;
+    let (mut ends, mut next_offset) = (false, 0);
     for batch in Batches::new(bytes) {
         let Some((header, batch)) = batch.ok().filter(|(_, batch)| crc_matches(batch)) else { return false };
+        if header.base_offset != next_offset {
+            return false;
+        }
+        next_offset = header.next_offset();
         ends = header.attributes.is_control()
             && Records::new(&batch[HEADER_LEN..], header.record_count).last().is_some_and(|record| {
                 let key = record.ok().and_then(|record| record.key);

@@ -59,7 +59,8 @@ fn filled(root: &Path) -> MetadataDir {
     let (metadata, _) = open(root);
     for end in [10, 20, 30] {
         append(&metadata, 10);
-        metadata.store_snapshot(end, 1, &snapshot(NOW_MS + end), NOW_MS).unwrap();
+        metadata.store_snapshot(end, 1, &snapshot(NOW_MS + end)).unwrap();
+        metadata.begin_segment(NOW_MS).unwrap();
     }
     append(&metadata, 5);
     metadata
@@ -113,9 +114,11 @@ fn a_snapshot_while_records_come_keeps_its_segment() {
     append(&metadata, 10);
     append(&metadata, 10);
     // Written down at 10, when 20 were there already.
-    metadata.store_snapshot(10, 1, &snapshot(1), NOW_MS).unwrap();
+    metadata.store_snapshot(10, 1, &snapshot(1)).unwrap();
+    metadata.begin_segment(NOW_MS).unwrap();
     append(&metadata, 10);
-    metadata.store_snapshot(30, 1, &snapshot(2), NOW_MS).unwrap();
+    metadata.store_snapshot(30, 1, &snapshot(2)).unwrap();
+    metadata.begin_segment(NOW_MS).unwrap();
     metadata.trim(Some(1), None, NOW_MS).unwrap();
     assert_eq!(names(temp.path()), ["30-0000000001.checkpoint", "30.log"]);
 }
@@ -216,7 +219,8 @@ fn a_sync_waits_while_there_are_no_descriptors() {
         assert_eq!(left.load(Ordering::Relaxed), 0, "it has met the shortage");
         // A new segment: another sync opens files again.
         let end = metadata.end_offset();
-        metadata.store_snapshot(end, 1, &snapshot(NOW_MS), NOW_MS).unwrap();
+        metadata.store_snapshot(end, 1, &snapshot(NOW_MS)).unwrap();
+        metadata.begin_segment(NOW_MS).unwrap();
     }
     assert_eq!(metadata.end_offset(), 30);
 }

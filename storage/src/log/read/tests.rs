@@ -72,3 +72,35 @@ fn what_is_aborted_behind_a_roll_while_somebody_looks_is_not_taken_for_committed
     let after = log.read(0, 1 << 20, true, Bound::Stable).unwrap();
     assert!(after.len > 0 && after.aborted.len() == 1, "{after:?}");
 }
+
+#[test]
+fn an_offset_index_that_went_bad_hides_no_aborted_transaction() {
+    let config = LogConfig { index_interval_bytes: 1, mapped: false, ..LogConfig::default() };
+    let start = Start { clean: true, now_ms: HOW.now_ms, ..Start::default() };
+    let whole = tempfile::tempdir().unwrap();
+    let log = Log::open(&Disk::new(whole.path()), whole.path(), config.clone(), &start).unwrap();
+    (0..4).for_each(|_| append(&log, &records(false), Origin::Client));
+    append(&log, &records(true), Origin::Client);
+    (0..2).for_each(|_| append(&log, &records(false), Origin::Client));
+    let marker = EndTransactionMarker { commit: false, coordinator_epoch: 0 };
+    append(&log, &end_transaction_batch(0, 0, HOW.now_ms, 7, 0, marker), Origin::Coordinator);
+    append(&log, &records(false), Origin::Client);
+    log.close().unwrap();
+    let index = std::fs::read(whole.path().join("00000000000000000000.index")).unwrap();
+    assert_eq!(index.len(), 8 * 8, "an entry for each batch but the first");
+    for bit in 0..8 * index.len() {
+        let dir = tempfile::tempdir().unwrap();
+        for file in std::fs::read_dir(whole.path()).unwrap().map(|file| file.unwrap()) {
+            std::fs::copy(file.path(), dir.path().join(file.file_name())).unwrap();
+        }
+        let mut bytes = index.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        std::fs::write(dir.path().join("00000000000000000000.index"), bytes).unwrap();
+        let log = Log::open(&Disk::new(dir.path()), dir.path(), config.clone(), &start).unwrap();
+        let hidden = |log: &Log| log.read(4, 1, true, Bound::Stable).unwrap().aborted.is_empty();
+        assert!(!hidden(&log), "bit {bit}");
+        // The index comes into memory.
+        append(&log, &records(false), Origin::Client);
+        assert!(!hidden(&log), "bit {bit}, once the log has grown");
+    }
+}

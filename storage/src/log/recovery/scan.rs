@@ -66,7 +66,8 @@ impl Loader<'_> {
             }
             match step {
                 Step::Batch(header, bytes) => {
-                    if let Some(reason) = bad(&header, bytes, end.next_offset) {
+                    let gap = self.start.gapless && header.base_offset > end.next_offset;
+                    if let Some(reason) = bad(&header, bytes, end.next_offset, gap) {
                         break Some(reason);
                     }
                     if position - noted >= NOTED {
@@ -90,7 +91,8 @@ impl Loader<'_> {
             let from = u64::from(end.position);
             let blank = is_blank(&file, from, length).map_err(|e| Error::io("read", &path, e))?;
             // A broker that was killed leaves a blank tail behind what it had stored, and that is nothing to speak of.
-            let stored = self.start.clean || end.next_offset < self.start.recovery_point;
+            let stored =
+                self.start.clean || self.start.gapless || end.next_offset < self.start.recovery_point;
             if stored || !blank {
                 tracing::warn!(
                     "{}: {} at byte {from}; keeping the records up to offset {}",
@@ -156,8 +158,9 @@ fn indexed(header: &BatchHeader, position: u32, size: usize) -> IndexedBatch {
 }
 
 /// Why a batch cannot be kept, if so.
-fn bad(header: &BatchHeader, bytes: &[u8], expected: i64) -> Option<String> {
-    misplaced(header, expected).or_else(|| {
+fn bad(header: &BatchHeader, bytes: &[u8], expected: i64, gap: bool) -> Option<String> {
+    let gap = gap.then(|| format!("a batch with offset {} where {expected} is expected", header.base_offset));
+    misplaced(header, expected).or(gap).or_else(|| {
         (!crc_matches(bytes)).then(|| format!("a batch at offset {} with a wrong CRC", header.base_offset))
     })
 }

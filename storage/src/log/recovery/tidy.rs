@@ -50,8 +50,8 @@ impl Loader<'_> {
         Ok(logs)
     }
 
-    /// Keeps what is about to be cut off a segment although it was on the device once, and no crash explains it: a file
-    /// beside it, named after the segment and the byte, which no broker reads.
+    /// Keeps what is about to be cut off a segment where a crash need not be the reason: a file beside it, named after the
+    /// segment and the byte, which no broker reads.
     pub(super) fn set_tail_aside(&self, file: &File, base: i64, from: u32, length: u64) -> Result<()> {
         let to = aside(&self.path(base, SegmentFileKind::Log), &format!(".{from}"));
         let mut tmp = to.clone().into_os_string();
@@ -69,7 +69,7 @@ impl Loader<'_> {
         self.disk.rename(&tmp, &to)?;
         self.disk.sync_dir(self.dir)?;
         tracing::error!(
-            "the {} bytes from there on had been stored and are set aside in {}",
+            "the {} bytes from there on are set aside in {}",
             length - u64::from(from),
             to.display()
         );

@@ -26,6 +26,33 @@ fn put(log: &Log) -> i64 {
 }
 
 #[test]
+fn a_log_without_gaps_ends_before_one_and_keeps_what_is_cut_off() {
+    let size = one().len();
+    // Of the base offset, which no checksum covers: a jump, a step, and one back; of the records; a lost block.
+    let jump: fn(&mut [u8]) = |batch| batch[5] ^= 16;
+    let step: fn(&mut [u8]) = |batch| batch[7] ^= 4;
+    let back: fn(&mut [u8]) = |batch| batch[7] ^= 1;
+    let wrong_crc: fn(&mut [u8]) = |batch| batch[70] ^= 1;
+    let zeros: fn(&mut [u8]) = |batch| batch[..HEADER_LEN].fill(0);
+    for damage in [jump, step, back, wrong_crc, zeros] {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = temp.path();
+        let start = Start { gapless: true, ..Start::default() };
+        let log = open(dir, &start);
+        (0..5).for_each(|offset| assert_eq!(put(&log), offset));
+        log.close().unwrap();
+        drop(log);
+        let path = dir.join("00000000000000000000.log");
+        let mut bytes = fs::read(&path).unwrap();
+        damage(&mut bytes[3 * size..]);
+        fs::write(&path, &bytes).unwrap();
+        assert_eq!(open(dir, &start).end_offset(), 3);
+        let aside = dir.join(format!("00000000000000000000.log.{}.quarantined", 3 * size));
+        assert_eq!(fs::read(&aside).unwrap(), &bytes[3 * size..]);
+    }
+}
+
+#[test]
 fn what_was_stored_and_is_cut_off_is_set_aside() {
     let size = one().len();
     // The length of the fourth of five batches, as bit rot may change it; and its CRC, with a scan because an index is gone.
