@@ -2,7 +2,7 @@
 //!
 //! [`broker`] starts, kills and restarts a broker; [`raw`] speaks frames to it, with [`records`] for what lies in them and [`codecs`] for how it is packed,
 //! [`requests`] for the everyday ones and [`samples`] for one valid request of every API; [`process`] reads what the kernel charges it. The tests are in
-//! `tests/it`, the clients of other languages in `clients/`, [`attacks`] are clients that mean no good, and [`bench`]
+//! `tests/it`, the clients of other languages in `clients/`, [`attacks`] are clients that mean no good, and `examples/bench`
 //! measures.
 //!
 //! The broker under test is the binary of this workspace, unless the environment says otherwise:
@@ -14,7 +14,6 @@
 //! | `MILENA_TEST_BROKER` | `host:port` of a running broker; tests that need to stop it are skipped aloud |
 
 pub mod attacks;
-pub mod bench;
 pub mod broker;
 pub mod codecs;
 pub mod process;

@@ -3,9 +3,9 @@
 use super::Figures;
 use super::answers::Answers;
 use super::server::Server;
-use crate::raw::{Connection, frame};
-use crate::records::batches;
-use crate::requests::{FETCH, fetch, look_up};
+use milena_integration_tests::raw::{Connection, frame};
+use milena_integration_tests::records::batches;
+use milena_integration_tests::requests::{FETCH, fetch, look_up};
 use std::io::Write;
 use std::net::TcpStream;
 use std::thread;

@@ -3,8 +3,8 @@
 use super::Figures;
 use super::answers::{Answers, error_of};
 use super::server::Server;
-use crate::raw::frame;
 use kafka_protocol::messages::ApiVersionsRequest;
+use milena_integration_tests::raw::frame;
 use std::io::Write;
 use std::net::TcpStream;
 use std::time::Instant;

@@ -2,8 +2,8 @@
 
 use super::server::{Server, has_java};
 use super::{Figures, Note, Options};
-use crate::raw::Connection;
-use crate::requests::{create_topic, look_up};
+use milena_integration_tests::raw::Connection;
+use milena_integration_tests::requests::{create_topic, look_up};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};

@@ -4,7 +4,7 @@ use super::paced::{self, Pace};
 use super::produce::{self, Identity, Load};
 use super::server::{Kind, Server};
 use super::{Note, Options, consume, requests};
-use crate::codecs::CODECS;
+use milena_integration_tests::codecs::CODECS;
 
 /// Requests of a transaction: 4 MiB of batches of 64 KiB.
 const IN_TRANSACTION: u64 = 64;

@@ -7,8 +7,6 @@ mod crowd;
 use super::answers::{Answers, error_of};
 use super::server::{Kind, Server};
 use super::{Figures, Note, Options};
-use crate::raw::{Connection, frame};
-use crate::requests::{GROUPS, create_topic, find_coordinator, name, text};
 use classic::ClassicMember;
 use consumer::ConsumerMember;
 use crowd::{Client, Crowd};
@@ -17,6 +15,8 @@ use kafka_protocol::messages::offset_commit_request::{
 };
 use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use kafka_protocol::messages::{GroupId, ListGroupsRequest, OffsetCommitRequest, OffsetFetchRequest};
+use milena_integration_tests::raw::{Connection, frame};
+use milena_integration_tests::requests::{GROUPS, create_topic, find_coordinator, name, text};
 use nix::sys::signal::Signal;
 use std::io::Write;
 use std::net::TcpStream;

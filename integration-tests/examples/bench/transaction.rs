@@ -1,9 +1,9 @@
 //! Transactions, as a producer of KIP-890 ends them.
 
 use super::server::Server;
-use crate::raw::Connection;
-use crate::requests::{producer_id, text};
 use kafka_protocol::messages::EndTxnRequest;
+use milena_integration_tests::raw::Connection;
+use milena_integration_tests::requests::{producer_id, text};
 
 /// The first version of EndTxn whose answer has the epoch of the next transaction.
 const END_TXN: i16 = 5;

@@ -2,10 +2,10 @@
 
 use super::crowd::Client;
 use super::{PARTITIONS_EACH, TOPIC};
-use crate::raw::{decode, frame};
-use crate::requests::{name, text};
 use kafka_protocol::messages::consumer_group_heartbeat_request::TopicPartitions;
 use kafka_protocol::messages::{ConsumerGroupHeartbeatRequest, GroupId};
+use milena_integration_tests::raw::{decode, frame};
+use milena_integration_tests::requests::{name, text};
 
 const HEARTBEAT: i16 = 0;
 

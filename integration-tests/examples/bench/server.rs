@@ -1,12 +1,12 @@
 //! The brokers that are measured: how they are started, and what the kernel says of them.
 
-use crate::broker::{Process, READY, binary, free_port};
-use crate::process::{Usage, cpu_seconds, usage};
-use crate::raw::Connection;
-use crate::records::{Batch, now_ms};
-use crate::requests::{CREATE_TOPICS, PRODUCE, create_topic, name, produce};
 use kafka_protocol::messages::CreateTopicsRequest;
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
+use milena_integration_tests::broker::{Process, READY, binary, free_port};
+use milena_integration_tests::process::{Usage, cpu_seconds, usage};
+use milena_integration_tests::raw::Connection;
+use milena_integration_tests::records::{Batch, now_ms};
+use milena_integration_tests::requests::{CREATE_TOPICS, PRODUCE, create_topic, name, produce};
 use nix::sys::signal::Signal;
 use std::path::Path;
 use std::process::{Command, Stdio};

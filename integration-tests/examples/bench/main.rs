@@ -21,6 +21,7 @@ mod under_load;
 
 use server::{Kind, Server};
 use std::env;
+use std::process::ExitCode;
 use std::time::Duration;
 use table::Table;
 
@@ -67,14 +68,19 @@ impl Options {
     }
 }
 
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("bench: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 /// Runs every scenario and prints the table.
-///
-/// # Errors
-/// If an argument is not understood.
-///
-/// # Panics
-/// If a broker does not do what it is asked to: then there is nothing to measure.
-pub fn run(arguments: &[String]) -> Result<(), String> {
+fn run(arguments: &[String]) -> Result<(), String> {
     let mut options = Options { rounds: 3, scale: 1.0, only: String::new() };
     for argument in arguments {
         let wrong = || format!("{argument} is not understood; bench help");

@@ -2,13 +2,13 @@
 
 use super::TOPIC;
 use super::crowd::Client;
-use crate::raw::{decode, frame};
-use crate::requests::text;
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use kafka_protocol::messages::join_group_response::JoinGroupResponseMember;
 use kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
 use kafka_protocol::messages::{GroupId, HeartbeatRequest, JoinGroupRequest, SyncGroupRequest};
+use milena_integration_tests::raw::{decode, frame};
+use milena_integration_tests::requests::text;
 
 const JOIN_GROUP: i16 = 9;
 const SYNC_GROUP: i16 = 5;

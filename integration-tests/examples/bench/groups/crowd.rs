@@ -1,6 +1,6 @@
 //! Many clients in one thread, each with a connection of its own and one request in flight.
 
-use crate::bench::answers::Answers;
+use crate::answers::Answers;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use std::collections::VecDeque;
 use std::io::Write;
