@@ -17,7 +17,7 @@ use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::os::fd::AsFd;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
@@ -140,7 +140,7 @@ impl Connection {
                 Poll::Pending => break,
             }
             if turns.next().is_none() {
-                cx.waker().wake_by_ref();
+                give_way(cx);
                 break;
             }
         }
@@ -198,6 +198,11 @@ impl Connection {
             });
             match sent {
                 Ok(Sent::Everything) => {}
+                Ok(Sent::Share) => {
+                    give_way(cx);
+                    (self.unsent, self.active) = (true, Instant::now());
+                    return Ok(());
+                }
                 Ok(Sent::Cold(piece)) => self.reading = Some(Box::pin(bring_in(self.broker.clone(), piece))),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
                 Err(e) if gone(&e) => return Err(End::Quiet),
@@ -374,6 +379,13 @@ fn is_cached(range: &FileRange) -> bool {
 async fn bring_in(broker: Arc<Broker>, range: FileRange) {
     let read = move || page_cache::bring_in(&range.file, range.position, range.len);
     let _ = broker.read_beside(read).await;
+}
+
+/// Lets others who are served by this thread have their turn before this task has its next. Merely woken by itself it would
+/// be found ready again and again, and the runtime would look at sockets only once in a while.
+fn give_way(cx: &mut Context<'_>) {
+    // The first look tells the runtime; nothing waits for the second.
+    let _ = pin!(tokio::task::yield_now()).poll(cx);
 }
 
 fn gone(error: &io::Error) -> bool {

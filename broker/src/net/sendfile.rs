@@ -17,6 +17,9 @@ const MSG_MORE: MsgFlags = MsgFlags::from_bits_retain(nix::libc::MSG_MORE);
 
 /// Bytes of a file range that are looked at, and brought in, at once.
 const PIECE: usize = 1 << 20;
+/// Bytes of file ranges that leave in one go, which takes some 0.1 ms. A reader that keeps up would take a whole answer, and
+/// everybody else who is served by this thread would wait for that.
+const SHARE: usize = 256 << 10;
 /// How long what was seen in memory is taken to be there, if the socket takes it bit by bit.
 const SEEN_FOR: Duration = Duration::from_millis(100);
 
@@ -25,6 +28,8 @@ const SEEN_FOR: Duration = Duration::from_millis(100);
 pub(crate) enum Sent {
     /// Everything has left.
     Everything,
+    /// As much as may leave before it is the turn of others.
+    Share,
     /// What comes next must be read from the device first. It is taken to be in memory the next time.
     Cold(FileRange),
 }
@@ -67,8 +72,8 @@ impl Outgoing {
         self.gather.held_bytes()
     }
 
-    /// Sends until everything has left, or something has to be read that is not in memory, which `is_cached` tells. A reset
-    /// of the answer's memory keeps `keep` bytes.
+    /// Sends until everything or its share has left, or something has to be read that is not in memory, which `is_cached`
+    /// tells. A reset of the answer's memory keeps `keep` bytes.
     ///
     /// # Errors
     /// `WouldBlock` if the socket takes no more now; any other error ends the connection.
@@ -84,6 +89,7 @@ impl Outgoing {
         } else if self.seen.1.is_none_or(|seen| now.duration_since(seen) > SEEN_FOR) {
             self.seen.0 = 0;
         }
+        let mut share = SHARE;
         loop {
             let (bytes, cuts) = (self.gather.bytes(), self.gather.cuts());
             let next = cuts.get(self.ranges);
@@ -95,6 +101,9 @@ impl Outgoing {
                 continue;
             }
             let Some(cut) = next else { break };
+            if share == 0 {
+                return Ok(Sent::Share);
+            }
             let range = &cut.range;
             let at = range.position + self.of_range as u64;
             if self.seen.0 == 0 {
@@ -107,7 +116,8 @@ impl Outgoing {
                 self.seen = (len, Some(now));
             }
             let mut position = i64::try_from(at).map_err(io::Error::other)?;
-            let sent = retry(|| sendfile(socket, range.file.as_fd(), Some(&mut position), self.seen.0))?;
+            let len = share.min(self.seen.0);
+            let sent = retry(|| sendfile(socket, range.file.as_fd(), Some(&mut position), len))?;
             if sent == 0 {
                 // Cannot be while published bytes are never cut off; the client must not wait for the rest for ever.
                 return Err(io::Error::new(
@@ -117,6 +127,7 @@ impl Outgoing {
             }
             self.of_range += sent;
             self.seen.0 -= sent;
+            share -= sent;
             if self.of_range == range.len {
                 (self.ranges, self.of_range) = (self.ranges + 1, 0);
             }
@@ -138,10 +149,10 @@ fn retry(mut call: impl FnMut() -> nix::Result<usize>) -> io::Result<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Outgoing, PIECE, SEEN_FOR, Sent};
+    use super::{Outgoing, PIECE, SEEN_FOR, SHARE, Sent};
     use milena_protocol::gather::FileRange;
     use std::fs::File;
-    use std::io::{Read, Write};
+    use std::io::{Read, Seek, SeekFrom, Write};
     use std::os::fd::AsFd;
     use std::sync::Arc;
     use std::time::Instant;
@@ -175,7 +186,8 @@ mod tests {
         let (mut got, mut piece, mut blocked) = (Vec::new(), vec![0; 60_001], 0);
         loop {
             match out.send(ours.as_fd(), 0, Instant::now(), |_| true) {
-                Ok(_) => break,
+                Ok(Sent::Everything) => break,
+                Ok(_) => {}
                 Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {
                     blocked += 1;
                     let n = theirs.read(&mut piece).unwrap();
@@ -188,6 +200,32 @@ mod tests {
         drop(ours);
         theirs.read_to_end(&mut got).unwrap();
         assert!(got == expected);
+    }
+
+    /// Into a socket that takes everything at once, as that of a reader that keeps up.
+    #[test]
+    fn no_more_than_a_share_leaves_in_one_go() {
+        let (file, stored) = file_of_three_megabytes();
+        let socket = tempfile::tempfile().unwrap();
+        let mut out = Outgoing::default();
+        for (position, len) in [(7, 2_900_000), (0, 1000), (5, 2000)] {
+            out.gather().put_range(FileRange { file: file.clone(), position, len });
+        }
+        let mut leaves = Vec::new();
+        loop {
+            let before = socket.metadata().unwrap().len();
+            let sent = out.send(socket.as_fd(), 0, Instant::now(), |_| true).unwrap();
+            leaves.push((socket.metadata().unwrap().len() - before) as usize);
+            if let Sent::Everything = sent {
+                break;
+            }
+        }
+        let (last, before) = leaves.split_last().unwrap();
+        assert!(before.iter().all(|share| *share == SHARE) && *last <= SHARE, "{leaves:?}");
+        let mut got = Vec::new();
+        (&socket).seek(SeekFrom::Start(0)).unwrap();
+        (&socket).read_to_end(&mut got).unwrap();
+        assert!(got == [&stored[7..2_900_007], &stored[..1000], &stored[5..2005]].concat());
     }
 
     /// Between a look and the next one the socket may be full for long.
@@ -207,6 +245,7 @@ mod tests {
         loop {
             match out.send(ours.as_fd(), 0, now, |_| false) {
                 Ok(Sent::Everything) => break,
+                Ok(Sent::Share) => {}
                 Ok(Sent::Cold(range)) => {
                     asked.push((range.position as usize, range.len));
                     // However long that takes.

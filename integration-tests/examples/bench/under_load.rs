@@ -116,6 +116,8 @@ fn producers(server: &Server, options: &Options, note: Note<'_>) {
 /// One record a request, on the disk before it is acknowledged, each producer with one in flight. The first row is the
 /// price of one sync for each request; the others divided by it are the gain of group commit, on the same device.
 fn durable(server: &Server, options: &Options, note: Note<'_>) {
+    // What the loads before have left to be written would be waited for by the first sync of who was fast in them.
+    nix::unistd::sync();
     for (topic, connections, partitions, requests) in [
         ("durable-alone", 1, 1, 2_000.0),
         ("durable-one", 64, 1, 64_000.0),
