@@ -69,6 +69,8 @@ pub struct Log {
     /// The segments that begin below are on the device as they were when they were closed, their indexes, too. After a
     /// clean stop that holds of the last one until something is appended.
     complete_below: AtomicI64,
+    /// Files that left the directory may be there again after a power cut.
+    may_return: AtomicBool,
     /// Whether the tail is mapped, for the thread that looks for idle ones.
     mapped: AtomicBool,
     /// When [`Log::flush_overdue`] looked last, and since when there is something that is not on the device, as far as it
@@ -168,6 +170,7 @@ impl Log {
             first_unstable: AtomicI64::new(first_unstable),
             recovery_point: AtomicI64::new(loaded.recovery_point),
             complete_below: AtomicI64::new(loaded.complete_below),
+            may_return: AtomicBool::new(!start.clean),
             mapped: AtomicBool::new(false),
             looked_ms: AtomicI64::new(0),
             unsynced_since_ms: AtomicI64::new(i64::MAX),
@@ -231,6 +234,15 @@ impl Log {
     pub fn first_base_offset(&self) -> i64 {
         let leaving = self.leaving.lock().iter().map(|segment| segment.base_offset).min();
         leaving.unwrap_or(i64::MAX).min(self.segments.read()[0].base_offset)
+    }
+
+    /// What the checkpoint of log starts has to say of this log: its start, unless that is where its first segment begins,
+    /// and begins after a power cut, too.
+    #[must_use]
+    pub fn start_checkpoint(&self) -> Option<i64> {
+        let start = self.start_offset();
+        let is_told_by_files = start <= self.first_base_offset() && !self.may_return.load(Ordering::Acquire);
+        (start > 0 && !is_told_by_files).then_some(start)
     }
 
     /// The offset that the next record gets.
@@ -455,6 +467,7 @@ impl Log {
         let end = self.end_offset();
         self.recovery_point.fetch_max(end, Ordering::AcqRel);
         self.complete_below.store(i64::MAX, Ordering::Release);
+        self.may_return.store(false, Ordering::Release);
     }
 
     /// Ends the log for ever: appends fail from now on, and its directory is renamed to `to`. Reads in flight go on.

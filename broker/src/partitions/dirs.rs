@@ -289,9 +289,7 @@ impl Partitions {
             let key = (topic.to_owned(), index);
             recovery.insert(key.clone(), log.recovery_checkpoint());
             watermarks.insert(key.clone(), log.end_offset());
-            if log.start_offset() > log.first_base_offset() {
-                starts.insert(key, log.start_offset());
-            }
+            starts.extend(log.start_checkpoint().map(|start| (key, start)));
         };
         for partition in self.all() {
             note(&partition.topic, partition.index, &partition.log());

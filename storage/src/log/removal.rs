@@ -90,6 +90,7 @@ impl Log {
 
     /// The directory is not as the last stop has left it any more: the next one syncs it.
     fn names_change(&self) {
+        self.may_return.store(true, Ordering::Release);
         self.complete_below.fetch_min(self.active().base_offset, Ordering::AcqRel);
     }
 

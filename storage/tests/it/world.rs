@@ -167,8 +167,7 @@ fn active_base(dir: &Path) -> i64 {
 pub(crate) fn save_checkpoints(dir: &LogDir, log: &Log) -> Result<(), Error> {
     let since = dir.moment();
     let offsets = |offset| Offsets::from([((TOPIC.to_owned(), 0), offset)]);
-    let start = log.start_offset();
-    let starts = if start > log.first_base_offset() { offsets(start) } else { Offsets::new() };
+    let starts = log.start_checkpoint().map(offsets).unwrap_or_default();
     dir.save_checkpoints(since, offsets(log.recovery_checkpoint()), starts, &offsets(log.end_offset()))
 }
 

@@ -583,3 +583,19 @@ fn a_file_that_cannot_be_renamed_is_tried_again() {
     assert_eq!(logs(dir.path()), ["00000000000000000004.log"]);
     assert_eq!(log.first_base_offset(), 4);
 }
+
+/// A directory that was not synced since a file left it has that file again after a power cut.
+#[test]
+fn the_start_is_in_the_checkpoint_until_nothing_that_was_removed_can_return() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = expired(&Disk::new(dir.path()), 5);
+    assert_eq!(log.retain(NOW).unwrap().segments(), 5);
+    assert_eq!((log.start_offset(), log.first_base_offset()), (5, 5));
+    assert_eq!(log.start_checkpoint(), Some(5));
+    log.close().unwrap();
+    log.synced_by_caller();
+    assert_eq!(log.start_checkpoint(), None);
+    let start = Start { clean: false, log_start: 5, ..Start::default() };
+    let log = Log::open(&Disk::new(dir.path()), dir.path(), LogConfig::default(), &start).unwrap();
+    assert_eq!(log.start_checkpoint(), Some(5), "who knows what has left before the last process died");
+}
